@@ -1,0 +1,259 @@
+"""Campaigns: content, dates, budget and reward rules, as checked data."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+import sqlalchemy as sa
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    field_validator,
+    model_validator,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral import ledger, rewards
+from referral.catalog import BadGTIN, gtin14
+from referral.db import Base, RowId, insert_new
+from referral.errors import N_, Conflict, InvalidInput, NotFound
+from referral.rewards import RULES_MAX, Rule
+
+ID_MAX = 65_535
+"""A share link has two bytes for the campaign."""
+HOLD_DAYS_DEFAULT = 7
+WINDOW_DAYS_DEFAULT = 30
+PAYOUT_PERCENT_MAX = 20
+"""What one purchase may pay out, as a share of the cheapest product's price."""
+BUDGET_MAX = 10**12
+PRODUCTS_MAX = 500
+RUN_DAYS_DEFAULT = 90
+POINT_VALUE = 1
+"""What a point is worth to a customer, in minor units of the price's currency."""
+
+
+class Content(BaseModel):
+    """What a campaign says in one language."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field(min_length=1, max_length=80)
+    body: str = Field(default="", max_length=4000)
+    share_text: str = Field(default="", max_length=200)
+
+
+class Draft(BaseModel):
+    """A campaign as staff or the API hand it in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    title: str = Field(min_length=1, max_length=80)
+    content: dict[Literal["zh-Hans", "zh-Hant", "en"], Content] = Field(default_factory=dict)
+    rules: list[Rule] = Field(default_factory=list, max_length=RULES_MAX)
+    budget: int = Field(gt=0, le=BUDGET_MAX)
+    """In points."""
+    gtins: list[str] = Field(default_factory=list, max_length=PRODUCTS_MAX)
+    buy_url: HttpUrl | None = None
+    organiser: str = Field(default="", max_length=120)
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+    hold_days: int = Field(default=HOLD_DAYS_DEFAULT, ge=0, le=90)
+    window_days: int = Field(default=WINDOW_DAYS_DEFAULT, ge=1, le=365)
+
+    @field_validator("gtins")
+    @classmethod
+    def _normal_gtins(cls, gtins: list[str]) -> list[str]:
+        try:
+            return [gtin14(gtin) for gtin in gtins]
+        except BadGTIN as error:
+            raise ValueError("a GTIN's check digit is wrong") from error
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len({rule.id for rule in self.rules}) < len(self.rules):
+            raise ValueError("two rules promise the same; add their amounts up instead")
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValueError("the end must lie after the start")
+        return self
+
+
+class CampaignState(StrEnum):
+    draft = "draft"
+    published = "published"
+
+
+class Campaign(Base):
+    """A campaign. Its title is the brand's; `content` holds the texts by language."""
+
+    __tablename__ = "campaigns"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    slug: Mapped[str] = mapped_column(sa.String(60), unique=True)
+    title: Mapped[str] = mapped_column(sa.String(80))
+    content: Mapped[dict[str, Any]]
+    rules: Mapped[list[Any]]
+    budget: Mapped[int] = mapped_column(sa.BigInteger)
+    """In points."""
+    gtins: Mapped[list[Any]]
+    """The products it is for; empty for all."""
+    buy_url: Mapped[str | None] = mapped_column(sa.String(500))
+    organiser: Mapped[str] = mapped_column(sa.String(120))
+    state: Mapped[str] = mapped_column(sa.String(12))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    hold_days: Mapped[int] = mapped_column(sa.Integer)
+    window_days: Mapped[int] = mapped_column(sa.Integer)
+    """How long after a link was opened a claim still credits it."""
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        sa.CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+        sa.CheckConstraint("budget > 0", name="budget_positive"),
+        sa.CheckConstraint(f"id <= {ID_MAX}", name="id_fits_a_link"),
+    )
+
+    def runs_at(self, moment: datetime) -> bool:
+        return self.state == CampaignState.published and self.starts_at <= moment < self.ends_at
+
+    def covers(self, gtin: str) -> bool:
+        return not self.gtins or gtin in self.gtins
+
+    @property
+    def checked_rules(self) -> list[Rule]:
+        return [Rule.model_validate(rule) for rule in self.rules]
+
+    @property
+    def hold(self) -> timedelta:
+        return timedelta(days=self.hold_days)
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(days=self.window_days)
+
+    def content_in(self, lang: str) -> Content:
+        """The texts in a language, or in the nearest one there is."""
+        for tag in (lang, "zh-Hans" if lang == "zh-Hant" else "en", "zh-Hans", "en", "zh-Hant"):
+            if tag in self.content:
+                return Content.model_validate(self.content[tag])
+        return Content(title=self.title)
+
+
+class UnknownCampaign(NotFound):
+    slug = "unknown-campaign"
+    title = N_("There is no such campaign.")
+    advice = N_("It may have ended. Your codes and points are not affected.")
+
+
+class CampaignExists(Conflict):
+    slug = "campaign-exists"
+    title = N_("There is a campaign with this short name already.")
+
+
+class AlreadyPublished(Conflict):
+    slug = "already-published"
+    title = N_("This campaign is published already.")
+    advice = N_("Its terms stay as they are. Make a new campaign for new terms.")
+
+
+class CampaignOver(Conflict):
+    slug = "campaign-over"
+    title = N_("This campaign has ended.")
+    advice = N_("Set an end that lies ahead, then publish it.")
+
+
+class NoRules(InvalidInput):
+    slug = "no-rules"
+    title = N_("A campaign needs at least one reward rule.")
+    advice = N_("Add a rule that says who gets how many points for a claim.")
+
+
+class NothingToSell(InvalidInput):
+    slug = "no-products"
+    title = N_("This campaign has no product it applies to.")
+    advice = N_("Create the product first, then publish the campaign.")
+
+
+class PayoutOverBound(InvalidInput):
+    slug = "payout-over-bound"
+    title = N_("One purchase would pay out too much.")
+    advice = N_("Lower the amounts: together they may be at most 20 % of the product's price.")
+
+
+def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:
+    """Store a draft. Raises `CampaignExists`."""
+    starts_at = draft.starts_at or now
+    row = {
+        "slug": draft.slug,
+        "title": draft.title,
+        "content": {lang: content.model_dump() for lang, content in draft.content.items()},
+        "rules": [rule.dump() for rule in draft.rules],
+        "budget": draft.budget,
+        "gtins": draft.gtins,
+        "buy_url": str(draft.buy_url) if draft.buy_url else None,
+        "organiser": draft.organiser,
+        "state": CampaignState.draft,
+        "starts_at": starts_at,
+        "ends_at": draft.ends_at or starts_at + timedelta(days=RUN_DAYS_DEFAULT),
+        "hold_days": draft.hold_days,
+        "window_days": draft.window_days,
+        "created_at": now,
+    }
+    if not insert_new(tx, Campaign, row):
+        raise CampaignExists(campaign=draft.slug)
+    return campaign_by_slug(tx, draft.slug)
+
+
+def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Campaign:
+    """Raises `UnknownCampaign`."""
+    statement = sa.select(Campaign).where(Campaign.slug == slug)
+    campaign = tx.scalar(statement.with_for_update() if for_update else statement)
+    if campaign is None:
+        raise UnknownCampaign()
+    return campaign
+
+
+def campaign_by_id(tx: Session, campaign_id: int) -> Campaign | None:
+    return tx.get(Campaign, campaign_id)
+
+
+def running(tx: Session, now: datetime, gtin: str | None = None) -> list[Campaign]:
+    """The campaigns that run now (and cover a product), newest first."""
+    found = tx.scalars(
+        sa.select(Campaign)
+        .where(Campaign.state == CampaignState.published)
+        .where(Campaign.starts_at <= now, Campaign.ends_at > now)
+        .order_by(Campaign.starts_at.desc(), Campaign.id.desc())
+    )
+    return [campaign for campaign in found if gtin is None or campaign.covers(gtin)]
+
+
+def publish(tx: Session, campaign: Campaign, prices: Sequence[int], now: datetime) -> Campaign:
+    """Start a campaign, which is locked, and put up its budget.
+
+    `prices` are those of the products it covers, in minor units. Raises `AlreadyPublished`,
+    `CampaignOver`, `NoRules`, `NothingToSell` and `PayoutOverBound`.
+    """
+    if campaign.state == CampaignState.published:
+        raise AlreadyPublished()
+    if campaign.ends_at <= now:
+        raise CampaignOver()
+    rules = campaign.checked_rules
+    if not rules:
+        raise NoRules()
+    if not prices:
+        raise NothingToSell()
+    payout, bound = rewards.payout_max(rules) * POINT_VALUE, min(prices) * PAYOUT_PERCENT_MAX // 100
+    if payout > bound:
+        raise PayoutOverBound(
+            f"One purchase could pay out {payout}, and {bound} is the most allowed.",
+            payout=payout,
+            bound=bound,
+        )
+    campaign.state = CampaignState.published
+    ledger.fund(tx, campaign.id, "points", campaign.budget, key=f"budget|{campaign.id}", now=now)
+    return campaign

@@ -1,0 +1,90 @@
+"""The catalogue: products, keyed by their GTIN-14."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from stdnum import ean
+from stdnum.exceptions import ValidationError
+
+from referral.db import Base, RowId, insert_new
+from referral.errors import N_, Conflict, InvalidInput, NotFound
+
+GTIN_LENGTH = 14
+NAME_LENGTH_MAX = 120
+
+
+class Product(Base):
+    """One trade item."""
+
+    __tablename__ = "products"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    gtin: Mapped[str] = mapped_column(sa.String(GTIN_LENGTH), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(NAME_LENGTH_MAX))
+    price: Mapped[int] = mapped_column(sa.BigInteger)
+    """In minor units of `currency`."""
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    created_at: Mapped[datetime]
+
+    __table_args__ = (sa.CheckConstraint("price > 0", name="price_positive"),)
+
+
+class BadGTIN(InvalidInput):
+    slug = "bad-gtin"
+    status = 400
+    title = N_("The product number in this address is not right.")
+    advice = N_("A digit seems to be wrong. Please scan the code on the package again.")
+
+
+class UnknownProduct(NotFound):
+    slug = "unknown-product"
+    title = N_("We do not know this product.")
+    advice = N_("Please scan the code on the package again, or type it by hand.")
+
+
+class ProductExists(Conflict):
+    slug = "product-exists"
+    title = N_("There is a product with this GTIN already.")
+
+
+def gtin14(text: str) -> str:
+    """A GTIN of 8, 12, 13 or 14 digits as GTIN-14. Raises `BadGTIN` when its check digit is off."""
+    try:
+        if not (text.isascii() and text.isdigit()):
+            raise BadGTIN()
+        return str(ean.validate(text)).zfill(GTIN_LENGTH)
+    except ValidationError:
+        raise BadGTIN() from None
+
+
+def add_product(
+    tx: Session, *, gtin: str, name: str, price: int, currency: str, now: datetime
+) -> Product:
+    """Raises `BadGTIN`, `ProductExists`."""
+    gtin = gtin14(gtin)
+    row = {"gtin": gtin, "name": name, "price": price, "currency": currency, "created_at": now}
+    if not insert_new(tx, Product, row):
+        raise ProductExists(gtin=gtin)
+    return product_by_gtin(tx, gtin)
+
+
+def product_by_gtin(tx: Session, gtin: str) -> Product:
+    """Raises `BadGTIN`, `UnknownProduct`."""
+    product = tx.scalar(sa.select(Product).where(Product.gtin == gtin14(gtin)))
+    if product is None:
+        raise UnknownProduct()
+    return product
+
+
+def prices(tx: Session, gtins: Sequence[str]) -> list[int]:
+    """The prices of these products, in minor units; of all products when none are named."""
+    statement = sa.select(Product.price)
+    return list(tx.scalars(statement.where(Product.gtin.in_(gtins)) if gtins else statement))
+
+
+def products_in(tx: Session, gtins: Sequence[str]) -> list[Product]:
+    """These products, or all when none are named, by name."""
+    statement = sa.select(Product).order_by(Product.name)
+    return list(tx.scalars(statement.where(Product.gtin.in_(gtins)) if gtins else statement))

@@ -1,0 +1,81 @@
+"""Claims: a customer taking a code, once, ever. The proof of purchase."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral.codes import Code
+from referral.db import Base, RowId, insert_new_id
+from referral.errors import N_, Conflict
+
+
+class Claim(Base):
+    """The unique key on batch and index is what makes a claim happen once."""
+
+    __tablename__ = "claims"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    batch_id: Mapped[int] = mapped_column(sa.ForeignKey("batches.id"))
+    index: Mapped[int] = mapped_column(sa.BigInteger)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+    __table_args__ = (sa.UniqueConstraint("batch_id", "index"),)
+
+    @property
+    def event(self) -> str:
+        """The claim's name in rewards and the ledger."""
+        return f"claim:{self.id}"
+
+
+class AlreadyClaimed(Conflict):
+    slug = "already-claimed"
+    title = N_("Somebody has claimed this code already.")
+    advice = N_(
+        "Each package can be claimed once. If it was sealed when you opened it, please tell the "
+        "shop or us; keep the package."
+    )
+
+
+class NotActivated(Conflict):
+    slug = "not-activated"
+    title = N_("This product is not on sale yet.")
+    advice = N_(
+        "Its code is genuine but cannot be claimed yet. Please keep it and try again later."
+    )
+
+
+class Voided(Conflict):
+    slug = "voided"
+    title = N_("This code has been withdrawn.")
+    advice = N_("Please bring the package back to where you bought it, or ask us.")
+
+
+class WrongProduct(Conflict):
+    slug = "wrong-product"
+    status = 404
+    title = N_("This code belongs to another product.")
+    advice = N_("Please scan the code on the package again. If it stays so, show it to the shop.")
+
+
+def claim_of(tx: Session, code: Code) -> Claim | None:
+    return tx.scalar(
+        sa.select(Claim).where(Claim.batch_id == code.batch_id, Claim.index == code.index)
+    )
+
+
+def add_claim(
+    tx: Session, code: Code, customer_id: int, campaign_id: int | None, now: datetime
+) -> Claim | None:
+    """Take a code for a customer; None when it was taken before."""
+    row = {
+        "batch_id": code.batch_id,
+        "index": code.index,
+        "customer_id": customer_id,
+        "campaign_id": campaign_id,
+        "at": now,
+    }
+    claim_id = insert_new_id(tx, Claim, row)
+    return None if claim_id is None else Claim(id=claim_id, **row)

@@ -1,0 +1,190 @@
+"""Settings, read once from the environment.
+
+Every setting has the prefix ``REFERRAL_``; docs/settings.md lists them. A missing or wrong one
+raises `ConfigError` with one sentence a person can act on, before anything is opened.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+LANGUAGES = ("zh-Hans", "zh-Hant", "en")
+SECRET_LENGTH_MIN = 16
+LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the message says which one and what to do."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one deployment. Build it with `from_env`, or field by field in tests."""
+
+    database_url: str
+    data_dir: Path
+    secret_keys: tuple[str, ...]
+    """Oldest first: all verify, the last one signs."""
+    redis_url: str | None = None
+    base_url: str = "http://127.0.0.1:8000"
+    """What printed codes and share links begin with; no slash at the end."""
+    brand: str = "Referral"
+    lang: str = "zh-Hans"
+    timezone: str = "Asia/Shanghai"
+    """What pages show times in; everything stored is UTC."""
+    trusted_proxies: int = 0
+    """How many hops of X-Forwarded-For to believe."""
+    geoip: Path | None = None
+    sender: str = "demo"
+    """How one-time codes travel: ``demo``, ``smtp://...``, ``smtps://...`` or ``https://...``."""
+
+    @property
+    def is_https(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Config":
+        """Read and check the settings. Raises `ConfigError`."""
+        environ = os.environ if environ is None else environ
+
+        def setting(name: str, default: str = "") -> str:
+            return environ.get(f"REFERRAL_{name}", "").strip() or default
+
+        data_dir = Path(setting("DATA_DIR", "./var")).resolve()
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"REFERRAL_DATA_DIR: the folder {data_dir} cannot be made ({error.strerror}); "
+                "name one that can be written to."
+            ) from None
+        base_url = setting("BASE_URL", f"http://127.0.0.1:{environ.get('PORT') or 8000}")
+        config = cls(
+            database_url=_database_url(
+                setting("DATABASE_URL", f"sqlite:///{data_dir / 'referral.db'}")
+            ),
+            data_dir=data_dir,
+            secret_keys=_secret_keys(setting("SECRET_KEYS"), data_dir),
+            redis_url=_redis_url(setting("REDIS_URL")),
+            base_url=_base_url(base_url),
+            brand=setting("BRAND", "Referral"),
+            lang=_language(setting("LANG", "zh-Hans")),
+            timezone=_timezone(setting("TIMEZONE", "Asia/Shanghai")),
+            trusted_proxies=_count("TRUSTED_PROXIES", setting("TRUSTED_PROXIES", "0")),
+            geoip=_geoip(setting("GEOIP")),
+            sender=setting("SENDER", "unset"),
+        )
+        return _with_checked_sender(config)
+
+
+def _database_url(value: str) -> str:
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ConfigError(
+            "REFERRAL_DATABASE_URL is not a database address; write "
+            "sqlite:////path/to/file.db or postgresql://user:password@host/name."
+        ) from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return value
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    raise ConfigError(
+        f"REFERRAL_DATABASE_URL names {backend}; only sqlite and postgresql are supported."
+    )
+
+
+def _redis_url(value: str) -> str | None:
+    if not value:
+        return None
+    value = re.sub(r"^valkey(s?)://", r"redis\1://", value)
+    if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise ConfigError("REFERRAL_REDIS_URL must start with redis://, rediss:// or unix://.")
+    return value
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(
+            "REFERRAL_BASE_URL must be an address such as https://brand.example, "
+            "with nothing after the path."
+        )
+    return value.rstrip("/")
+
+
+def _language(value: str) -> str:
+    for known in LANGUAGES:
+        if value.lower().replace("_", "-") == known.lower():
+            return known
+    raise ConfigError(f"REFERRAL_LANG must be one of {', '.join(LANGUAGES)}, not {value!r}.")
+
+
+def _timezone(value: str) -> str:
+    if value not in available_timezones():
+        raise ConfigError(f"REFERRAL_TIMEZONE: {value!r} is no time zone; write Asia/Shanghai.")
+    return value
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdigit() or int(value) > 10:
+        raise ConfigError(f"REFERRAL_{name} must be a number from 0 to 10, not {value!r}.")
+    return int(value)
+
+
+def _geoip(value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value)
+    if not path.is_file():
+        raise ConfigError(f"REFERRAL_GEOIP: there is no file {path}.")
+    return path
+
+
+def _with_checked_sender(config: Config) -> Config:
+    """The demo sender shows one-time codes to anybody, so only a local address may default to it."""
+    if config.sender == "unset":
+        if urlsplit(config.base_url).hostname not in LOOPBACK_HOSTS:
+            raise ConfigError(
+                "REFERRAL_SENDER must say how one-time codes are sent: smtp://user:password@host, "
+                "https://your-sms-hook, or demo to show them on the page."
+            )
+        return Config(**{**config.__dict__, "sender": "demo"})
+    scheme = urlsplit(config.sender).scheme
+    if config.sender != "demo" and scheme not in {"smtp", "smtps", "http", "https"}:
+        raise ConfigError(
+            "REFERRAL_SENDER must be demo, or start with smtp://, smtps:// or https://."
+        )
+    return config
+
+
+def _secret_keys(value: str, data_dir: Path) -> tuple[str, ...]:
+    """The listed keys, or one made on the first start and kept in the data folder."""
+    if value:
+        keys = tuple(key.strip() for key in value.split(",") if key.strip())
+        if not keys or any(len(key) < SECRET_LENGTH_MIN for key in keys):
+            raise ConfigError(
+                f"REFERRAL_SECRET_KEYS: every key needs at least {SECRET_LENGTH_MIN} characters; "
+                "separate several with commas, oldest first."
+            )
+        return keys
+    path = data_dir / "secret-keys"
+    try:
+        # Exclusive creation: of two processes starting together, one makes the key, both read it.
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    kept = tuple(key.strip() for key in path.read_text().split(",") if key.strip())
+    if not kept:
+        raise ConfigError(f"The file {path} is empty; delete it to have a new key made.")
+    return kept

@@ -1,0 +1,292 @@
+"""The database: engines, transactions, and the few things SQLite and PostgreSQL do differently.
+
+A write is one function of `actions` and one transaction; `transaction` opens it, retries it where
+the database asks for that, and commits it.
+"""
+
+import functools
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from referral.errors import Unavailable
+
+TRIES_MAX = 8
+"""How often one transaction is tried when the database reports a conflict."""
+RETRY_SECONDS = 0.01
+"""The first pause between two tries; it doubles, with jitter."""
+SQLITE_BUSY_SECONDS = 10
+POOL_WAIT_SECONDS = 10
+RETRYABLE_STATES = {"40001", "40P01"}
+"""serialization_failure and deadlock_detected: PostgreSQL asks for the whole transaction again."""
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware datetimes in UTC, also on SQLite, which keeps no time zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone was about to be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+JSONDocument = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+# SQLite numbers rows only in a column declared INTEGER; PostgreSQL gets 64 bits.
+RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration of this attribute
+        datetime: UTCDateTime(),
+        dict[str, Any]: JSONDocument,
+        list[Any]: JSONDocument,
+    }
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, with a pool of connections."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._reader = self.engine.execution_options(read_only=True)
+        self._joined: ContextVar[Session | None] = ContextVar("joined", default=None)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the database and changes nothing."""
+        outer = self._joined.get()
+        if outer is not None:
+            yield outer
+            return
+        with _translated(), Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    def transact(self, work: Callable[[Session], R]) -> R:
+        """Run `work` in one transaction and commit it.
+
+        Called inside another `transact`, it joins that one: the outer one commits. Conflicts the
+        database wants retried are retried as a whole, so `work` must have no effect outside the
+        session. Raises `Unavailable` when the database is locked or gone.
+        """
+        outer = self._joined.get()
+        if outer is not None:
+            return work(outer)
+        for attempt in range(1, TRIES_MAX + 1):
+            try:
+                with _translated():
+                    return self._once(work)
+            except _Again:
+                if attempt == TRIES_MAX:
+                    raise Unavailable() from None
+                time.sleep(RETRY_SECONDS * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def _once(self, work: Callable[[Session], R]) -> R:
+        with Session(self.engine, expire_on_commit=False) as session:
+            token = self._joined.set(session)
+            try:
+                result = work(session)
+                session.commit()
+            finally:
+                self._joined.reset(token)
+        return result
+
+    def now(self) -> datetime:
+        """The database server's own time (SQLite has none; this machine's then)."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        with self.read() as session:
+            return (
+                session.execute(sa.select(sa.func.clock_timestamp())).scalar_one().astimezone(UTC)
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+class HasDatabase(Protocol):
+    @property
+    def db(self) -> Database: ...
+
+
+D = TypeVar("D", bound=HasDatabase)
+
+
+def transaction(
+    action: Callable[Concatenate[Session, D, P], R],
+) -> Callable[Concatenate[D, P], R]:
+    """Make `action(tx, deployment, ...)` callable as `action(deployment, ...)`, in a transaction."""
+
+    @functools.wraps(action)
+    def run(deployment: D, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return deployment.db.transact(lambda tx: action(tx, deployment, *args, **kwargs))
+
+    return run
+
+
+def insert_new(
+    tx: Session, model: type[Base], rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+) -> int:
+    """Insert rows, leaving out those a unique key says are there. Returns how many were new."""
+    # The table and not the mapped class, and the rows apart from the statement: SQLAlchemy then
+    # keeps the compiled statement and skips the unit of work.
+    statement = _insert_new(tx.get_bind().dialect.name, model.__table__)
+    return tx.connection().execute(statement, rows).rowcount
+
+
+def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int | None:
+    """Insert one row and return its ``id``; None when a unique key says it is there."""
+    table = model.__table__
+    statement = _insert_new(tx.get_bind().dialect.name, table).returning(table.c.id)
+    return tx.connection().execute(statement, row).scalar_one_or_none()
+
+
+@functools.cache
+def _insert_new(dialect: str, table: sa.FromClause) -> Any:
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return make(table).on_conflict_do_nothing()
+
+
+def lock(tx: Session, name: str) -> None:
+    """Wait until no other transaction holds `name`; it is let go at the end of this one.
+
+    SQLite has one writer at a time anyway.
+    """
+    if tx.get_bind().dialect.name == "postgresql":
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+
+
+def upgrade(url: str) -> None:
+    """Bring the database at `url` to the newest migration."""
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    with _translated():
+        command.upgrade(config, "head")
+
+
+@functools.cache
+def migration_head() -> str | None:
+    """The newest migration this version of the service has."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def migration_of(tx: Session) -> str | None:
+    """The migration a database is at; None before the first."""
+    return MigrationContext.configure(tx.connection()).get_current_revision()
+
+
+class _Again(Exception):
+    """The database asks for the transaction again."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn a driver's failure into `_Again` or `Unavailable`; anything else passes unchanged."""
+    try:
+        yield
+    except PoolTimeout:
+        raise Unavailable() from None
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in RETRYABLE_STATES:
+            raise _Again from error
+        if isinstance(error, OperationalError | InterfaceError) and _is_outage(error):
+            raise Unavailable() from error
+        raise
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Locked, full or gone, as against a statement that is wrong."""
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return error.orig.sqlite_errorcode & 0xFF in {
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_FULL,
+        }
+    return True
+
+
+def _engine(url: str) -> sa.Engine:
+    if sa.make_url(url).get_backend_name() == "sqlite":
+        engine = sa.create_engine(
+            url,
+            pool_timeout=POOL_WAIT_SECONDS,
+            # Autocommit in the driver: transactions are begun by the event below, not guessed at.
+            connect_args={
+                "timeout": SQLITE_BUSY_SECONDS,
+                "isolation_level": None,
+                "check_same_thread": False,
+            },
+        )
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return sa.create_engine(
+        url,
+        pool_size=8,
+        max_overflow=8,
+        pool_timeout=POOL_WAIT_SECONDS,
+        # A pooled connection may have outlived its server; asking first costs one cheap round
+        # trip and makes a restart of PostgreSQL invisible.
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5},
+    )
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A write takes its lock at the start: a deferred one can fail halfway with SQLITE_BUSY, which
+    # waiting cannot cure.
+    reading = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,93 @@
+"""Answers of the API kept by `Idempotency-Key`, so that a repeated POST does nothing twice.
+
+The mark that a request is in flight is committed first; the answer is stored in the transaction of
+the request's own effect. A process that dies in between leaves a mark without an effect, which may
+be taken over after `IN_FLIGHT_MAX`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral.db import Base, insert_new
+from referral.errors import N_, Conflict, InvalidInput
+
+KEY_LENGTH_MAX = 200
+IN_FLIGHT_MAX = timedelta(seconds=60)
+KEPT_FOR = timedelta(hours=24)
+
+
+class IdempotentAnswer(Base):
+    __tablename__ = "idempotent_answers"
+
+    api_key_id: Mapped[int] = mapped_column(sa.ForeignKey("api_keys.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(KEY_LENGTH_MAX), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(sa.String(64))
+    started_at: Mapped[datetime]
+    status: Mapped[int | None] = mapped_column(sa.Integer)
+    body: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class IdempotencyMismatch(InvalidInput):
+    slug = "idempotency-mismatch"
+    title = N_("This Idempotency-Key was used for another request.")
+    advice = N_("Use a new key for every request, and the same key only to repeat one.")
+
+
+class InFlight(Conflict):
+    slug = "in-flight"
+    title = N_("The same request is still being worked on.")
+    advice = N_("Wait a moment and send it again with the same key.")
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    status: int
+    body: str
+
+
+def begin(
+    tx: Session, api_key_id: int, key: str, request_hash: str, now: datetime
+) -> StoredAnswer | None:
+    """Mark a request as in flight, or return the answer it got before.
+
+    Raises `IdempotencyMismatch` for another request under the same key, `InFlight`.
+    """
+    this = (IdempotentAnswer.api_key_id == api_key_id, IdempotentAnswer.key == key)
+    tx.execute(
+        sa.delete(IdempotentAnswer).where(*this, IdempotentAnswer.started_at < now - KEPT_FOR)
+    )
+    row = {"api_key_id": api_key_id, "key": key, "request_hash": request_hash, "started_at": now}
+    if insert_new(tx, IdempotentAnswer, row):
+        return None
+    found = tx.scalars(sa.select(IdempotentAnswer).where(*this).with_for_update()).one()
+    if found.request_hash != request_hash:
+        raise IdempotencyMismatch()
+    if found.status is not None:
+        return StoredAnswer(found.status, found.body or "")
+    if now - found.started_at < IN_FLIGHT_MAX:
+        raise InFlight()
+    found.started_at = now
+    return None
+
+
+def finish(tx: Session, api_key_id: int, key: str, answer: StoredAnswer) -> None:
+    """Store the answer, in the transaction of the effect it reports."""
+    tx.execute(
+        sa.update(IdempotentAnswer)
+        .where(IdempotentAnswer.api_key_id == api_key_id, IdempotentAnswer.key == key)
+        .values(status=answer.status, body=answer.body)
+    )
+
+
+def abandon(tx: Session, api_key_id: int, key: str) -> None:
+    """Let go of a request that had no effect and may be tried again."""
+    tx.execute(
+        sa.delete(IdempotentAnswer).where(
+            IdempotentAnswer.api_key_id == api_key_id,
+            IdempotentAnswer.key == key,
+            IdempotentAnswer.status.is_(None),
+        )
+    )

@@ -1,0 +1,23 @@
+"""The one way in for visits: handed in here, they are stored with everything that follows.
+
+Every effect has a unique key, so a visit that arrives twice counts once.
+"""
+
+from sqlalchemy.orm import Session
+
+from referral import graph, people, visits
+from referral.db import HasDatabase, transaction
+from referral.links import Link
+from referral.visits import Kind, Visit
+
+
+@transaction
+def hand_in(tx: Session, deployment: HasDatabase, visit: Visit, link: Link | None = None) -> None:
+    """Store one visit; `link` is the one that was opened, when it may lead to credit."""
+    if visit.visitor is not None and visit.machine is None:
+        people.remember_visitor(tx, visit.visitor, visit.at)
+        if link is not None:
+            graph.attach(tx, visit.visitor, link, visit.at)
+        if visit.kind is Kind.scan:
+            visits.remember_scan(tx, visit)
+    visits.record(tx, [visit])

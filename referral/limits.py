@@ -1,0 +1,146 @@
+"""Limits: how often something may be tried, counted in Redis or, without it, in the database.
+
+Each limit is a function that says its rate in words. Subjects are stored as keyed hashes only.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral.clock import Clock
+from referral.crypto import KeyRing, keyed_hash
+from referral.db import Base, Database
+from referral.errors import TooMany
+
+REDIS_TIMEOUT_SECONDS = 0.25
+REDIS_REST_SECONDS = 1.0
+"""How long Redis is left alone after it failed."""
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+class LimitCounter(Base):
+    """How often a subject has spent a limit in one window."""
+
+    __tablename__ = "limit_counters"
+
+    key: Mapped[str] = mapped_column(sa.String(120), primary_key=True)
+    count: Mapped[int] = mapped_column(sa.Integer)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`times` in `seconds`. `closed` ones are counted in the database when Redis is away; others
+    let everything pass then."""
+
+    name: str
+    times: int
+    seconds: int
+    closed: bool
+
+
+class Limits:
+    def __init__(self, db: Database, keys: KeyRing, clock: Clock, redis_url: str | None) -> None:
+        self._db = db
+        self._clock = clock
+        self._key = keys.derive("limits")
+        self._resting_until = 0.0
+        self._redis = (
+            redis.Redis.from_url(
+                redis_url,
+                socket_timeout=REDIS_TIMEOUT_SECONDS,
+                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+                retry=Retry(NoBackoff(), 1),
+            )
+            if redis_url
+            else None
+        )
+
+    # 5 one-time codes for one phone or e-mail in 10 minutes
+    def code_request(self, contact: str) -> None:
+        self._spend(Limit("code-request", 5, 10 * MINUTE, closed=True), contact)
+
+    # 600 one-time codes for one address in 10 minutes: carriers put thousands behind one
+    def code_request_address(self, address: str) -> None:
+        self._spend(Limit("code-request-address", 600, 10 * MINUTE, closed=True), address)
+
+    # 20 tries of one-time codes for one phone or e-mail an hour, over all codes sent to it
+    def sign_in(self, contact: str) -> None:
+        self._spend(Limit("sign-in", 20, HOUR, closed=True), contact)
+
+    # 200 claims by one customer a day
+    def claim(self, customer: int) -> None:
+        self._spend(Limit("claim", 200, DAY, closed=True), str(customer))
+
+    # 600 codes that do not exist from one address in 10 minutes
+    def unknown_code(self, address: str) -> None:
+        self._spend(Limit("unknown-code", 600, 10 * MINUTE, closed=False), address)
+
+    # 10 staff sign-ins for one e-mail in 10 minutes
+    def staff_sign_in(self, email: str) -> None:
+        self._spend(Limit("staff-sign-in", 10, 10 * MINUTE, closed=True), email)
+
+    # 1,200 engagements and shares from one visitor an hour
+    def beacon(self, visitor: int) -> None:
+        self._spend(Limit("beacon", 1200, HOUR, closed=False), str(visitor))
+
+    def _spend(self, limit: Limit, subject: str) -> None:
+        """Count one try. Raises `TooMany` when the window's tries are used up."""
+        now = self._clock.now()
+        window = int(now.timestamp()) // limit.seconds
+        ends = datetime.fromtimestamp((window + 1) * limit.seconds, UTC)
+        key = f"{limit.name}|{window}|{keyed_hash(self._key, subject)[:32]}"
+        count = self._count_in_redis(key, limit.seconds)
+        if count is None and (limit.closed or self._redis is None):
+            count = self._count_in_database(key, ends)
+        if count is not None and count > limit.times:
+            raise TooMany(retry_after=max(1, int((ends - now).total_seconds())))
+
+    def _count_in_redis(self, key: str, seconds: int) -> int | None:
+        if self._redis is None or time.monotonic() < self._resting_until:
+            return None
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.incr(f"limit|{key}").expire(f"limit|{key}", seconds)
+            counted: list[Any] = pipeline.execute()
+            return int(counted[0])
+        except redis.RedisError:
+            self._resting_until = time.monotonic() + REDIS_REST_SECONDS
+            return None
+
+    def _count_in_database(self, key: str, ends: datetime) -> int:
+        def work(tx: Session) -> int:
+            dialect = sqlite if self._db.is_sqlite else postgresql
+            statement = (
+                dialect.insert(LimitCounter)
+                .values(key=key, count=1, expires_at=ends)
+                .on_conflict_do_update(
+                    index_elements=[LimitCounter.key], set_={"count": LimitCounter.count + 1}
+                )
+                .returning(LimitCounter.count)
+            )
+            return tx.execute(statement).scalar_one()
+
+        return self._db.transact(work)
+
+    def redis_answers(self) -> bool:
+        """Whether Redis, if one is configured, is there."""
+        try:
+            return self._redis is None or bool(self._redis.ping())
+        except redis.RedisError:
+            return False
+
+    def sweep(self) -> int:
+        """Drop counters whose window is over. Returns how many."""
+        expired = sa.delete(LimitCounter).where(LimitCounter.expires_at <= self._clock.now())
+        result: sa.CursorResult[Any] = self._db.transact(lambda tx: tx.execute(expired))  # type: ignore[assignment]
+        return result.rowcount

@@ -1,0 +1,388 @@
+"""People: visitors (browsers, anonymous), customers, their identities, sign-in and consent."""
+
+import hmac
+import secrets
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import phonenumbers
+import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral.crypto import KeyRing, keyed_hash
+from referral.db import Base, RowId, insert_new, lock
+from referral.errors import N_, Conflict, InvalidInput, NotFound, Problem
+
+NAME_LENGTH_MAX = 40
+EXTERNAL_ID_LENGTH_MAX = 120
+CODE_DIGITS = 6
+CODE_TRIES_MAX = 5
+CODE_LIFETIME = timedelta(minutes=10)
+DEFAULT_REGION = "CN"
+"""The country of a phone number written without one."""
+CONSENT_VERSION = "2026-11"
+
+
+class IdentityKind(StrEnum):
+    phone = "phone"
+    email = "email"
+    external = "external"
+    """The brand's own member id."""
+
+
+class Customer(Base):
+    """A person the brand knows. Personal fields are encrypted."""
+
+    __tablename__ = "customers"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name_encrypted: Mapped[str | None] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Visitor(Base):
+    """One browser. Its id is a random 63-bit number made before anything is stored."""
+
+    __tablename__ = "visitors"
+
+    id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    created_at: Mapped[datetime]
+
+
+class Identity(Base):
+    """What a customer is known by. The blind index keeps it unique without showing it."""
+
+    __tablename__ = "identities"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    kind: Mapped[str] = mapped_column(sa.String(12))
+    blind_index: Mapped[str] = mapped_column(sa.String(64))
+    value_encrypted: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime]
+
+    __table_args__ = (sa.UniqueConstraint("kind", "blind_index"),)
+
+
+class SignInCode(Base):
+    """A one-time code on its way to a phone or e-mail. Only its keyed hash is kept."""
+
+    __tablename__ = "sign_in_codes"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(12))
+    blind_index: Mapped[str] = mapped_column(sa.String(64), index=True)
+    code_hash: Mapped[str] = mapped_column(sa.String(64))
+    tries: Mapped[int] = mapped_column(sa.Integer, default=0)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Consent(Base):
+    """What a customer agreed to, in which version, and when."""
+
+    __tablename__ = "consents"
+
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), primary_key=True)
+    purpose: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    version: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    given_at: Mapped[datetime]
+
+
+class BadContact(InvalidInput):
+    slug = "bad-contact"
+    title = N_("This is not a phone number or e-mail address we can use.")
+    advice = N_("Write a phone number such as 138 0013 8000, or an e-mail address.")
+
+
+class BadName(InvalidInput):
+    slug = "bad-name"
+    title = N_("Please enter a name of 1 to 40 characters.")
+    advice = N_("A nickname is enough.")
+
+
+class WrongSignInCode(Problem):
+    slug = "wrong-sign-in-code"
+    status = 403
+    title = N_("This code is not right.")
+    advice = N_("Please compare it with the message, or have a new one sent.")
+
+
+class SignInCodeSpent(Problem):
+    slug = "sign-in-code-spent"
+    status = 403
+    title = N_("This code can no longer be used.")
+    advice = N_("Please have a new one sent.")
+
+
+class UnknownCustomer(NotFound):
+    slug = "unknown-customer"
+    title = N_("We do not know this customer.")
+    advice = N_("Please check the number.")
+
+
+class CustomerExists(Conflict):
+    slug = "customer-exists"
+    title = N_("These details belong to different customers.")
+    advice = N_("Send details of one person only.")
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A normalised identity: phones in E.164, e-mail addresses in lower case."""
+
+    kind: IdentityKind
+    value: str
+
+    @property
+    def masked(self) -> str:
+        """Enough for its owner to recognise, too little for anybody else."""
+        if self.kind is IdentityKind.email:
+            name, _, domain = self.value.partition("@")
+            return f"{name[:1]}***@{domain}"
+        return f"{self.value[:3]}****{self.value[-4:]}"
+
+
+def contact(text: str) -> Contact:
+    """A phone number or e-mail address as typed. Raises `BadContact`."""
+    text = unicodedata.normalize("NFKC", text).strip()  # Chinese keyboards write １３８ and ＠
+    return email(text) if "@" in text else phone(text)
+
+
+def phone(text: str) -> Contact:
+    """Raises `BadContact`. Numbers without a country are taken as `DEFAULT_REGION`'s."""
+    try:
+        number = phonenumbers.parse(text.strip()[:40], DEFAULT_REGION)
+    except phonenumbers.NumberParseException:
+        raise BadContact() from None
+    if not phonenumbers.is_valid_number(number):
+        raise BadContact()
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return Contact(IdentityKind.phone, e164)
+
+
+def email(text: str) -> Contact:
+    """Raises `BadContact`."""
+    try:
+        checked = validate_email(text.strip(), check_deliverability=False)
+    except EmailNotValidError:
+        raise BadContact() from None
+    return Contact(IdentityKind.email, checked.normalized.lower())
+
+
+def external(text: str) -> Contact:
+    """The brand's own member id. Raises `BadContact`."""
+    text = text.strip()
+    if not 0 < len(text) <= EXTERNAL_ID_LENGTH_MAX:
+        raise BadContact()
+    return Contact(IdentityKind.external, text)
+
+
+def clean_name(text: str) -> str:
+    """A display name: printable, spaces collapsed, 1 to 40 characters. Raises `BadName`."""
+    # The zero-width joiner holds emoji such as families together; other invisibles are dropped.
+    kept = "".join(c if c.isprintable() or c == "\u200d" else " " for c in text)
+    name = " ".join(kept.split())
+    if not 0 < len(name) <= NAME_LENGTH_MAX or not name.strip("\u200d "):
+        raise BadName()
+    return name
+
+
+def new_visitor_id() -> int:
+    return secrets.randbits(63)
+
+
+def new_sign_in_code() -> str:
+    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
+
+
+# Visitors
+
+
+def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> None:
+    insert_new(tx, Visitor, {"id": visitor_id, "customer_id": None, "created_at": now})
+
+
+def fold_visitor(tx: Session, visitor_id: int, customer_id: int, now: datetime) -> bool:
+    """Make a visitor this customer's. False when it is another customer's already."""
+    remember_visitor(tx, visitor_id, now)
+    mine = sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == customer_id)
+    result: sa.CursorResult[object] = tx.execute(  # type: ignore[assignment]
+        sa.update(Visitor).where(Visitor.id == visitor_id, mine).values(customer_id=customer_id)
+    )
+    return result.rowcount == 1
+
+
+def visitors_of(tx: Session, customer_id: int) -> list[int]:
+    """The customer's visitors, oldest first."""
+    return list(
+        tx.scalars(
+            sa.select(Visitor.id)
+            .where(Visitor.customer_id == customer_id)
+            .order_by(Visitor.created_at, Visitor.id)
+        )
+    )
+
+
+def own_visitor(tx: Session, customer_id: int, fresh_id: int, now: datetime) -> int:
+    """The visitor a customer shares as where no browser is at hand, made if there is none yet."""
+    visitors = visitors_of(tx, customer_id)
+    if visitors:
+        return visitors[0]
+    fold_visitor(tx, fresh_id, customer_id, now)
+    return fresh_id
+
+
+def customers_of(tx: Session, visitor_ids: Sequence[int]) -> dict[int, int]:
+    """Which customer each visitor is, for those that are one."""
+    rows = tx.execute(
+        sa.select(Visitor.id, Visitor.customer_id).where(
+            Visitor.id.in_(visitor_ids), Visitor.customer_id.is_not(None)
+        )
+    )
+    return dict(row._tuple() for row in rows)  # type: ignore[arg-type]
+
+
+# Customers
+
+
+def customer_by_id(tx: Session, customer_id: int) -> Customer:
+    """Raises `UnknownCustomer`."""
+    customer = tx.get(Customer, customer_id)
+    if customer is None:
+        raise UnknownCustomer()
+    return customer
+
+
+def lock_customer(tx: Session, customer_id: int) -> None:
+    """Hold a customer's row until the end of the transaction. Raises `UnknownCustomer`."""
+    statement = sa.select(Customer.id).where(Customer.id == customer_id).with_for_update()
+    if tx.scalar(statement) is None:
+        raise UnknownCustomer()
+
+
+def find_customer(tx: Session, keys: KeyRing, contact: Contact) -> int | None:
+    return tx.scalar(
+        sa.select(Identity.customer_id).where(
+            Identity.kind == contact.kind,
+            Identity.blind_index.in_(keys.blind_indexes(contact.kind, contact.value)),
+        )
+    )
+
+
+def find_or_add_customer(
+    tx: Session, keys: KeyRing, contacts: Sequence[Contact], *, name: str | None, now: datetime
+) -> tuple[int, bool]:
+    """The customer with any of these identities, or a new one; and whether it is new.
+
+    Identities that are missing are added. Raises `CustomerExists` when they belong to several.
+    """
+    for each in sorted(contacts, key=lambda c: (c.kind, c.value)):
+        # Two sign-ins of a new person at once would both find nobody.
+        lock(tx, f"identity|{each.kind}|{keys.blind_indexes(each.kind, each.value)[0]}")
+    found = {c: find_customer(tx, keys, c) for c in contacts}
+    known = {customer_id for customer_id in found.values() if customer_id is not None}
+    if len(known) > 1:
+        raise CustomerExists()
+    if known:
+        customer_id = known.pop()
+    else:
+        customer = Customer(
+            name_encrypted=keys.encrypt(name) if name else None,
+            created_at=now,
+        )
+        tx.add(customer)
+        tx.flush()
+        customer_id = customer.id
+    for identity, owner in found.items():
+        if owner is None:
+            add_identity(tx, keys, customer_id, identity, now)
+    return customer_id, not any(found.values())
+
+
+def add_identity(
+    tx: Session, keys: KeyRing, customer_id: int, contact: Contact, now: datetime
+) -> None:
+    """Raises `CustomerExists` when somebody else got it in the meantime."""
+    row = {
+        "customer_id": customer_id,
+        "kind": contact.kind,
+        "blind_index": keys.blind_indexes(contact.kind, contact.value)[0],
+        "value_encrypted": keys.encrypt(contact.value),
+        "created_at": now,
+    }
+    if not insert_new(tx, Identity, row):
+        raise CustomerExists()
+
+
+def rename(tx: Session, keys: KeyRing, customer_id: int, name: str) -> None:
+    """Raises `BadName`, `UnknownCustomer`."""
+    customer_by_id(tx, customer_id).name_encrypted = keys.encrypt(clean_name(name))
+
+
+def consent(tx: Session, customer_id: int, purpose: str, now: datetime) -> None:
+    row = {"customer_id": customer_id, "purpose": purpose, "version": CONSENT_VERSION}
+    insert_new(tx, Consent, {**row, "given_at": now})
+
+
+# Sign-in
+
+
+def issue_sign_in_code(
+    tx: Session, keys: KeyRing, contact: Contact, code: str, now: datetime
+) -> None:
+    """Store a one-time code; those sent to this contact before stop working."""
+    indexes = keys.blind_indexes(contact.kind, contact.value)
+    tx.execute(sa.delete(SignInCode).where(SignInCode.blind_index.in_(indexes)))
+    tx.add(
+        SignInCode(
+            kind=contact.kind,
+            blind_index=indexes[0],
+            code_hash=_code_hash(keys.derive("sign-in-code"), contact, code),
+            tries=0,
+            expires_at=now + CODE_LIFETIME,
+        )
+    )
+
+
+class CodeCheck(StrEnum):
+    right = "right"
+    wrong = "wrong"
+    spent = "spent"
+
+
+def check_sign_in_code(
+    tx: Session, keys: KeyRing, contact: Contact, code: str, now: datetime
+) -> CodeCheck:
+    """Compare a one-time code, counting the try; a right one is used up.
+
+    The answer is returned rather than raised, because a wrong try has to be committed to count.
+    """
+    indexes = keys.blind_indexes(contact.kind, contact.value)
+    row = tx.execute(
+        # One statement counts and reads, so two tries at once are two tries.
+        sa.update(SignInCode)
+        .where(SignInCode.kind == contact.kind, SignInCode.blind_index.in_(indexes))
+        .where(SignInCode.used_at.is_(None), SignInCode.expires_at > now)
+        .where(SignInCode.tries < CODE_TRIES_MAX)
+        .values(tries=SignInCode.tries + 1)
+        .returning(SignInCode.id, SignInCode.code_hash)
+    ).one_or_none()
+    if row is None:
+        return CodeCheck.spent
+    hashes = [_code_hash(key, contact, code) for key in keys.derive_all("sign-in-code")]
+    if not any([hmac.compare_digest(row.code_hash, candidate) for candidate in hashes]):
+        return CodeCheck.wrong
+    tx.execute(sa.update(SignInCode).where(SignInCode.id == row.id).values(used_at=now))
+    return CodeCheck.right
+
+
+def _code_hash(key: bytes, contact: Contact, code: str) -> str:
+    # A slow hash would not help six digits; the key, which is not in the database, does.
+    digits = "".join(c for c in unicodedata.normalize("NFKC", code) if c.isdigit())
+    return keyed_hash(key, f"{contact.kind}|{contact.value}|{digits}")

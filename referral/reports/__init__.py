@@ -1,0 +1,1 @@
+"""Read-only queries across parts: what the pages, the console and the API show."""

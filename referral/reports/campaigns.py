@@ -1,0 +1,113 @@
+"""Figures of a campaign, and its spread graph."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from referral import ledger
+from referral.campaigns import Campaign
+from referral.claims import Claim
+from referral.graph import Referral, SpreadNode
+from referral.links import visitor_id, visitor_name
+from referral.rewards import Reward
+from referral.visits import Kind, VisitRow
+
+SPREAD_PAGE_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Counts of one campaign. Fetches, opens and engagements are three things: never add them."""
+
+    fetches: int
+    opens: int
+    engagements: int
+    visitors: int
+    """Different people's browsers that opened a link."""
+    shares: int
+    scans: int
+    claims: int
+    new_customers: int
+    referred_customers: int
+    """New customers whom another customer brought in."""
+    cost: int
+    """Points granted and not reversed."""
+    budget_left: int
+
+
+def metrics(tx: Session, campaign: Campaign) -> Metrics:
+    mine = VisitRow.campaign_id == campaign.id
+    kinds: dict[str, int] = dict(
+        row._tuple()
+        for row in tx.execute(
+            sa.select(VisitRow.kind, sa.func.count()).where(mine).group_by(VisitRow.kind)
+        )
+    )
+    count = sa.select(sa.func.count())
+    opened = sa.func.count(VisitRow.visitor_id.distinct())
+    new = count.where(Referral.campaign_id == campaign.id)
+    return Metrics(
+        fetches=kinds.get(Kind.fetch, 0),
+        opens=kinds.get(Kind.open, 0),
+        engagements=kinds.get(Kind.engagement, 0),
+        visitors=tx.scalar(sa.select(opened).where(mine, VisitRow.kind == Kind.open)) or 0,
+        shares=kinds.get(Kind.share, 0),
+        scans=kinds.get(Kind.scan, 0),
+        claims=tx.scalar(count.where(Claim.campaign_id == campaign.id)) or 0,
+        new_customers=tx.scalar(new) or 0,
+        referred_customers=tx.scalar(new.where(Referral.referrer_id.is_not(None))) or 0,
+        cost=tx.scalar(
+            sa.select(sa.func.coalesce(sa.func.sum(Reward.amount), 0)).where(
+                Reward.campaign_id == campaign.id, Reward.state != "reversed"
+            )
+        )
+        or 0,
+        budget_left=ledger.balances(tx, ledger.Kind.budget, campaign.id).get("points", 0),
+    )
+
+
+def as_numbers(metrics: Metrics) -> dict[str, int]:
+    return asdict(metrics)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`child` first opened the campaign through a link of `parent`."""
+
+    parent: str
+    child: str
+    hop: int
+    channel: str
+    at: datetime
+
+
+def spread(
+    tx: Session, campaign_id: int, *, after: str | None, limit: int
+) -> tuple[list[Edge], str | None]:
+    """A page of the spread's edges and the cursor of the next. Raises `ValueError` for a bad one."""
+    statement = (
+        sa.select(SpreadNode)
+        .where(SpreadNode.campaign_id == campaign_id, SpreadNode.parent_id.is_not(None))
+        .order_by(SpreadNode.visitor_id)
+        .limit(min(limit, SPREAD_PAGE_MAX) + 1)
+    )
+    if after is not None:
+        statement = statement.where(SpreadNode.visitor_id > visitor_id(after))
+    nodes = list(tx.scalars(statement))
+    page = nodes[: min(limit, SPREAD_PAGE_MAX)]
+    following = visitor_name(page[-1].visitor_id) if len(nodes) > len(page) else None
+    return [_edge(node) for node in page], following
+
+
+def _edge(node: SpreadNode) -> Edge:
+    if node.parent_id is None:
+        raise ValueError("a first sharer has no edge")
+    return Edge(
+        visitor_name(node.parent_id),
+        visitor_name(node.visitor_id),
+        node.hop,
+        node.channel,
+        node.at,
+    )

@@ -1,0 +1,94 @@
+"""Who is asking: the deployment, the reader's browser and the customer signed in on it."""
+
+from datetime import datetime, timedelta
+from typing import cast
+
+from flask import Response, current_app, g, request, session
+
+from referral import visits
+from referral.deployment import Deployment
+from referral.links import VisitorCookie
+from referral.people import new_visitor_id
+from referral.reports import customers
+
+VISITOR_COOKIE = "referral_visitor"
+VISITOR_COOKIE_LIFETIME = timedelta(days=400)
+"""As long as browsers let a cookie live."""
+
+
+def deployment() -> Deployment:
+    return cast(Deployment, current_app.extensions["referral"])
+
+
+def now() -> datetime:
+    return deployment().clock.now()
+
+
+def remote_address() -> str:
+    """The address limits are counted by; `TRUSTED_PROXIES` decides whose word is taken."""
+    return request.remote_addr or "unknown"
+
+
+def machine() -> str | None:
+    """Why this request does not come from a person's browser; None when it seems to."""
+    if "machine" not in g:
+        g.machine = visits.machine_reason(request.method, request.headers)
+    return cast(str | None, g.machine)
+
+
+def visitor() -> VisitorCookie:
+    """This browser: what its cookie says, or a new visitor. Another installation's is ignored."""
+    if "visitor" not in g:
+        known = deployment().links.read_cookie(request.cookies.get(VISITOR_COOKIE))
+        g.visitor = known or VisitorCookie(new_visitor_id())
+        g.visitor_to_set = known is None
+    return cast(VisitorCookie, g.visitor)
+
+
+def keep_visitor(cookie: VisitorCookie) -> None:
+    """Set the cookie with the answer, if it says anything new."""
+    if cookie != visitor():
+        g.visitor = cookie
+        g.visitor_to_set = True
+
+
+def set_visitor_cookie(response: Response) -> Response:
+    if g.get("visitor_to_set") and machine() is None:
+        settings = deployment().config
+        response.set_cookie(
+            VISITOR_COOKIE,
+            deployment().links.cookie(visitor()),
+            max_age=VISITOR_COOKIE_LIFETIME,
+            httponly=True,
+            samesite="Lax",
+            secure=settings.is_https,
+        )
+    return response
+
+
+class SignedInCustomer:
+    """The customer of this session; the name is read when a page shows it."""
+
+    def __init__(self, customer_id: int) -> None:
+        self.id = customer_id
+
+    @property
+    def name(self) -> str | None:
+        if "customer_name" not in g:
+            with deployment().db.read() as tx:
+                g.customer_name = customers.name_of(tx, deployment().keys, self.id)
+        return cast(str | None, g.customer_name)
+
+
+def customer() -> SignedInCustomer | None:
+    """Who is signed in here."""
+    customer_id = session.get("customer")
+    return SignedInCustomer(customer_id) if isinstance(customer_id, int) else None
+
+
+def sign_in_session(customer_id: int, visitor_id: int) -> None:
+    """Begin a customer's session; what the browser was before is not carried over."""
+    session.clear()
+    session.permanent = True
+    session["customer"] = customer_id
+    keep_visitor(VisitorCookie(visitor_id, visitor().touches))

@@ -1,0 +1,97 @@
+"""When something goes wrong: a kind page for people, problem+json for machines, never a trace."""
+
+import structlog
+from apiflask import APIFlask
+from flask import Response, make_response, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from referral.errors import N_, InvalidInput, NotFound, Problem, TooMany, Unavailable
+from referral.web.problems import problem_response
+
+RETRY_SECONDS = 3
+log = structlog.get_logger()
+
+
+class NotAllowedHere(Problem):
+    slug = "method-not-allowed"
+    status = 405
+    title = N_("This address cannot be used that way.")
+    advice = N_("Please start again from the page before.")
+
+
+class TooLarge(Problem):
+    slug = "too-large"
+    status = 413
+    title = N_("That is too much at once.")
+    advice = N_("Please send less than 1 MB.")
+
+
+class FormExpired(Problem):
+    slug = "form-expired"
+    status = 400
+    title = N_("This page was open for too long.")
+    advice = N_("Nothing was changed. Please go back, reload the page and press the button again.")
+
+
+class Unexpected(Problem):
+    slug = "unexpected"
+    status = 500
+    title = N_("Something went wrong on our side.")
+    advice = N_("Nothing was lost. Please try again; if it stays so, please tell us.")
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    404: NotFound,
+    405: NotAllowedHere,
+    413: TooLarge,
+    429: TooMany,
+    503: Unavailable,
+}
+
+
+def set_up(app: APIFlask) -> None:
+    app.register_error_handler(Problem, answer)
+    app.register_error_handler(CSRFError, lambda error: answer(FormExpired()))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(problem: Problem) -> Response:
+    """The answer to a named problem, in the form the asker can read."""
+    if request.path.startswith("/api/"):
+        response = problem_response(problem)
+    else:
+        response = make_response(_page(problem), problem.status)
+    if isinstance(problem, Unavailable):
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    elif isinstance(problem, TooMany) and "retry_after" in problem.details:
+        response.headers["Retry-After"] = str(problem.details["retry_after"])
+    return response
+
+
+def _page(problem: Problem) -> str:
+    # Nothing here may need the database: this is also the page for when it is gone.
+    actions = [(_("Type a code"), url_for("pages.typed_code"))]
+    if session.get("customer"):
+        actions.append((_("My page"), url_for("member.me")))
+    return render_template(
+        "problem.html",
+        title=_(problem.title),
+        advice=_(problem.advice),
+        slug=problem.slug,
+        status=problem.status,
+        actions=actions,
+    )
+
+
+def _http_error(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < 400:
+        return error  # a redirect that routing raised
+    return answer(_BY_STATUS.get(error.code, InvalidInput if error.code < 500 else Unexpected)())
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected", endpoint=request.endpoint, exc_info=error)
+    return answer(Unexpected())

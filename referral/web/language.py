@@ -1,0 +1,96 @@
+"""Languages: chosen by the reader, else by the browser, else the deployment's own."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from apiflask import APIFlask
+from babel.numbers import get_currency_precision
+from flask import Response, g, request
+from flask_babel import Babel, format_currency, format_date, format_datetime, format_number
+
+from referral.config import LANGUAGES
+from referral.web.context import customer, deployment
+
+COOKIE = "referral_lang"
+COOKIE_LIFETIME = timedelta(days=365)
+OWN_NAMES = {"zh-Hans": "简体中文", "zh-Hant": "繁體中文", "en": "English"}
+TRADITIONAL = {"tw", "hk", "mo", "hant"}
+
+
+def set_up(app: APIFlask) -> None:
+    Babel(
+        app,
+        default_translation_directories="translations",
+        locale_selector=lambda: language().replace("-", "_"),
+        timezone_selector=lambda: deployment().config.timezone,
+    )
+    app.after_request(_keep_choice)
+    app.context_processor(_context)
+    app.add_template_filter(_when, "when")
+    app.add_template_filter(_day, "day")
+    app.add_template_filter(_number, "number")
+    app.add_template_filter(_money, "money")
+
+
+def language() -> str:
+    """The language of this answer: one of `LANGUAGES`."""
+    if "language" not in g:
+        asked = request.args.get("lang", "")
+        kept = request.cookies.get(COOKIE, "")
+        g.language = next(
+            (tag for tag in (asked, kept) if tag in LANGUAGES),
+            _negotiated() or deployment().config.lang,
+        )
+    return str(g.language)
+
+
+def _negotiated() -> str | None:
+    """The first language in Accept-Language that we have."""
+    for tag in request.accept_languages.values():
+        parts = tag.lower().replace("_", "-").split("-")
+        if parts[0] == "zh":
+            return "zh-Hant" if TRADITIONAL & set(parts) and "hans" not in parts else "zh-Hans"
+        if parts[0] == "en":
+            return "en"
+    return None
+
+
+def _keep_choice(response: Response) -> Response:
+    asked = request.args.get("lang", "")
+    if asked in LANGUAGES and asked != request.cookies.get(COOKIE):
+        response.set_cookie(
+            COOKIE,
+            asked,
+            max_age=COOKIE_LIFETIME,
+            httponly=True,
+            samesite="Lax",
+            secure=deployment().config.is_https,
+        )
+    response.vary.update(["Accept-Language", "Cookie"])
+    return response
+
+
+def _context() -> dict[str, Any]:
+    return {
+        "brand": deployment().config.brand,
+        "lang": language(),
+        "languages": [(tag, OWN_NAMES[tag], f"{request.path}?lang={tag}") for tag in LANGUAGES],
+        "customer": customer(),
+    }
+
+
+def _when(moment: datetime) -> str:
+    return format_datetime(moment, "medium")
+
+
+def _day(moment: datetime) -> str:
+    return format_date(moment, "long")
+
+
+def _number(value: int) -> str:
+    return format_number(value)
+
+
+def _money(minor: int, currency: str) -> str:
+    """An amount in minor units, in words of the reader's language."""
+    return format_currency(minor / 10 ** get_currency_precision(currency), currency)

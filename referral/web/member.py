@@ -1,0 +1,160 @@
+"""Signing in, and a customer's own page."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from referral import actions, campaigns, people
+from referral.errors import Problem
+from referral.reports import customers
+from referral.web import sharing
+from referral.web.context import (
+    customer,
+    deployment,
+    now,
+    remote_address,
+    sign_in_session,
+    visitor,
+)
+from referral.web.security import local_path
+
+member = Blueprint("member", __name__)
+
+Page = str | tuple[str, int] | Response
+
+
+@member.get("/sign-in")
+def sign_in() -> Page:
+    target = _next(request.args.get("next"))
+    if customer() is not None:
+        return redirect(target)
+    return _sign_in_page("", target)
+
+
+@member.post("/sign-in")
+def send_code() -> Page:
+    typed, target = request.form.get("contact", ""), _next(request.form.get("next"))
+    if not request.form.get("agree"):
+        error = _("Please agree to the privacy notice first; without it we may not keep anything.")
+        return _sign_in_page(typed, target, error), 422
+    try:
+        contact = people.contact(typed)
+        code = actions.request_sign_in_code(deployment(), contact, remote_address(), _code_message)
+    except Problem as problem:
+        return _sign_in_page(typed, target, _sentence(problem)), problem.status
+    session["signing_in"] = {"kind": contact.kind, "value": _sealed(contact.value), "next": target}
+    session["demo_code"] = code
+    return redirect(url_for(".enter_code"), 303)
+
+
+@member.get("/sign-in/code")
+def enter_code() -> Page:
+    signing_in = session.get("signing_in")
+    if signing_in is None:
+        return redirect(url_for(".sign_in"))
+    return _code_page(signing_in)
+
+
+@member.post("/sign-in/code")
+def check_code() -> Page:
+    signing_in = session.get("signing_in")
+    if signing_in is None:
+        return redirect(url_for(".sign_in"), 303)
+    typed = request.form.get("code", "")
+    try:
+        signed_in = actions.sign_in(deployment(), _contact(signing_in), typed, visitor().visitor)
+    except Problem as problem:
+        return _code_page(signing_in, _sentence(problem)), problem.status
+    sign_in_session(signed_in.customer, signed_in.visitor)
+    return redirect(_next(signing_in["next"]), 303)
+
+
+@member.post("/sign-out")
+def sign_out() -> Page:
+    session.clear()
+    return redirect(url_for("pages.home"), 303)
+
+
+@member.get("/me")
+def me() -> Page:
+    signed_in = customer()
+    if signed_in is None:
+        return redirect(url_for(".sign_in", next=url_for(".me")))
+    keys = deployment().keys
+    with deployment().db.read() as tx:
+        running = campaigns.running(tx, now())
+        rewards = customers.rewards_of(tx, signed_in.id)
+        context = {
+            "balances": customers.balances(tx, signed_in.id),
+            "friends": customers.friends_of(tx, keys, signed_in.id),
+            "reach": customers.reach_of(tx, signed_in.id),
+            "bottles": customers.bottles_of(tx, signed_in.id),
+        }
+    return render_template(
+        "me.html",
+        rewards=[
+            {
+                "text": sharing.reward_text(reward.rule, reward.depth),
+                "amount": reward.amount,
+                "unit": reward.unit,
+                "state": reward.state,
+                "at": reward.granted_at,
+                "why": sharing.reward_state_text(reward),
+            }
+            for reward in rewards
+        ],
+        share=sharing.share_kit(running[0]) if running else None,
+        **context,
+    )
+
+
+@member.post("/me/name")
+def rename() -> Page:
+    signed_in = customer()
+    if signed_in is None:
+        return redirect(url_for(".sign_in", next=url_for(".me")), 303)
+    actions.rename(deployment(), signed_in.id, request.form.get("name", ""))
+    return redirect(url_for(".me"), 303)
+
+
+def _next(target: str | None) -> str:
+    return local_path(target, url_for("member.me"))
+
+
+def _sign_in_page(typed: str, target: str, error: str | None = None) -> str:
+    return render_template("sign_in.html", contact=typed[:254], error=error, next=target)
+
+
+def _code_page(signing_in: dict[str, Any], error: str | None = None) -> str:
+    return render_template(
+        "enter_code.html",
+        contact_masked=_contact(signing_in).masked,
+        error=error,
+        next=signing_in["next"],
+        demo_code=session.get("demo_code"),
+        attempts_left=None,
+    )
+
+
+def _contact(signing_in: dict[str, Any]) -> people.Contact:
+    value = deployment().keys.decrypt(signing_in["value"])
+    return people.Contact(people.IdentityKind(signing_in["kind"]), value)
+
+
+def _sealed(value: str) -> str:
+    """The session cookie is signed, not secret; a phone number in it is encrypted."""
+    return deployment().keys.encrypt(value)
+
+
+def _code_message(code: str) -> str:
+    return _(
+        "%(code)s is your code for %(brand)s. It is good for 10 minutes. Tell it to nobody.",
+        code=code,
+        brand=deployment().config.brand,
+    )
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{_(problem.title)} {_(problem.advice)}"

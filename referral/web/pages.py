@@ -1,0 +1,360 @@
+"""The pages anybody can open: a code, a share link, what goes with them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from flask import Blueprint, Response, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from referral import actions, campaigns, catalog, claims, intake, links, printing, visits
+from referral.batches import Entry
+from referral.campaigns import Campaign
+from referral.codes import Code, MistypedCode, UnknownCode
+from referral.errors import NotFound
+from referral.links import Channel, Link
+from referral.reports import customers, scans
+from referral.visits import Kind, Visit
+from referral.web import sharing
+from referral.web.context import (
+    customer,
+    deployment,
+    keep_visitor,
+    machine,
+    now,
+    remote_address,
+    visitor,
+)
+from referral.web.language import language
+from referral.web.security import csrf, is_same_site
+
+PICTURE_LIFETIME = timedelta(days=1)
+BODY_PARAGRAPHS_MAX = 40
+
+pages = Blueprint("pages", __name__)
+
+
+@pages.get("/")
+def home() -> str:
+    return render_template("home.html")
+
+
+@pages.get("/privacy")
+def privacy() -> str:
+    return render_template("privacy.html")
+
+
+# Codes
+
+
+@pages.get("/c")
+def typed_code() -> AnyResponse | tuple[str, int] | str:
+    typed = request.args.get("code", "").strip()
+    if not typed:
+        return render_template("code_form.html", code="", error=None)
+    try:
+        code, batch = _find(typed)
+    except UnknownCode as problem:
+        error = f"{_(problem.title)} {_(problem.advice)}"
+        return render_template("code_form.html", code=typed[:64], error=error), problem.status
+    return redirect(scan_path(batch, code))
+
+
+@pages.get("/c/<code>")
+def scan_short(code: str) -> AnyResponse | tuple[str, int] | str:
+    return redirect(url_for(".typed_code", code=code))
+
+
+@pages.get("/01/<gtin>/21/<code>")
+def scan(gtin: str, code: str) -> str:
+    found, batch = _find(code, gtin)
+    signed_in = customer()
+    reader = visitor().visitor if machine() is None else None
+    with deployment().db.read() as tx:
+        verdict = scans.verdict(tx, found, reader, signed_in.id if signed_in else None)
+        campaign = _campaign_for(campaigns.running(tx, now(), batch.gtin), verdict.campaign_id)
+    _record_scan(found, campaign)
+    just_claimed = session.pop("just_claimed", None)
+    if verdict.word == "claimed_by_you" and just_claimed and just_claimed["code"] == found.text:
+        return _claimed_page(found, batch, campaign, already=just_claimed["already"])
+    return render_template(
+        "scan.html",
+        verdict=verdict,
+        product={"name": batch.product_name, "gtin": batch.gtin},
+        code_text=found.grouped,
+        claim_url=url_for(".claim", gtin=batch.gtin, code=found.text),
+        sign_in_url=url_for("member.sign_in", next=scan_path(batch, found)),
+        promise=sharing.promise(campaign.checked_rules) if campaign else [],
+        campaign_title=campaign.content_in(language()).title if campaign else None,
+        share=sharing.share_kit(campaign) if campaign else None,
+    )
+
+
+@pages.post("/01/<gtin>/21/<code>/claim")
+def claim(gtin: str, code: str) -> AnyResponse:
+    found, batch = _find(code, gtin)
+    signed_in = customer()
+    if signed_in is None:
+        return redirect(url_for("member.sign_in", next=scan_path(batch, found)), 303)
+    deployment().limits.claim(signed_in.id)
+    claimed = actions.claim(
+        deployment(),
+        found,
+        signed_in.id,
+        visitor=visitor().visitor,
+        touches=visitor().touches,
+    )
+    session["just_claimed"] = {"code": found.text, "already": claimed.already}
+    return redirect(scan_path(batch, found), 303)
+
+
+def _claimed_page(code: Code, batch: Entry, campaign: Campaign | None, *, already: bool) -> str:
+    signed_in = customer()
+    if signed_in is None:
+        raise NotFound()
+    with deployment().db.read() as tx:
+        report = customers.claim_report(tx, deployment().keys, code, signed_in.id)
+    return render_template(
+        "claimed.html",
+        product={"name": batch.product_name, "gtin": batch.gtin},
+        already=already,
+        rewards=[
+            {
+                "text": sharing.reward_text(reward.rule, reward.depth),
+                "amount": reward.amount,
+                "unit": reward.unit,
+                "state": reward.state,
+                "available_at": reward.available_at,
+            }
+            for reward in report.rewards
+        ],
+        has_referrer=report.brought_in,
+        referrer_name=report.referrer_name,
+        share=sharing.share_kit(campaign) if campaign else None,
+    )
+
+
+def scan_path(batch: Entry, code: Code) -> str:
+    return url_for("pages.scan", gtin=batch.gtin, code=code.text)
+
+
+def _find(text: str, gtin: str | None = None) -> tuple[Code, Entry]:
+    """The genuine code in an address, or as typed. Misses are counted against guessing."""
+    try:
+        product_gtin = catalog.gtin14(gtin) if gtin is not None else None
+        code = deployment().codes.decode(text, deployment().directory)
+    except MistypedCode:
+        raise
+    except UnknownCode:
+        deployment().limits.unknown_code(remote_address())
+        raise
+    batch = deployment().directory.batch(code.batch_id)
+    if product_gtin not in (None, batch.gtin):
+        raise claims.WrongProduct()
+    return code, batch
+
+
+def _campaign_for(running: list[Campaign], preferred: int | None) -> Campaign | None:
+    """The claim's own campaign, one whose link this reader opened, or the newest."""
+    wanted = [preferred, *(touch.link.campaign for touch in visitor().touches)]
+    for campaign_id in wanted:
+        for campaign in running:
+            if campaign.id == campaign_id:
+                return campaign
+    return running[0] if running else None
+
+
+def _record_scan(code: Code, campaign: Campaign | None) -> None:
+    reason = machine()
+    intake.hand_in(
+        deployment(),
+        Visit(
+            kind=Kind.fetch if reason else Kind.scan,
+            at=now(),
+            event_id=visits.new_event_id(),
+            visitor=None if reason else visitor().visitor,
+            campaign=campaign.id if campaign else None,
+            batch=code.batch_id,
+            code_index=code.index,
+            machine=reason,
+        ),
+    )
+
+
+# Share links
+
+
+@pages.get("/s/<token>")
+def landing(token: str) -> str | tuple[str, int]:
+    link = deployment().links.read(token)
+    with deployment().db.read() as tx:
+        campaign = campaigns.campaign_by_id(tx, link.campaign) if link else None
+        if link is None or campaign is None or not campaign.runs_at(now()):
+            return _dead_link(campaign)
+        sharer = customers.name_if_any(tx, deployment().keys, link.customer)
+        products = catalog.products_in(tx, campaign.gtins)
+    is_own = _record_opening(link)
+    content = campaign.content_in(language())
+    return render_template(
+        "landing.html",
+        link_state="ok",
+        own_link=is_own,
+        sharer_name=None if is_own else sharer,
+        campaign={
+            "title": content.title,
+            "body": content.body.split("\n\n")[:BODY_PARAGRAPHS_MAX] if content.body else [],
+            "buy_url": campaign.buy_url,
+        },
+        product={"name": products[0].name} if len(products) == 1 else None,
+        promise=sharing.promise(campaign.checked_rules),
+        share=sharing.share_kit(campaign),
+        og_title=content.title,
+        og_description=content.body.partition("\n")[0][:120],
+    )
+
+
+def _dead_link(campaign: Campaign | None) -> tuple[str, int]:
+    """A friendly page without credit, for a link that is cut, altered, foreign or too late."""
+    state = "ended" if campaign is not None else "invalid"
+    return render_template("landing.html", link_state=state, campaign=None, share=None), 404
+
+
+def _record_opening(link: Link) -> bool:
+    """Count the opening and remember who brought this reader. Whether it is his own link."""
+    reason, signed_in = machine(), customer()
+    if reason is None:
+        arrival = links.arrive(visitor(), link, signed_in.id if signed_in else None, now())
+        keep_visitor(arrival.cookie)
+    is_own = reason is None and arrival.is_own
+    intake.hand_in(
+        deployment(),
+        Visit(
+            kind=Kind.fetch if reason else Kind.open,
+            at=now(),
+            event_id=visits.new_event_id(),
+            visitor=None if reason else visitor().visitor,
+            campaign=link.campaign,
+            parent=None if is_own else link.visitor,
+            hop=link.hop + 1,
+            channel=link.channel,
+            machine=reason,
+        ),
+        None if reason or is_own else link,
+    )
+    return is_own
+
+
+@pages.post("/s/<token>/seen")
+@csrf.exempt
+def seen(token: str) -> tuple[str, int]:
+    """The page ran and was seen. Nothing is paid for it, so no form token is asked for."""
+    link = _link_of_beacon(token)
+    if link is not None:
+        moment, reader = now(), visitor().visitor
+        event_id = visits.engagement_id(reader, link.campaign, moment)
+        _hand_in_beacon(Kind.engagement, link, event_id=event_id)
+    return "", 204
+
+
+@pages.post("/s/<token>/share")
+@csrf.exempt
+def share(token: str) -> tuple[dict[str, str], int] | tuple[str, int]:
+    """A share button was pressed. Answers with the link that carries the channel."""
+    link = _link_of_beacon(token)
+    if link is None:
+        return "", 204
+    sent = request.get_json(silent=True) if request.is_json else request.form
+    name = sent.get("channel") if hasattr(sent, "get") else None
+    channel = Channel.named(name if isinstance(name, str) else None)
+    _hand_in_beacon(Kind.share, link.through(channel), event_id=visits.new_event_id())
+    return {"url": sharing.address_of(link.through(channel))}, 200
+
+
+def _link_of_beacon(token: str) -> Link | None:
+    """The link a page reports on; None for a machine, a stranger's page and a dead link."""
+    link = deployment().links.read(token)
+    if link is None:
+        raise NotFound()
+    if machine() or not is_same_site():
+        return None
+    deployment().limits.beacon(visitor().visitor)
+    with deployment().db.read() as tx:
+        campaign = campaigns.campaign_by_id(tx, link.campaign)
+    return link if campaign is not None and campaign.runs_at(now()) else None
+
+
+def _hand_in_beacon(kind: Kind, link: Link, *, event_id: visits.UUID) -> None:
+    intake.hand_in(
+        deployment(),
+        Visit(
+            kind=kind,
+            at=now(),
+            event_id=event_id,
+            visitor=visitor().visitor,
+            campaign=link.campaign,
+            channel=link.channel,
+        ),
+    )
+
+
+@pages.get("/s/<token>/qr.svg")
+def qr_svg(token: str) -> Response:
+    return _picture(token, "image/svg+xml", lambda url, link: printing.qr_svg(url))
+
+
+@pages.get("/s/<token>/qr.png")
+def qr_png(token: str) -> Response:
+    return _picture(token, "image/png", lambda url, link: printing.qr_png(url))
+
+
+@pages.get("/s/<token>/poster.png")
+def poster(token: str) -> Response:
+    return _picture(token, "image/png", _poster)
+
+
+def _poster(url: str, link: Link) -> bytes:
+    with deployment().db.read() as tx:
+        campaign = campaigns.campaign_by_id(tx, link.campaign)
+        sharer = customers.name_if_any(tx, deployment().keys, link.customer)
+    if campaign is None:
+        raise NotFound()
+    return printing.poster(
+        brand=deployment().config.brand,
+        title=campaign.content_in(language()).title,
+        invitation=_("%(name)s invites you", name=sharer) if sharer else _("A friend invites you"),
+        hint=_("Press and hold, or scan, to open"),
+        url=url,
+    )
+
+
+def _picture(token: str, kind: str, make: Callable[[str, Link], bytes]) -> Response:
+    link = deployment().links.read(token)
+    if link is None:
+        raise NotFound()
+    response = Response(make(deployment().address(f"/s/{token}"), link), mimetype=kind)
+    response.cache_control.private = True
+    response.cache_control.max_age = int(PICTURE_LIFETIME.total_seconds())
+    return response
+
+
+@pages.get("/rules/<slug>")
+def rules(slug: str) -> str:
+    with deployment().db.read() as tx:
+        campaign = campaigns.campaign_by_slug(tx, slug)
+    if campaign.state != campaigns.CampaignState.published:
+        raise campaigns.UnknownCampaign()
+    content = campaign.content_in(language())
+    return render_template(
+        "rules.html",
+        campaign={
+            "title": content.title,
+            "organiser": campaign.organiser or deployment().config.brand,
+            "starts_at": campaign.starts_at,
+            "ends_at": campaign.ends_at,
+        },
+        summary=_(
+            "Points are paid for packages that are bought and claimed, once each, until the "
+            "campaign ends or its budget is used up."
+        ),
+        lines=sharing.terms(campaign),
+    )

