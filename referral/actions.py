@@ -74,8 +74,17 @@ def set_range(
 
 @transaction
 def add_campaign(tx: Session, deployment: Deployment, draft: campaigns.Draft) -> Campaign:
-    """Store a draft. Raises `CampaignExists`."""
+    """Store a draft. Raises `CampaignExists`, `EndsTooEarly`."""
     return campaigns.add_campaign(tx, draft, deployment.clock.now())
+
+
+@transaction
+def revise_campaign(
+    tx: Session, deployment: Deployment, slug: str, draft: campaigns.Draft
+) -> Campaign:
+    """Change a draft. Raises `UnknownCampaign`, `AlreadyPublished`, `EndsTooEarly`."""
+    campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
+    return campaigns.revise(campaign, draft, deployment.clock.now())
 
 
 @transaction
@@ -333,7 +342,7 @@ def _credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: dateti
 
 
 def _campaign_for(tx: Session, gtin: str, credit: Credit, now: datetime) -> Campaign | None:
-    """The campaign that pays: the credited link's when it runs for this product, else the newest."""
+    """The campaign that pays: the credited link's if it runs for this product, else the newest."""
     running = campaigns.running(tx, now, gtin)
     for campaign in running:
         if campaign.id == credit.campaign_id:

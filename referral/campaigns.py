@@ -32,6 +32,8 @@ PAYOUT_PERCENT_MAX = 20
 BUDGET_MAX = 10**12
 PRODUCTS_MAX = 500
 RUN_DAYS_DEFAULT = 90
+YEAR_MIN, YEAR_MAX = 2000, 2200
+URL_LENGTH_MAX = 500
 POINT_VALUE = 1
 """What a point is worth to a customer, in minor units of the price's currency."""
 
@@ -73,12 +75,23 @@ class Draft(BaseModel):
         except BadGTIN as error:
             raise ValueError("a GTIN's check digit is wrong") from error
 
+    @field_validator("buy_url")
+    @classmethod
+    def _short_enough(cls, url: HttpUrl | None) -> HttpUrl | None:
+        # Counted as it is stored: letters outside ASCII become longer.
+        if url is not None and len(str(url)) > URL_LENGTH_MAX:
+            raise ValueError(f"an address may have {URL_LENGTH_MAX} characters")
+        return url
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len({rule.id for rule in self.rules}) < len(self.rules):
             raise ValueError("two rules promise the same; add their amounts up instead")
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValueError("the end must lie after the start")
+        for moment in (self.starts_at, self.ends_at):
+            if moment and not YEAR_MIN <= moment.year <= YEAR_MAX:
+                raise ValueError(f"the year must lie between {YEAR_MIN} and {YEAR_MAX}")
         return self
 
 
@@ -101,7 +114,7 @@ class Campaign(Base):
     """In points."""
     gtins: Mapped[list[Any]]
     """The products it is for; empty for all."""
-    buy_url: Mapped[str | None] = mapped_column(sa.String(500))
+    buy_url: Mapped[str | None] = mapped_column(sa.String(URL_LENGTH_MAX))
     organiser: Mapped[str] = mapped_column(sa.String(120))
     state: Mapped[str] = mapped_column(sa.String(12))
     starts_at: Mapped[datetime]
@@ -166,6 +179,12 @@ class CampaignOver(Conflict):
     advice = N_("Set an end that lies ahead, then publish it.")
 
 
+class EndsTooEarly(InvalidInput):
+    slug = "ends-too-early"
+    title = N_("The end must lie after the start.")
+    advice = N_("Without a start, a campaign starts at once.")
+
+
 class NoRules(InvalidInput):
     slug = "no-rules"
     title = N_("A campaign needs at least one reward rule.")
@@ -185,10 +204,29 @@ class PayoutOverBound(InvalidInput):
 
 
 def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:
-    """Store a draft. Raises `CampaignExists`."""
+    """Store a draft. Raises `CampaignExists`, `EndsTooEarly`."""
+    row = {"slug": draft.slug, "state": CampaignState.draft, "created_at": now}
+    if not insert_new(tx, Campaign, {**row, **_columns(draft, now)}):
+        raise CampaignExists(campaign=draft.slug)
+    return campaign_by_slug(tx, draft.slug)
+
+
+def revise(campaign: Campaign, draft: Draft, now: datetime) -> Campaign:
+    """Change a draft, which is locked; its slug stays. Raises `AlreadyPublished`, `EndsTooEarly`."""
+    if campaign.state == CampaignState.published:
+        raise AlreadyPublished()
+    for name, value in _columns(draft, now).items():
+        setattr(campaign, name, value)
+    return campaign
+
+
+def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
+    """What a draft says, as it is stored."""
     starts_at = draft.starts_at or now
-    row = {
-        "slug": draft.slug,
+    ends_at = draft.ends_at or starts_at + timedelta(days=RUN_DAYS_DEFAULT)
+    if ends_at <= starts_at:
+        raise EndsTooEarly()
+    return {
         "title": draft.title,
         "content": {lang: content.model_dump() for lang, content in draft.content.items()},
         "rules": [rule.dump() for rule in draft.rules],
@@ -196,16 +234,11 @@ def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:
         "gtins": draft.gtins,
         "buy_url": str(draft.buy_url) if draft.buy_url else None,
         "organiser": draft.organiser,
-        "state": CampaignState.draft,
         "starts_at": starts_at,
-        "ends_at": draft.ends_at or starts_at + timedelta(days=RUN_DAYS_DEFAULT),
+        "ends_at": ends_at,
         "hold_days": draft.hold_days,
         "window_days": draft.window_days,
-        "created_at": now,
     }
-    if not insert_new(tx, Campaign, row):
-        raise CampaignExists(campaign=draft.slug)
-    return campaign_by_slug(tx, draft.slug)
 
 
 def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Campaign:

@@ -151,7 +151,7 @@ def _geoip(value: str) -> Path | None:
 
 
 def _with_checked_sender(config: Config) -> Config:
-    """The demo sender shows one-time codes to anybody, so only a local address may default to it."""
+    """The demo sender shows one-time codes to anybody: only a local address may default to it."""
     if config.sender == "unset":
         if urlsplit(config.base_url).hostname not in LOOPBACK_HOSTS:
             raise ConfigError(

@@ -58,6 +58,9 @@ class KeyRing:
         except InvalidToken:
             raise LostKey from None
 
+    def decrypt_if_any(self, stored: str | None) -> str | None:
+        return None if stored is None else self.decrypt(stored)
+
     def blind_indexes(self, purpose: str, value: str) -> list[str]:
         """Keyed hashes a value may be stored under, newest first; the first is the one to store.
 

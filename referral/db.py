@@ -139,9 +139,8 @@ class Database:
         if self.is_sqlite:
             return datetime.now(UTC)
         with self.read() as session:
-            return (
-                session.execute(sa.select(sa.func.clock_timestamp())).scalar_one().astimezone(UTC)
-            )
+            answer: datetime = session.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return answer.astimezone(UTC)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -158,7 +157,7 @@ D = TypeVar("D", bound=HasDatabase)
 def transaction(
     action: Callable[Concatenate[Session, D, P], R],
 ) -> Callable[Concatenate[D, P], R]:
-    """Make `action(tx, deployment, ...)` callable as `action(deployment, ...)`, in a transaction."""
+    """Make `action(tx, deployment, ...)` callable as `action(deployment, ...)`: a transaction."""
 
     @functools.wraps(action)
     def run(deployment: D, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -185,7 +184,7 @@ def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int
 
 
 @functools.cache
-def _insert_new(dialect: str, table: sa.FromClause) -> Any:
+def _insert_new(dialect: str, table: Any) -> Any:
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return make(table).on_conflict_do_nothing()
 

@@ -110,7 +110,8 @@ class Limits:
             return None
         try:
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.incr(f"limit|{key}").expire(f"limit|{key}", seconds)
+            pipeline.incr(f"limit|{key}")
+            pipeline.expire(f"limit|{key}", seconds)
             counted: list[Any] = pipeline.execute()
             return int(counted[0])
         except redis.RedisError:
@@ -128,7 +129,7 @@ class Limits:
                 )
                 .returning(LimitCounter.count)
             )
-            return tx.execute(statement).scalar_one()
+            return int(tx.execute(statement).scalar_one())
 
         return self._db.transact(work)
 
@@ -141,6 +142,10 @@ class Limits:
 
     def sweep(self) -> int:
         """Drop counters whose window is over. Returns how many."""
-        expired = sa.delete(LimitCounter).where(LimitCounter.expires_at <= self._clock.now())
-        result: sa.CursorResult[Any] = self._db.transact(lambda tx: tx.execute(expired))  # type: ignore[assignment]
-        return result.rowcount
+        now = self._clock.now()
+
+        def work(tx: Session) -> int:
+            expired = sa.delete(LimitCounter).where(LimitCounter.expires_at <= now)
+            return tx.connection().execute(expired).rowcount
+
+        return self._db.transact(work)

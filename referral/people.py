@@ -238,16 +238,6 @@ def own_visitor(tx: Session, customer_id: int, fresh_id: int, now: datetime) -> 
     return fresh_id
 
 
-def customers_of(tx: Session, visitor_ids: Sequence[int]) -> dict[int, int]:
-    """Which customer each visitor is, for those that are one."""
-    rows = tx.execute(
-        sa.select(Visitor.id, Visitor.customer_id).where(
-            Visitor.id.in_(visitor_ids), Visitor.customer_id.is_not(None)
-        )
-    )
-    return dict(row._tuple() for row in rows)  # type: ignore[arg-type]
-
-
 # Customers
 
 
@@ -376,7 +366,7 @@ def check_sign_in_code(
     if row is None:
         return CodeCheck.spent
     hashes = [_code_hash(key, contact, code) for key in keys.derive_all("sign-in-code")]
-    if not any([hmac.compare_digest(row.code_hash, candidate) for candidate in hashes]):
+    if not any(hmac.compare_digest(row.code_hash, candidate) for candidate in hashes):
         return CodeCheck.wrong
     tx.execute(sa.update(SignInCode).where(SignInCode.id == row.id).values(used_at=now))
     return CodeCheck.right

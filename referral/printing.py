@@ -4,6 +4,7 @@ import io
 import unicodedata
 from functools import cache
 from importlib.resources import as_file, files
+from typing import Any
 
 import qrcode
 from PIL import Image, ImageDraw, ImageFont
@@ -19,7 +20,7 @@ POSTER_MARGIN = 96
 _INK, _QUIET, _PAPER, _ACCENT = (24, 38, 32), (92, 106, 99), (250, 247, 240), (19, 94, 66)
 
 
-def qr(text: str) -> qrcode.QRCode[qrcode.image.base.BaseImage]:
+def qr(text: str) -> qrcode.QRCode[Any]:
     """A QR code at level M."""
     code = qrcode.QRCode(
         error_correction=ERROR_CORRECT_M, border=QR_BORDER, box_size=QR_MODULE_PIXELS

@@ -1,4 +1,4 @@
-"""How one-time codes reach people: shown (demo), by SMTP, or through an HTTP hook to an SMS service."""
+"""How one-time codes reach people: shown (demo), by SMTP, or by an HTTP hook to an SMS service."""
 
 import json
 import smtplib

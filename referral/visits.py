@@ -5,10 +5,11 @@ A machine asking is a fetch, a person's browser loading the page is an open (of 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID, uuid4, uuid5
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ class Kind(StrEnum):
 
 
 class VisitRow(Base):
-    """One visit. `event_id` is made once, by whoever saw it; storing it twice is storing it once."""
+    """One visit. Its `event_id` is made once, where it was seen; stored twice it counts once."""
 
     __tablename__ = "visits"
 
@@ -142,6 +143,11 @@ def seen(tx: Session, batch_id: int, index: int, *, except_visitor: int | None) 
 
 # Telling machines from people
 
+
+class Headers(Protocol):
+    def get(self, name: str, default: str) -> str: ...
+
+
 _CRAWLERS = CrawlerDetect()
 # Preview fetchers of chat apps, and tools, that the crawler list does not know by these names.
 _FETCHERS = re.compile(
@@ -152,7 +158,7 @@ _FETCHERS = re.compile(
 )
 
 
-def machine_reason(method: str, headers: Mapping[str, str]) -> str | None:
+def machine_reason(method: str, headers: Headers) -> str | None:
     """Why a request does not come from a person's browser; None when it seems to.
 
     HEAD requests, prefetches, missing user agents and known crawlers and preview fetchers.

@@ -201,8 +201,8 @@ def live_server(config: Config) -> Iterator[Callable[..., ServiceProcess]]:
     for server in started:
         server.kill()
         print(f"--- log of {server.url}\n{server.logs(20_000)}")
+        server.discard()
         own_database = server.environment["REFERRAL_DATABASE_URL"]
-        server.__exit__()
         if own_database != config.database_url:
             check_ledger(own_database)
 

@@ -265,9 +265,13 @@ class Process:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def discard(self) -> None:
+        """End it without ado and remove its files."""
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
 
 
 def is_alive(process: psutil.Process) -> bool:

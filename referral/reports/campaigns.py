@@ -86,7 +86,7 @@ class Edge:
 def spread(
     tx: Session, campaign_id: int, *, after: str | None, limit: int
 ) -> tuple[list[Edge], str | None]:
-    """A page of the spread's edges and the cursor of the next. Raises `ValueError` for a bad one."""
+    """A page of the spread's edges and the next cursor. Raises `ValueError` for a bad cursor."""
     statement = (
         sa.select(SpreadNode)
         .where(SpreadNode.campaign_id == campaign_id, SpreadNode.parent_id.is_not(None))

@@ -39,13 +39,13 @@ def balances(tx: Session, customer_id: int) -> list[Balance]:
 
 def name_of(tx: Session, keys: KeyRing, customer_id: int) -> str | None:
     stored = people.customer_by_id(tx, customer_id).name_encrypted
-    return keys.decrypt(stored) if stored else None
+    return keys.decrypt_if_any(stored)
 
 
 def name_if_any(tx: Session, keys: KeyRing, customer_id: int | None) -> str | None:
     """The name of a customer who may not be there."""
     stored = tx.scalar(sa.select(Customer.name_encrypted).where(Customer.id == customer_id))
-    return keys.decrypt(stored) if stored else None
+    return keys.decrypt_if_any(stored)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def friends_of(tx: Session, keys: KeyRing, customer_id: int) -> list[Friend]:
         .order_by(Referral.at.desc())
         .limit(SHOWN_MAX)
     )
-    return [Friend(keys.decrypt(name) if name else None, at) for name, at in rows]
+    return [Friend(keys.decrypt_if_any(name), at) for name, at in rows]
 
 
 @dataclass(frozen=True)

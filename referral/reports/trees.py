@@ -57,7 +57,7 @@ def roots(tx: Session, keys: KeyRing, *, offset: int = 0, limit: int = 20) -> Pa
         .offset(offset)
         .limit(limit + 1)
     )
-    found = [customer for customer, _ in rows]
+    found = [customer for customer, _ in rows if customer is not None]
     return _page(tx, keys, found, offset, limit)
 
 
@@ -141,7 +141,7 @@ def _branches(tx: Session, keys: KeyRing, customers: Sequence[int]) -> list[Bran
     return [
         Branch(
             customer,
-            keys.decrypt(known[customer][0]) if known[customer][0] else None,
+            keys.decrypt_if_any(known[customer][0]),
             known[customer][1],
             direct.get(customer, 0),
             total.get(customer, 0),

@@ -2,7 +2,7 @@
 
 import structlog
 from apiflask import APIFlask
-from flask import Response, make_response, render_template, request, session, url_for
+from flask import Response, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -63,7 +63,7 @@ def answer(problem: Problem) -> Response:
     if request.path.startswith("/api/"):
         response = problem_response(problem)
     else:
-        response = make_response(_page(problem), problem.status)
+        response = Response(_page(problem), problem.status, mimetype="text/html")
     if isinstance(problem, Unavailable):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     elif isinstance(problem, TooMany) and "retry_after" in problem.details:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from apiflask import APIFlask
 from babel.numbers import get_currency_precision
@@ -74,17 +75,21 @@ def _context() -> dict[str, Any]:
     return {
         "brand": deployment().config.brand,
         "lang": language(),
-        "languages": [(tag, OWN_NAMES[tag], f"{request.path}?lang={tag}") for tag in LANGUAGES],
+        "languages": [(tag, OWN_NAMES[tag], _this_page_in(tag)) for tag in LANGUAGES],
         "customer": customer(),
     }
 
 
+def _this_page_in(tag: str) -> str:
+    return f"{request.path}?{urlencode({**request.args.to_dict(), 'lang': tag})}"
+
+
 def _when(moment: datetime) -> str:
-    return format_datetime(moment, "medium")
+    return str(format_datetime(moment, "medium"))
 
 
 def _day(moment: datetime) -> str:
-    return format_date(moment, "long")
+    return str(format_date(moment, "long"))
 
 
 def _number(value: int) -> str:

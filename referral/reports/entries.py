@@ -1,0 +1,95 @@
+"""Ledger entries with every posting, as staff read them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from referral.ledger import Account, Kind, LedgerEntry, Posting
+from referral.reports.lists import Listed, listed
+from referral.rewards import Reward
+
+PAGE = 25
+
+
+@dataclass(frozen=True)
+class PostingLine:
+    """A signed amount on an account. `owner` is a campaign's or a customer's id, by `kind`."""
+
+    kind: Kind
+    owner: int
+    unit: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class EntryLine:
+    id: int
+    key: str
+    what: str
+    at: datetime
+    postings: list[PostingLine] = field(default_factory=list)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The sum of the postings by unit: zero each."""
+        sums: dict[str, int] = defaultdict(int)
+        for posting in self.postings:
+            sums[posting.unit] += posting.amount
+        return dict(sums)
+
+
+def of_budget(
+    tx: Session, campaign_id: int, *, offset: int = 0, limit: int = PAGE
+) -> Listed[EntryLine]:
+    """What was put into a campaign's budget and paid out of it, newest first."""
+    found = tx.scalars(
+        sa.select(Posting.entry_id)
+        .join(Account, Account.id == Posting.account_id)
+        .where(Account.kind == Kind.budget, Account.owner == campaign_id)
+        .group_by(Posting.entry_id)
+        .order_by(Posting.entry_id.desc())
+        .offset(offset)
+        .limit(limit + 1)
+    ).all()
+    page = listed(found, offset, limit)
+    made = _entries(tx, LedgerEntry.id.in_(page.rows))
+    return Listed([made[entry_id] for entry_id in page.rows], page.next)
+
+
+def of_rewards(tx: Session, rewards: Sequence[Reward]) -> dict[int, list[EntryLine]]:
+    """The entries behind each reward, by its id: the grant, and the release after a hold."""
+    released = {f"release|{reward.id}": reward.id for reward in rewards}
+    wanted = LedgerEntry.id.in_([reward.entry_id for reward in rewards])
+    entries = _entries(tx, sa.or_(wanted, LedgerEntry.key.in_(list(released))))
+    behind = {reward.id: [entries[reward.entry_id]] for reward in rewards}
+    for entry in entries.values():
+        if entry.key in released:
+            behind[released[entry.key]].append(entry)
+    return behind
+
+
+def owners(entries: Iterable[EntryLine]) -> tuple[list[int], list[int]]:
+    """The campaigns and the customers whose accounts these entries touch."""
+    postings = [posting for entry in entries for posting in entry.postings]
+    campaigns = {posting.owner for posting in postings if posting.kind is Kind.budget}
+    customers = {p.owner for p in postings if p.kind in {Kind.wallet, Kind.pending}}
+    return sorted(campaigns), sorted(customers)
+
+
+def _entries(tx: Session, condition: sa.ColumnElement[bool]) -> dict[int, EntryLine]:
+    rows = tx.execute(
+        sa.select(LedgerEntry, Account.kind, Account.owner, Account.unit, Posting.amount)
+        .join(Posting, Posting.entry_id == LedgerEntry.id)
+        .join(Account, Account.id == Posting.account_id)
+        .where(condition)
+        .order_by(LedgerEntry.id, Posting.amount, Posting.id)
+    )
+    entries: dict[int, EntryLine] = {}
+    for entry, kind, owner, unit, amount in rows:
+        line = entries.setdefault(entry.id, EntryLine(entry.id, entry.key, entry.what, entry.at))
+        line.postings.append(PostingLine(Kind(kind), owner, unit, amount))
+    return entries

@@ -1,0 +1,263 @@
+"""The lists of the staff console: products, batches, campaigns, and what happened last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from referral.batches import Batch, CodeRange, RangeChange, RangeState
+from referral.campaigns import Campaign, CampaignState
+from referral.catalog import Product
+from referral.claims import Claim
+from referral.crypto import KeyRing
+from referral.graph import Referral
+from referral.ledger import Account, Kind
+from referral.people import Customer
+from referral.visits import Kind as VisitKind
+from referral.visits import ScannedCode, VisitRow
+
+PAGE = 50
+"""How many rows a list of the console shows at once."""
+CHANGES_MAX = 50
+"""How many changes of ranges a batch's page lists, newest first."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Listed(Generic[T]):
+    """A page of a list. `next` is the offset of the following one; None on the last."""
+
+    rows: list[T]
+    next: int | None
+
+
+def listed(found: Sequence[T], offset: int, limit: int) -> Listed[T]:
+    """A page out of `limit` + 1 rows that were asked for."""
+    return Listed(list(found[:limit]), offset + limit if len(found) > limit else None)
+
+
+@dataclass(frozen=True)
+class ProductLine:
+    gtin: str
+    name: str
+    price: int
+    currency: str
+    batches: int
+    codes: int
+    """How many codes its batches have."""
+    claims: int
+
+
+def products(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[ProductLine]:
+    """Newest first."""
+    of_product = Batch.product_id == Product.id
+    batches = sa.select(sa.func.count()).where(of_product)
+    codes = sa.select(sa.func.coalesce(sa.func.sum(Batch.size), 0)).where(of_product)
+    claims = (
+        sa.select(sa.func.count(Claim.id))
+        .join(Batch, Batch.id == Claim.batch_id)
+        .where(of_product)
+        .correlate(Product)
+    )
+    rows = tx.execute(
+        sa.select(
+            Product.gtin,
+            Product.name,
+            Product.price,
+            Product.currency,
+            batches.correlate(Product).scalar_subquery(),
+            codes.correlate(Product).scalar_subquery(),
+            claims.scalar_subquery(),
+        )
+        .order_by(Product.id.desc())
+        .offset(offset)
+        .limit(limit + 1)
+    )
+    return listed([ProductLine(*row) for row in rows], offset, limit)
+
+
+@dataclass(frozen=True)
+class BatchLine:
+    id: int
+    name: str
+    product_name: str
+    gtin: str
+    size: int
+    created_at: datetime
+    activated: int
+    voided: int
+    claims: int
+
+    @property
+    def issued(self) -> int:
+        """Codes that were neither activated nor voided yet."""
+        return self.size - self.activated - self.voided
+
+
+def batches(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[BatchLine]:
+    """Newest first."""
+    rows = tx.execute(_batch_lines().order_by(Batch.id.desc()).offset(offset).limit(limit + 1))
+    return listed([BatchLine(*row) for row in rows], offset, limit)
+
+
+def batch(tx: Session, batch_id: int) -> BatchLine | None:
+    row = tx.execute(_batch_lines().where(Batch.id == batch_id)).one_or_none()
+    return BatchLine(*row) if row else None
+
+
+def _batch_lines() -> sa.Select[Any]:
+    claims = sa.select(sa.func.count()).where(Claim.batch_id == Batch.id).correlate(Batch)
+    return sa.select(
+        Batch.id,
+        Batch.name,
+        Product.name,
+        Product.gtin,
+        Batch.size,
+        Batch.created_at,
+        _codes_in(RangeState.activated),
+        _codes_in(RangeState.voided),
+        claims.scalar_subquery(),
+    ).join(Product, Product.id == Batch.product_id)
+
+
+def _codes_in(state: RangeState) -> sa.ScalarSelect[Any]:
+    """How many codes of a batch are in a state."""
+    return (
+        sa.select(sa.func.coalesce(sa.func.sum(CodeRange.end - CodeRange.start), 0))
+        .where(CodeRange.batch_id == Batch.id, CodeRange.state == state)
+        .correlate(Batch)
+        .scalar_subquery()
+    )
+
+
+@dataclass(frozen=True)
+class BatchScans:
+    scans: int
+    """Every time a person's browser loaded a code of the batch."""
+    scanned_codes: int
+    """Different codes among them."""
+
+
+def batch_scans(tx: Session, batch_id: int) -> BatchScans:
+    count = sa.select(sa.func.count())
+    scans = count.where(VisitRow.batch_id == batch_id, VisitRow.kind == VisitKind.scan)
+    codes = sa.select(sa.func.count(ScannedCode.index.distinct()))
+    return BatchScans(
+        tx.scalar(scans) or 0, tx.scalar(codes.where(ScannedCode.batch_id == batch_id)) or 0
+    )
+
+
+def range_changes(tx: Session, batch_id: int) -> list[RangeChange]:
+    """What was done to a batch's ranges, newest first."""
+    return list(
+        tx.scalars(
+            sa.select(RangeChange)
+            .where(RangeChange.batch_id == batch_id)
+            .order_by(RangeChange.id.desc())
+            .limit(CHANGES_MAX)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class CampaignLine:
+    campaign: Campaign
+    claims: int
+    new_customers: int
+    budget_left: int | None
+    """In points; None before the budget was put up."""
+
+
+def campaigns(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[CampaignLine]:
+    """Newest first."""
+    count = sa.select(sa.func.count())
+    left = sa.select(Account.balance).where(
+        Account.kind == Kind.budget, Account.owner == Campaign.id, Account.unit == "points"
+    )
+    rows = tx.execute(
+        sa.select(
+            Campaign,
+            count.where(Claim.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery(),
+            count.where(Referral.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery(),
+            left.correlate(Campaign).scalar_subquery(),
+        )
+        .order_by(Campaign.id.desc())
+        .offset(offset)
+        .limit(limit + 1)
+    )
+    return listed([CampaignLine(*row) for row in rows], offset, limit)
+
+
+def campaign_titles(tx: Session, campaign_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Slug and title by id."""
+    rows = tx.execute(
+        sa.select(Campaign.id, Campaign.slug, Campaign.title).where(Campaign.id.in_(campaign_ids))
+    )
+    return {campaign_id: (slug, title) for campaign_id, slug, title in rows}
+
+
+def names(tx: Session, keys: KeyRing, customer_ids: Sequence[int]) -> dict[int, str | None]:
+    """The names of these customers, as far as they exist and gave one."""
+    rows = tx.execute(
+        sa.select(Customer.id, Customer.name_encrypted).where(Customer.id.in_(customer_ids))
+    )
+    return {customer: keys.decrypt(name) if name else None for customer, name in rows}
+
+
+@dataclass(frozen=True)
+class ClaimLine:
+    at: datetime
+    product_name: str
+    customer_id: int
+    referrer_id: int | None
+    """Who brought the customer in, when this was the first claim."""
+
+
+def latest_claims(tx: Session, limit: int) -> list[ClaimLine]:
+    first = sa.func.concat("claim:", Claim.id)
+    rows = tx.execute(
+        sa.select(Claim.at, Product.name, Claim.customer_id, Referral.referrer_id)
+        .join(Batch, Batch.id == Claim.batch_id)
+        .join(Product, Product.id == Batch.product_id)
+        .outerjoin(
+            Referral, sa.and_(Referral.customer_id == Claim.customer_id, Referral.event == first)
+        )
+        .order_by(Claim.id.desc())
+        .limit(limit)
+    )
+    return [ClaimLine(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a brand has come in setting things up."""
+
+    products: int
+    batches: int
+    activated: bool
+    campaigns: int
+    published: bool
+
+    @property
+    def is_complete(self) -> bool:
+        return all((self.products, self.batches, self.activated, self.campaigns, self.published))
+
+
+def progress(tx: Session) -> Progress:
+    def exists(*conditions: sa.ColumnElement[bool]) -> bool:
+        return bool(tx.scalar(sa.select(sa.exists().where(*conditions))))
+
+    def count(model: type[Product] | type[Batch] | type[Campaign]) -> int:
+        return tx.scalar(sa.select(sa.func.count()).select_from(model)) or 0
+
+    return Progress(
+        products=count(Product),
+        batches=count(Batch),
+        activated=exists(CodeRange.state == RangeState.activated),
+        campaigns=count(Campaign),
+        published=exists(Campaign.state == CampaignState.published),
+    )
