@@ -1,5 +1,6 @@
 """Campaigns: content, dates, budget and reward rules, as checked data."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,7 +34,11 @@ BUDGET_MAX = 10**12
 PRODUCTS_MAX = 500
 RUN_DAYS_DEFAULT = 90
 YEAR_MIN, YEAR_MAX = 2000, 2200
+SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,59}$")
 URL_LENGTH_MAX = 500
+URL_LENGTH_MAX = 500
+YEAR_MIN, YEAR_MAX = 2000, 2200
+SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,59}$")
 POINT_VALUE = 1
 """What a point is worth to a customer, in minor units of the price's currency."""
 
@@ -41,31 +46,42 @@ POINT_VALUE = 1
 class Content(BaseModel):
     """What a campaign says in one language."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     title: str = Field(min_length=1, max_length=80)
     body: str = Field(default="", max_length=4000)
+    """Paragraphs are parted by an empty line."""
     share_text: str = Field(default="", max_length=200)
+    """What the share sheet suggests to write."""
 
 
 class Draft(BaseModel):
     """A campaign as staff or the API hand it in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    slug: str = Field(pattern=SLUG.pattern)
+    """Its short name in addresses."""
     title: str = Field(min_length=1, max_length=80)
     content: dict[Literal["zh-Hans", "zh-Hant", "en"], Content] = Field(default_factory=dict)
+    """The texts by language; the title alone where there is none."""
     rules: list[Rule] = Field(default_factory=list, max_length=RULES_MAX)
     budget: int = Field(gt=0, le=BUDGET_MAX)
     """In points."""
     gtins: list[str] = Field(default_factory=list, max_length=PRODUCTS_MAX)
+    """The products it is for; empty for all."""
     buy_url: HttpUrl | None = None
+    """Where the landing page sends people to buy."""
     organiser: str = Field(default="", max_length=120)
+    """Who answers for it, on the page with the rules."""
     starts_at: AwareDatetime | None = None
+    """Left out: now."""
     ends_at: AwareDatetime | None = None
+    """Not included. Left out: 90 days after the start."""
     hold_days: int = Field(default=HOLD_DAYS_DEFAULT, ge=0, le=90)
+    """How long a reward stays pending."""
     window_days: int = Field(default=WINDOW_DAYS_DEFAULT, ge=1, le=365)
+    """How long after a link was opened a claim still credits it."""
 
     @field_validator("gtins")
     @classmethod
@@ -82,6 +98,21 @@ class Draft(BaseModel):
         if url is not None and len(str(url)) > URL_LENGTH_MAX:
             raise ValueError(f"an address may have {URL_LENGTH_MAX} characters")
         return url
+
+    @field_validator("buy_url")
+    @classmethod
+    def _storable_url(cls, url: HttpUrl | None) -> HttpUrl | None:
+        # As it is stored: percent-encoded, an address of Chinese words is several times as long.
+        if url is not None and len(str(url)) > URL_LENGTH_MAX:
+            raise ValueError(f"an address has at most {URL_LENGTH_MAX} characters when encoded")
+        return url
+
+    @field_validator("starts_at", "ends_at")
+    @classmethod
+    def _plausible(cls, moment: datetime | None) -> datetime | None:
+        if moment is not None and not YEAR_MIN <= moment.year < YEAR_MAX:
+            raise ValueError(f"a campaign lies between the years {YEAR_MIN} and {YEAR_MAX}")
+        return moment
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -243,6 +274,8 @@ def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
 
 def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Campaign:
     """Raises `UnknownCampaign`."""
+    if not SLUG.fullmatch(slug):  # PostgreSQL refuses some texts, such as one with a NUL
+        raise UnknownCampaign()
     statement = sa.select(Campaign).where(Campaign.slug == slug)
     campaign = tx.scalar(statement.with_for_update() if for_update else statement)
     if campaign is None:

@@ -14,10 +14,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from random import Random
 
+DAY_SECONDS = 86_400
+GROUP_MEAN = 4.0
+"""How many more than one read the same forward, on average: a chat group."""
 POISSON_MEAN_MAX = 500.0
-"""Above it the inversion by products would underflow."""
+"""Beyond it the product of uniforms would underflow."""
+
+Weighted = tuple[tuple[str, float], ...]
+"""Names and how often each is picked."""
 
 
 class Kind(StrEnum):
@@ -88,13 +95,13 @@ class Parameters:
     wait_to_open: Wait = Wait(0.05, 1.5)
     wait_to_buy: Wait = Wait(0.8, 1.2)
     wait_to_repeat: Wait = Wait(12.0, 0.8)
-    customer_channels: tuple[tuple[str, float], ...] = (
+    customer_channels: Weighted = (
         ("sheet", 0.42),
         ("poster", 0.24),
         ("copy", 0.20),
         ("qr", 0.14),
     )
-    reader_channels: tuple[tuple[str, float], ...] = (
+    reader_channels: Weighted = (
         ("address", 0.72),
         ("sheet", 0.18),
         ("copy", 0.10),
@@ -139,7 +146,7 @@ class _History:
     def run(self) -> list[Event]:
         for _ in range(self.parameters.roots):
             at = self.parameters.days * self.rng.random() ** (1 / self.parameters.growth)
-            self._later(at, lambda at: self._purchase(at, self._new_person()))
+            self._later(at, self._purchase_of_a_stranger)
         while self._ahead:
             at, _, happen = heapq.heappop(self._ahead)
             happen(at)
@@ -155,9 +162,11 @@ class _History:
         self.people += 1
         return self.people - 1
 
-    def _note(self, at: float, kind: Kind, person: int, **more: str | int) -> None:
-        event = Event(at, kind, person, **more)  # type: ignore[arg-type]
-        self.events.append(event)
+    def _note(self, at: float, kind: Kind, person: int, channel: str = "unknown") -> None:
+        self.events.append(Event(at, kind, person, channel))
+
+    def _purchase_of_a_stranger(self, at: float) -> None:
+        self._purchase(at, self._new_person())
 
     def _purchase(self, at: float, person: int) -> None:
         p, rng = self.parameters, self.rng
@@ -167,58 +176,48 @@ class _History:
         self.is_customer.add(person)
         self.customers.append(person)
         for _ in range(poisson(rng, p.repeat)):
-            self._later(at + p.wait_to_repeat.draw(rng), lambda at: self._purchase(at, person))
+            self._later(at + p.wait_to_repeat.draw(rng), partial(self._purchase, person=person))
         readers = negative_binomial(rng, p.openings_per_customer, p.dispersion)
         if readers == 0 and rng.random() < p.vain:
-            channel = pick(rng, p.customer_channels)
-            self._later(
-                at + p.wait_to_share.draw(rng), lambda at: self._share(at, person, channel, 0)
-            )
-        self._pass_on(at, person, readers, p.customer_channels)
+            self._share_later(at, person, p.customer_channels, 0)
+        self._pass_on(at, person, p.customer_channels, readers)
 
-    def _pass_on(
-        self, at: float, person: int, readers: int, channels: tuple[tuple[str, float], ...]
-    ) -> None:
+    def _pass_on(self, at: float, person: int, channels: Weighted, readers: int) -> None:
         """Spread a person's readers over one or more occasions: a chat group each, say."""
-        rng = self.rng
         while readers:
-            group = min(readers, 1 + poisson(rng, 4.0))
+            group = min(readers, 1 + poisson(self.rng, GROUP_MEAN))
+            self._share_later(at, person, channels, group)
             readers -= group
-            wait, channel = self.parameters.wait_to_share.draw(rng), pick(rng, channels)
-            self._later(
-                at + wait,
-                lambda at, channel=channel, group=group: self._share(  # type: ignore[misc]
-                    at, person, channel, group
-                ),
-            )
+
+    def _share_later(self, at: float, person: int, channels: Weighted, readers: int) -> None:
+        wait, channel = self.parameters.wait_to_share.draw(self.rng), pick(self.rng, channels)
+        share = partial(self._share, person=person, channel=channel, readers=readers)
+        self._later(at + wait, share)
 
     def _share(self, at: float, person: int, channel: str, readers: int) -> None:
         p, rng = self.parameters, self.rng
         if channel != "address":  # no page sees a forward from the browser's own menu
-            self._note(at, Kind.share, person, channel=channel)
+            self._note(at, Kind.share, person, channel)
         if rng.random() < p.previewed:
-            self._later(
-                at + rng.uniform(1, 20) / 86_400,
-                lambda at: self._note(at, Kind.fetch, person, channel=channel),
-            )
+            fetch = partial(self._note, kind=Kind.fetch, person=person, channel=channel)
+            self._later(at + rng.uniform(1, 20) / DAY_SECONDS, fetch)
         for _ in range(readers):
-            self._later(at + p.wait_to_open.draw(rng), lambda at: self._open(at, person, channel))
+            open_ = partial(self._open, via=person, channel=channel)
+            self._later(at + p.wait_to_open.draw(rng), open_)
 
     def _open(self, at: float, via: int, channel: str) -> None:
         p, rng = self.parameters, self.rng
         known = rng.random() < p.known
         reader = rng.choice(self.customers) if known else self._new_person()
-        self._note(at, Kind.open, reader, channel=channel, via=via)
+        self.events.append(Event(at, Kind.open, reader, channel, via))
         if rng.random() < p.engaged:
-            self._later(
-                at + rng.uniform(2, 60) / 86_400,
-                lambda at: self._note(at, Kind.engagement, reader, channel=channel),
-            )
+            engage = partial(self._note, kind=Kind.engagement, person=reader, channel=channel)
+            self._later(at + rng.uniform(2, 60) / DAY_SECONDS, engage)
         if rng.random() < (p.conversion_known if known else p.conversion_new):
-            self._later(at + p.wait_to_buy.draw(rng), lambda at: self._purchase(at, reader))
+            self._later(at + p.wait_to_buy.draw(rng), partial(self._purchase, person=reader))
         elif not known:
             readers = negative_binomial(rng, p.forwarding, p.dispersion)
-            self._pass_on(at, reader, readers, p.reader_channels)
+            self._pass_on(at, reader, p.reader_channels, readers)
 
 
 def poisson(rng: Random, mean: float) -> int:
@@ -239,6 +238,6 @@ def negative_binomial(rng: Random, mean: float, dispersion: float) -> int:
     return poisson(rng, min(rng.gammavariate(dispersion, mean / dispersion), POISSON_MEAN_MAX))
 
 
-def pick(rng: Random, weighted: tuple[tuple[str, float], ...]) -> str:
+def pick(rng: Random, weighted: Weighted) -> str:
     names = [name for name, _ in weighted]
     return rng.choices(names, [weight for _, weight in weighted])[0]

@@ -13,6 +13,8 @@ from referral.errors import N_, Conflict, InvalidInput, NotFound
 
 GTIN_LENGTH = 14
 NAME_LENGTH_MAX = 120
+PRICE_MAX = 10**12
+"""In minor units; far from what the database can hold."""
 
 
 class Product(Base):

@@ -66,6 +66,12 @@ def claim_of(tx: Session, code: Code) -> Claim | None:
     )
 
 
+def claimed_indexes(tx: Session, batch_id: int, start: int, end: int) -> set[int]:
+    """Which codes of a batch, from `start` up to and not including `end`, are claimed."""
+    within = (Claim.batch_id == batch_id, Claim.index >= start, Claim.index < end)
+    return set(tx.scalars(sa.select(Claim.index).where(*within)))
+
+
 def add_claim(
     tx: Session, code: Code, customer_id: int, campaign_id: int | None, now: datetime
 ) -> Claim | None:

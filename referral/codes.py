@@ -10,6 +10,7 @@ code genuine. docs/adr/0003-codes.md has the bit budget and why a tag this short
 """
 
 import hmac
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +29,10 @@ INDEX_END = 1 << INDEX_BITS
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
-_FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1", " ": None, "-": None, "\t": None})
+_FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1"})
+_DROPPED = {"Pd", "Zs", "Cc", "Cf"}
+"""Dashes, spaces, tabs and line ends, and the invisible ones that copying picks up."""
+_TYPED_LENGTH_MAX = 64
 _GROUP = 4
 
 _LEFT_BITS = 18
@@ -165,7 +169,11 @@ def normalise(text: str) -> str:
 
     Raises `MistypedCode` for anything that cannot be a code.
     """
-    spelled = text.strip().upper().translate(_FORGIVEN) if len(text) <= 64 else ""
+    if len(text) > _TYPED_LENGTH_MAX:
+        raise MistypedCode()
+    plain = unicodedata.normalize("NFKC", text)  # Chinese keyboards write ＡＢ１２
+    letters = "".join(c for c in plain if unicodedata.category(c) not in _DROPPED)
+    spelled = letters.upper().translate(_FORGIVEN)
     if len(spelled) != LENGTH or any(letter not in _VALUES for letter in spelled):
         raise MistypedCode()
     return spelled

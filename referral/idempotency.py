@@ -2,11 +2,13 @@
 
 The mark that a request is in flight is committed first; the answer is stored in the transaction of
 the request's own effect. A process that dies in between leaves a mark without an effect, which may
-be taken over after `IN_FLIGHT_MAX`.
+be taken over after `IN_FLIGHT_MAX`. A mark is known by the time it was made: one that was only
+slow finds its mark taken over when it wants to store its answer, and its effect is rolled back.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -62,7 +64,9 @@ def begin(
     row = {"api_key_id": api_key_id, "key": key, "request_hash": request_hash, "started_at": now}
     if insert_new(tx, IdempotentAnswer, row):
         return None
-    found = tx.scalars(sa.select(IdempotentAnswer).where(*this).with_for_update()).one()
+    found = tx.scalars(sa.select(IdempotentAnswer).where(*this).with_for_update()).one_or_none()
+    if found is None:
+        raise InFlight()  # let go of in this very moment
     if found.request_hash != request_hash:
         raise IdempotencyMismatch()
     if found.status is not None:
@@ -73,21 +77,32 @@ def begin(
     return None
 
 
-def finish(tx: Session, api_key_id: int, key: str, answer: StoredAnswer) -> None:
-    """Store the answer, in the transaction of the effect it reports."""
-    tx.execute(
+def finish(
+    tx: Session, api_key_id: int, key: str, answer: StoredAnswer, started_at: datetime
+) -> None:
+    """Store the answer, in the transaction of the effect it reports.
+
+    `started_at` is the `now` that the request began with. Raises `InFlight` when another process
+    has taken the request over since then; the effect must not be committed.
+    """
+    result: sa.CursorResult[Any] = tx.execute(  # type: ignore[assignment]
         sa.update(IdempotentAnswer)
-        .where(IdempotentAnswer.api_key_id == api_key_id, IdempotentAnswer.key == key)
+        .where(*_own_mark(api_key_id, key, started_at))
         .values(status=answer.status, body=answer.body)
     )
+    if result.rowcount != 1:
+        raise InFlight()
 
 
-def abandon(tx: Session, api_key_id: int, key: str) -> None:
+def abandon(tx: Session, api_key_id: int, key: str, started_at: datetime) -> None:
     """Let go of a request that had no effect and may be tried again."""
-    tx.execute(
-        sa.delete(IdempotentAnswer).where(
-            IdempotentAnswer.api_key_id == api_key_id,
-            IdempotentAnswer.key == key,
-            IdempotentAnswer.status.is_(None),
-        )
-    )
+    tx.execute(sa.delete(IdempotentAnswer).where(*_own_mark(api_key_id, key, started_at)))
+
+
+def _own_mark(api_key_id: int, key: str, started_at: datetime) -> list[sa.ColumnElement[bool]]:
+    return [
+        IdempotentAnswer.api_key_id == api_key_id,
+        IdempotentAnswer.key == key,
+        IdempotentAnswer.started_at == started_at,
+        IdempotentAnswer.status.is_(None),
+    ]

@@ -160,7 +160,7 @@ def balances(tx: Session, kind: Kind, owner: int) -> dict[str, int]:
     rows = tx.execute(
         sa.select(Account.unit, Account.balance).where(Account.kind == kind, Account.owner == owner)
     )
-    return dict(row._tuple() for row in rows)
+    return dict(rows.all())
 
 
 def verify(tx: Session) -> list[str]:

@@ -19,6 +19,8 @@ from referral.crypto import KeyRing, TokenSigner, decode_base64, encode_base64
 TAG_BYTES = 10
 HOP_MAX = 255
 """Hops beyond this are counted as this many; tracing itself has no depth limit."""
+VISITOR_END = 1 << 63
+"""One past the largest id of a visitor: it fits a signed column."""
 TOUCHES_MAX = 8
 """How many campaigns one browser's cookie remembers; the oldest go first."""
 
@@ -171,7 +173,10 @@ def visitor_id(name: str) -> int:
     data = decode_base64(name.encode())
     if len(data) != _VISITOR.size:
         raise ValueError("not a visitor's id")
-    return int(_VISITOR.unpack(data)[0])
+    number = int(_VISITOR.unpack(data)[0])
+    if number >= VISITOR_END:
+        raise ValueError("not a visitor's id")
+    return number
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,17 @@ class ForWhom(StrEnum):
 class Rule(BaseModel):
     """One promise of a campaign."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
+    )
 
     when: When
+    """The event, which is always a proof of purchase."""
     for_whom: ForWhom = Field(alias="for")
+    """Who gets it: the buyer (`person`), who brought the buyer in (`referrer`), or each of them."""
     what: Literal["points"] = "points"
     amount: int = Field(gt=0, le=AMOUNT_MAX, strict=True)
+    """Of points, for each beneficiary."""
 
     @property
     def id(self) -> str:

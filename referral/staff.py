@@ -141,5 +141,10 @@ def api_key_id(tx: Session, key: str) -> int | None:
     return row.id if row is not None and hmac.compare_digest(row.key_hash, wanted) else None
 
 
+def has_api_key_named(tx: Session, name: str) -> bool:
+    """Whether a key of this name was ever made."""
+    return tx.scalar(sa.select(sa.exists().where(ApiKey.name == name))) or False
+
+
 def _key_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

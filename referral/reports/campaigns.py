@@ -39,12 +39,8 @@ class Metrics:
 
 def metrics(tx: Session, campaign: Campaign) -> Metrics:
     mine = VisitRow.campaign_id == campaign.id
-    kinds: dict[str, int] = dict(
-        row._tuple()
-        for row in tx.execute(
-            sa.select(VisitRow.kind, sa.func.count()).where(mine).group_by(VisitRow.kind)
-        )
-    )
+    by_kind = sa.select(VisitRow.kind, sa.func.count()).where(mine).group_by(VisitRow.kind)
+    kinds = dict(tx.execute(by_kind).all())
     count = sa.select(sa.func.count())
     opened = sa.func.count(VisitRow.visitor_id.distinct())
     new = count.where(Referral.campaign_id == campaign.id)
@@ -70,6 +66,12 @@ def metrics(tx: Session, campaign: Campaign) -> Metrics:
 
 def as_numbers(metrics: Metrics) -> dict[str, int]:
     return asdict(metrics)
+
+
+def listed(tx: Session, *, after: int, limit: int) -> list[Campaign]:
+    """The campaigns whose ids follow `after`, in their order."""
+    statement = sa.select(Campaign).where(Campaign.id > after).order_by(Campaign.id).limit(limit)
+    return list(tx.scalars(statement))
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ class ClaimLine:
 
 
 def latest_claims(tx: Session, limit: int) -> list[ClaimLine]:
-    first = sa.func.concat("claim:", Claim.id)
+    first = sa.literal("claim:") + sa.cast(Claim.id, sa.String)
     rows = tx.execute(
         sa.select(Claim.at, Product.name, Claim.customer_id, Referral.referrer_id)
         .join(Batch, Batch.id == Claim.batch_id)

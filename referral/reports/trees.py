@@ -198,6 +198,25 @@ def spread_children(
     tx: Session, campaign_id: int, parent: int | None, *, offset: int = 0, limit: int = 20
 ) -> SpreadPage:
     """The visitors who first came through a visitor's link; the first sharers for None."""
+    statement = _spread(campaign_id)
+    if parent is None:
+        statement = statement.where(SpreadNode.parent_id.is_(None)).order_by(sa.desc("direct"))
+    else:
+        statement = statement.where(SpreadNode.parent_id == parent)
+    rows = tx.execute(
+        statement.order_by(SpreadNode.at, SpreadNode.visitor_id).offset(offset).limit(limit + 1)
+    ).all()
+    branches = [_spread_branch(row) for row in rows[:limit]]
+    return SpreadPage(branches, offset + limit if len(rows) > limit else None)
+
+
+def spread_of(tx: Session, campaign_id: int, visitors: Sequence[int]) -> dict[int, SpreadBranch]:
+    """The places of these visitors in a campaign's spread, for those that have one."""
+    rows = tx.execute(_spread(campaign_id).where(SpreadNode.visitor_id.in_(visitors)))
+    return {branch.visitor: branch for branch in map(_spread_branch, rows)}
+
+
+def _spread(campaign_id: int) -> sa.Select[Any]:
     below = sa.orm.aliased(SpreadNode)
     direct = (
         sa.select(sa.func.count())
@@ -206,28 +225,21 @@ def spread_children(
         .scalar_subquery()
         .label("direct")
     )
-    order: tuple[Any, ...] = (SpreadNode.at, SpreadNode.visitor_id)
-    if parent is None:
-        order = (sa.desc("direct"), *order)
-    rows = tx.execute(
+    return (
         sa.select(SpreadNode, Visitor.customer_id, direct)
         .outerjoin(Visitor, Visitor.id == SpreadNode.visitor_id)
         .where(SpreadNode.campaign_id == campaign_id)
-        .where(SpreadNode.parent_id.is_(None) if parent is None else SpreadNode.parent_id == parent)
-        .order_by(*order)
-        .offset(offset)
-        .limit(limit + 1)
-    ).all()
-    branches = [
-        SpreadBranch(
-            node.visitor_id,
-            visitor_name(node.visitor_id),
-            customer_id,
-            node.hop,
-            node.channel,
-            node.at,
-            count,
-        )
-        for node, customer_id, count in rows[:limit]
-    ]
-    return SpreadPage(branches, offset + limit if len(rows) > limit else None)
+    )
+
+
+def _spread_branch(row: Any) -> SpreadBranch:
+    node, customer_id, direct = row
+    return SpreadBranch(
+        node.visitor_id,
+        visitor_name(node.visitor_id),
+        customer_id,
+        node.hop,
+        node.channel,
+        node.at,
+        direct,
+    )

@@ -1,0 +1,278 @@
+"""Plays a made-up history through the service: every event is the action a person would cause.
+
+Nothing random happens here; all of it is drawn beforehand, in `plan`. So a history that was cut
+off half way can be played again from its start: everything that is stored has a unique key, and
+what is there already stays as it is.
+"""
+
+from collections import ChainMap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from uuid import UUID, uuid5
+
+from sqlalchemy.orm import Session
+
+from referral import actions, cascades, intake, links, people, visits
+from referral.cascades import Event, Parameters
+from referral.clock import HeldClock
+from referral.codes import Code
+from referral.demo import brand
+from referral.deployment import Deployment
+from referral.limits import Limits
+from referral.links import Channel, Link, VisitorCookie
+from referral.people import Contact
+from referral.visits import Visit
+
+SEED = 20_261
+CHUNK = 300
+"""How many events one transaction holds: many, because commits cost; few, so that a service that
+runs beside it waits only a moment."""
+MEMBERS = 0.35
+"""How many of those who come without a link are members of the brand's own shop, which claims for
+them by the API."""
+STRIDE = 7_919
+"""A prime: steps of it visit every index of a range once, in no order that shows."""
+_NAMES = UUID("9a1d0c5e-53c5-4f3f-8d0c-5f8f4a1b6f20")
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in the history: what will be used once it is needed."""
+
+    visitor: int
+    contact: Contact
+    name: str | None
+    is_member: bool
+
+    @property
+    def address(self) -> str:
+        """An address to sign in from, out of the range for benchmarks (RFC 2544)."""
+        return f"198.18.{self.visitor >> 8 & 255}.{self.visitor & 255}"
+
+
+@dataclass(frozen=True)
+class Step:
+    event: Event
+    event_id: UUID
+    package: tuple[int, int] | None = None
+    """Of a purchase: the place of the batch in `brand.BATCHES`, and the index."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    people: list[Person]
+    steps: list[Step]
+
+
+def plan(parameters: Parameters, seed: int) -> Plan:
+    """A history with everything drawn: the same seed gives the same one."""
+    rng = Random(seed)  # noqa: S311 - the demo has to be the same everywhere
+    events = cascades.history(rng, parameters)
+    first: dict[int, Event] = {}
+    for event in events:
+        first.setdefault(event.person, event)
+    members = {
+        number
+        for number, event in sorted(first.items())
+        if event.kind is cascades.Kind.purchase and rng.random() < MEMBERS
+    }
+    persons = [_person(rng, seed, number, number in members) for number in range(len(first))]
+    sold = [0] * len(brand.BATCHES)
+    steps = []
+    for number, event in enumerate(events):
+        package = _package(rng, sold) if event.kind is cascades.Kind.purchase else None
+        steps.append(Step(event, uuid5(_NAMES, f"{seed}|event|{number}"), package))
+    return Plan(persons, steps)
+
+
+def _person(rng: Random, seed: int, number: int, is_member: bool) -> Person:
+    # Nobody's phone: every mobile number that is valid may be somebody's, example.com is nobody's.
+    contact = people.email(f"customer.{number}@example.com")
+    if is_member:
+        contact = people.external(f"M{100_000 + number}")
+    visitor = uuid5(_NAMES, f"{seed}|visitor|{number}").int >> 65
+    return Person(visitor, contact, brand.nickname(rng), is_member)
+
+
+def _package(rng: Random, sold: list[int]) -> tuple[int, int]:
+    weights = [batch.weight for batch in brand.BATCHES]
+    (place,) = rng.choices(range(len(weights)), weights)
+    start, end = brand.BATCHES[place].sold or (0, 0)
+    sold[place] += 1
+    if sold[place] > end - start:
+        raise ValueError("the history buys more packages than the demo has sold")
+    return place, start + sold[place] * STRIDE % (end - start)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a person's browser knows by now."""
+
+    cookie: VisitorCookie
+    customer: int | None = None
+
+
+class Stage:
+    """Plays a plan, from `start` on."""
+
+    def __init__(
+        self, deployment: Deployment, plan: Plan, start: datetime, batch_ids: Sequence[int]
+    ) -> None:
+        self._clock = HeldClock(start)
+        self._deployment = at_time(deployment, self._clock)
+        self._plan = plan
+        self._start = start
+        self._batch_ids = batch_ids
+        self._states: dict[int, State] = {}
+        with deployment.db.read() as tx:
+            self._campaign = actions.campaigns.campaign_by_slug(tx, brand.CAMPAIGN).id
+
+    def play(self, progress: Progress) -> None:
+        steps = self._plan.steps
+        for at in range(0, len(steps), CHUNK):
+            progress(at, len(steps))
+            chunk = partial(self._play, steps=steps[at : at + CHUNK])
+            self._states.update(self._deployment.db.transact(chunk))
+        progress(len(steps), len(steps))
+        self._deployment.limits.sweep()
+
+    def _play(self, _tx: Session, steps: Sequence[Step]) -> dict[int, State]:
+        """One transaction; the actions join it. Returns the states it changes, so that a
+        transaction that is tried again begins with the states it began with before."""
+        changed: dict[int, State] = {}
+        states = ChainMap(changed, self._states)
+        acts = {
+            cascades.Kind.purchase: self._purchase,
+            cascades.Kind.share: self._share,
+            cascades.Kind.fetch: self._fetch,
+            cascades.Kind.open: self._open,
+            cascades.Kind.engagement: self._engage,
+        }
+        for step in steps:
+            number = step.event.person
+            self._clock.set(self._start + timedelta(days=step.event.at))
+            if number not in states:
+                states[number] = State(VisitorCookie(self._plan.people[number].visitor))
+            acts[step.event.kind](step, states)
+        return changed
+
+    def _purchase(self, step: Step, states: ChainMap[int, State]) -> None:
+        number = step.event.person
+        person, code = self._plan.people[number], self._code(step)
+        if not person.is_member:
+            self._hand_in(
+                step,
+                visits.Kind.scan,
+                visitor=states[number].cookie.visitor,
+                batch=code.batch_id,
+                code_index=code.index,
+            )
+        if states[number].customer is None:
+            states[number] = self._join(person, states[number])
+        state = states[number]
+        assert state.customer is not None
+        if person.is_member:
+            actions.claim(self._deployment, code, state.customer)
+            return
+        cookie = state.cookie
+        actions.claim(
+            self._deployment,
+            code,
+            state.customer,
+            visitor=cookie.visitor,
+            touches=cookie.touches,
+        )
+
+    def _join(self, person: Person, state: State) -> State:
+        """Become a customer: by the shop's own member number, or with a one-time code."""
+        if person.is_member:
+            customer, _ = actions.add_customer(self._deployment, [person.contact], person.name)
+            return replace(state, customer=customer)
+        code = actions.request_sign_in_code(
+            self._deployment, person.contact, person.address, lambda code: code
+        )
+        assert code is not None
+        signed_in = actions.sign_in(self._deployment, person.contact, code, state.cookie.visitor)
+        if person.name is not None:
+            actions.rename(self._deployment, signed_in.customer, person.name)
+        return State(replace(state.cookie, visitor=signed_in.visitor), signed_in.customer)
+
+    def _share(self, step: Step, states: ChainMap[int, State]) -> None:
+        link = self._link(step.event.person, step.event.channel, states)
+        self._hand_in(step, visits.Kind.share, visitor=link.visitor, channel=link.channel)
+
+    def _fetch(self, step: Step, states: ChainMap[int, State]) -> None:
+        link = self._link(step.event.person, step.event.channel, states)
+        self._hand_in(
+            step,
+            visits.Kind.fetch,
+            parent=link.visitor,
+            hop=link.hop + 1,
+            channel=link.channel,
+            machine="fetcher",
+        )
+
+    def _open(self, step: Step, states: ChainMap[int, State]) -> None:
+        event = step.event
+        assert event.via is not None
+        link, reader = self._link(event.via, event.channel, states), states[event.person]
+        arrival = links.arrive(reader.cookie, link, reader.customer, self._clock.now())
+        states[event.person] = replace(reader, cookie=arrival.cookie)
+        self._hand_in(
+            step,
+            visits.Kind.open,
+            None if arrival.is_own else link,
+            visitor=arrival.cookie.visitor,
+            parent=None if arrival.is_own else link.visitor,
+            hop=link.hop + 1,
+            channel=link.channel,
+        )
+
+    def _engage(self, step: Step, states: ChainMap[int, State]) -> None:
+        visitor, moment = states[step.event.person].cookie.visitor, self._clock.now()
+        self._hand_in(
+            replace(step, event_id=visits.engagement_id(visitor, self._campaign, moment)),
+            visits.Kind.engagement,
+            visitor=visitor,
+            channel=Channel.address,
+        )
+
+    def _link(self, number: int, channel: str, states: ChainMap[int, State]) -> Link:
+        """A person's own link, as the page or (for the shop's members) the API gives it."""
+        state, put = states[number], Channel.named(channel)
+        if state.customer is not None and self._plan.people[number].is_member:
+            return actions.make_link(self._deployment, brand.CAMPAIGN, state.customer, put)
+        return links.own_link(state.cookie, self._campaign, state.customer).through(put)
+
+    def _hand_in(
+        self, step: Step, kind: visits.Kind, link: Link | None = None, **more: object
+    ) -> None:
+        visit = Visit(kind, self._clock.now(), step.event_id, campaign=self._campaign, **more)  # type: ignore[arg-type]
+        intake.hand_in(self._deployment, visit, link)
+
+    def _code(self, step: Step) -> Code:
+        assert step.package is not None
+        place, index = step.package
+        batch = self._deployment.directory.batch(self._batch_ids[place])
+        return self._deployment.codes.encode(batch, index)
+
+
+def at_time(deployment: Deployment, clock: HeldClock) -> Deployment:
+    """The same deployment at another time, and without sending anybody anything."""
+    limits = Limits(deployment.db, deployment.keys, clock, deployment.config.redis_url)
+    return replace(deployment, clock=clock, limits=limits, sender=_Silent())
+
+
+class _Silent:
+    """Gives one-time codes back to the demo's customers without printing two thousand lines."""
+
+    shows_codes = True
+
+    def send(self, contact: Contact, code: str, text: str, *, brand: str) -> None:
+        pass

@@ -1,0 +1,222 @@
+"""Claims: a customer takes a code, once, ever."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, model_validator
+from sqlalchemy.orm import Session
+
+from referral import actions, campaigns, people
+from referral.actions import Claimed
+from referral.catalog import BadGTIN, gtin14
+from referral.claims import AlreadyClaimed, NotActivated, Voided, WrongProduct
+from referral.codes import Code, MistypedCode, UnknownCode
+from referral.links import Link, Touch
+from referral.people import Customer, UnknownCustomer
+from referral.rewards import RewardState
+from referral.web.api.endpoint import Output, post
+from referral.web.api.reading import Id, Input
+from referral.web.context import deployment, now
+from referral.web.problems import invalid_field
+
+URL_LENGTH_MAX = 2000
+TOKEN_LENGTH_MAX = 200
+
+_DIGITAL_LINK = re.compile(r"/01/(?P<gtin>[^/]+)/21/(?P<code>[^/]+)/?")
+
+
+class ViaReason(StrEnum):
+    """Why a link credits nobody."""
+
+    invalid_token = "invalid-token"
+    """Cut off, altered, or another installation's."""
+    unknown_campaign = "unknown-campaign"
+    campaign_not_running = "campaign-not-running"
+    unknown_sharer = "unknown-sharer"
+    own_link = "own-link"
+    already_claimed = "already-claimed"
+    """The claim had been made before; what it brought is settled."""
+
+
+class ClaimIn(Input):
+    """Who claims which code."""
+
+    url: str | None = Field(default=None, max_length=URL_LENGTH_MAX)
+    """What the package's QR code says. Either this or `code`."""
+    code: str | None = Field(default=None, max_length=URL_LENGTH_MAX)
+    """The 16 characters by themselves; dashes, spaces and case do not matter."""
+    customer_id: Id
+    via: str | None = Field(default=None, max_length=URL_LENGTH_MAX)
+    """The token of the share link that brought the customer, if there was one."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.url is None) == (self.code is None):
+            raise ValueError("Send either url or code.")
+        return self
+
+
+class ClaimOut(Output):
+    """A claim."""
+
+    id: int
+    gtin: str
+    """GTIN-14 of the product."""
+    code: str
+    customer_id: int
+    campaign: str | None
+    """The slug of the campaign that pays; null when none ran for the product."""
+    claimed_at: datetime
+    already: bool
+    """Whether the customer had made this claim before."""
+
+
+class RewardOut(Output):
+    """What a rule of the campaign granted somebody for this claim."""
+
+    customer_id: int
+    rule: str
+    unit: str
+    amount: int
+    """In minor units of the unit; points have none."""
+    state: RewardState
+    available_at: datetime
+
+
+class ClaimedOut(Output):
+    """A claim and what it brought."""
+
+    claim: ClaimOut
+    rewards: list[RewardOut]
+    """The customer's own and the referrer's."""
+    referrer_id: int | None
+    """Who brought the customer in; settled at the first claim, then fixed."""
+    budget_spent: bool
+    """Whether a promise could not be kept because the campaign's budget is used up."""
+    via: Literal["accepted", "ignored"] | None
+    """What became of the link that was sent. The claim stands in any case."""
+    via_reason: ViaReason | None
+    """Why it was ignored."""
+
+
+@post(
+    "/claims",
+    body=ClaimIn,
+    answer=ClaimedOut,
+    statuses={201: "Claimed", 200: "Claimed before, by the same customer"},
+    problems=[
+        BadGTIN,
+        MistypedCode,
+        UnknownCode,
+        WrongProduct,
+        NotActivated,
+        Voided,
+        AlreadyClaimed,
+        UnknownCustomer,
+    ],
+)
+def add_claim(body: ClaimIn) -> tuple[ClaimedOut, int]:
+    """Claim a code for a customer.
+
+    The customer, and whoever brought the customer in, get what the campaign promises. Claiming
+    one's own code again changes nothing and answers with what it brought.
+    """
+    code = _code(body)
+    with deployment().db.read() as tx:
+        link, ignored = _link(tx, body)
+    touches = [Touch(link, now())] if link else []
+    claimed = actions.claim(deployment(), code, body.customer_id, touches=touches)
+    if link and claimed.already:
+        ignored = ViaReason.already_claimed
+    return _shown(claimed, code, body.via, ignored), 200 if claimed.already else 201
+
+
+def _code(body: ClaimIn) -> Code:
+    """The genuine code that was sent."""
+    if body.code is not None:
+        return _decode(body.code)
+    gtin, text = _parts(body.url or "")
+    gtin = gtin14(gtin)
+    code = _decode(text)
+    if deployment().directory.batch(code.batch_id).gtin != gtin:
+        raise WrongProduct()
+    return code
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """GTIN and code in a GS1 Digital Link; whose address it is does not matter."""
+    try:
+        found = _DIGITAL_LINK.search(urlsplit(url).path)
+    except ValueError:
+        found = None
+    if found is None:
+        raise invalid_field("url", "This is not an address such as .../01/GTIN/21/CODE.")
+    return unquote(found["gtin"]), unquote(found["code"])
+
+
+def _decode(text: str) -> Code:
+    try:
+        return deployment().codes.decode(text, deployment().directory)
+    except MistypedCode:
+        raise
+    except UnknownCode:
+        # Of a batch that another process has issued just now, perhaps. Guessing needs a key here,
+        # so that looking again may cost a query.
+        deployment().directory.forget()
+        return deployment().codes.decode(text, deployment().directory)
+
+
+def _link(tx: Session, body: ClaimIn) -> tuple[Link | None, ViaReason | None]:
+    """The link that may credit somebody, or why there is none."""
+    if body.via is None:
+        return None, None
+    link = deployment().links.read(body.via) if len(body.via) <= TOKEN_LENGTH_MAX else None
+    if link is None:
+        return None, ViaReason.invalid_token
+    campaign = campaigns.campaign_by_id(tx, link.campaign)
+    if campaign is None:
+        return None, ViaReason.unknown_campaign
+    if not campaign.runs_at(now()):
+        return None, ViaReason.campaign_not_running
+    sharer = people.customers_of(tx, [link.visitor]).get(link.visitor)
+    if body.customer_id in (link.customer, sharer):
+        return None, ViaReason.own_link
+    if link.customer is not None and tx.get(Customer, link.customer) is None:
+        return None, ViaReason.unknown_sharer
+    return link, None
+
+
+def _shown(claimed: Claimed, code: Code, via: str | None, ignored: ViaReason | None) -> ClaimedOut:
+    claim = claimed.claim
+    with deployment().db.read() as tx:
+        campaign = campaigns.campaign_by_id(tx, claim.campaign_id) if claim.campaign_id else None
+    rewards = [
+        RewardOut(
+            customer_id=reward.beneficiary_id,
+            rule=reward.rule,
+            unit=reward.unit,
+            amount=reward.amount,
+            state=RewardState(reward.state),
+            available_at=reward.available_at,
+        )
+        for reward in claimed.rewards
+    ]
+    return ClaimedOut(
+        claim=ClaimOut(
+            id=claim.id,
+            gtin=deployment().directory.batch(code.batch_id).gtin,
+            code=code.text,
+            customer_id=claim.customer_id,
+            campaign=campaign.slug if campaign else None,
+            claimed_at=claim.at,
+            already=claimed.already,
+        ),
+        rewards=rewards,
+        referrer_id=claimed.referrer,
+        budget_spent=claimed.budget_spent,
+        via=None if via is None else "ignored" if ignored else "accepted",
+        via_reason=ignored,
+    )

@@ -1,0 +1,130 @@
+"""A customer's page: who, brought in by whom and why, what was earned and the ledger behind it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import render_template, request
+from sqlalchemy.orm import Session
+
+from referral import graph, people
+from referral.campaigns import campaign_by_id
+from referral.graph import Referral
+from referral.links import visitor_name
+from referral.reports import customers, entries, lists, trees
+from referral.staff import Right, StaffMember
+from referral.web.context import deployment
+from referral.web.staff.auth import Page, require
+from referral.web.staff.blueprint import staff
+from referral.web.staff.forms import offset_of
+
+FRIENDS_PAGE = 20
+
+
+@dataclass(frozen=True)
+class Touch:
+    """A link that was considered when the referrer was settled."""
+
+    campaign_title: str
+    at: datetime
+    in_window: bool
+
+
+@dataclass(frozen=True)
+class Why:
+    """How a customer's referrer was found. The path begins with the referrer."""
+
+    rule: str
+    path: list[int | None]
+    """Customers and, as None, visitors who were nobody's yet, down to the customer's own link."""
+    touches: list[Touch]
+
+
+@staff.get("/customers/<int(max=9223372036854775807):customer_id>")
+@require(Right.read)
+def customer(member: StaffMember, customer_id: int) -> Page:
+    keys = deployment().keys
+    with deployment().db.read() as tx:
+        person = people.customer_by_id(tx, customer_id)
+        referral = tx.get(Referral, customer_id)
+        why = _why(tx, referral) if referral else None
+        rewards = customers.rewards_of(tx, customer_id)
+        behind = entries.of_rewards(tx, rewards)
+        campaigns, owners = entries.owners(entry for each in behind.values() for entry in each)
+        campaigns += [r.campaign_id for r in rewards]
+        mentioned = [customer_id, *owners, *(step for step in why.path if step)] if why else owners
+        if referral and referral.referrer_id:
+            mentioned.append(referral.referrer_id)
+        return render_template(
+            "staff/customer.html",
+            person=person,
+            name=customers.name_of(tx, keys, customer_id),
+            contacts=customers.masked_contacts(tx, keys, customer_id),
+            balances=customers.balances(tx, customer_id),
+            referral=referral,
+            why=why,
+            brought_by=_brought_by(tx, referral),
+            friends=trees.children(
+                tx, keys, customer_id, offset=offset_of(request.args), limit=FRIENDS_PAGE
+            ),
+            rewards=rewards,
+            behind=behind,
+            bottles=customers.bottles_of(tx, customer_id),
+            reach=customers.reach_of(tx, customer_id),
+            names=lists.names(tx, keys, mentioned),
+            titles=lists.campaign_titles(tx, campaigns),
+        )
+
+
+def _why(tx: Session, referral: Referral) -> Why:
+    """What was written down when the referrer was settled."""
+    noted: dict[str, Any] = referral.why
+    path = [step.get("customer") for step in noted.get("path", [])]
+    if referral.referrer_id in path:
+        # Whoever is above the referrer had no part in it.
+        path = path[: path.index(referral.referrer_id) + 1]
+    elif referral.referrer_id is not None:
+        path.append(referral.referrer_id)
+    else:
+        path = []
+    touches = noted.get("touches", [])
+    titles = lists.campaign_titles(tx, [touch["campaign"] for touch in touches])
+    return Why(
+        noted.get("rule", ""),
+        path[::-1],
+        [
+            Touch(
+                titles.get(touch["campaign"], ("", ""))[1],
+                datetime.fromisoformat(touch["at"]),
+                bool(touch["in_window"]),
+            )
+            for touch in touches
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class BroughtBy:
+    """Where a referral can be seen in a campaign's spread."""
+
+    slug: str
+    title: str
+    window_days: int
+    visitor: str | None
+
+
+def _brought_by(tx: Session, referral: Referral | None) -> BroughtBy | None:
+    if referral is None or referral.referrer_id is None:
+        return None
+    nodes = graph.touches_of(tx, referral.customer_id)
+    node = next((n for n in nodes if n.campaign_id == referral.campaign_id), None)
+    campaign_id = node.campaign_id if node else referral.campaign_id
+    campaign = campaign_by_id(tx, campaign_id) if campaign_id else None
+    if campaign is None:
+        return None
+    return BroughtBy(
+        campaign.slug,
+        campaign.title,
+        campaign.window_days,
+        visitor_name(node.visitor_id) if node else None,
+    )

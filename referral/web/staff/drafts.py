@@ -1,0 +1,153 @@
+"""The campaign form: rows a marketer fills in, read into a draft and written back out of one."""
+
+from zoneinfo import ZoneInfo
+
+from flask_babel import gettext as _
+from pydantic import HttpUrl, TypeAdapter, ValidationError
+
+from referral.campaigns import (
+    BUDGET_MAX,
+    HOLD_DAYS_DEFAULT,
+    SLUG,
+    URL_LENGTH_MAX,
+    WINDOW_DAYS_DEFAULT,
+    Campaign,
+    Content,
+    Draft,
+)
+from referral.config import LANGUAGES
+from referral.errors import N_
+from referral.rewards import AMOUNT_MAX, ForWhom, Rule, When
+from referral.web.staff.forms import Form, as_typed
+
+TITLE_LENGTH_MAX = 80
+BODY_LENGTH_MAX = 4000
+SHARE_TEXT_LENGTH_MAX = 200
+ORGANISER_LENGTH_MAX = 120
+HOLD_DAYS_MAX = 90
+WINDOW_DAYS_MAX = 365
+_URL = TypeAdapter(HttpUrl)
+
+RULE_ROWS = (
+    ("claim", When.claim, ForWhom.person, N_("For every claim, to the customer")),
+    ("first", When.first_claim, ForWhom.person, N_("For a first claim, to the customer")),
+    (
+        "friend",
+        When.referred_first_claim,
+        ForWhom.person,
+        N_("For a referred friend's first claim, to the friend"),
+    ),
+    (
+        "referrer",
+        When.referred_first_claim,
+        ForWhom.referrer,
+        N_("For a referred friend's first claim, to the referrer"),
+    ),
+)
+"""Field, event, beneficiary and label of each promise the form offers."""
+
+
+def new_form() -> Form:
+    form = Form()
+    form.values |= {"hold_days": str(HOLD_DAYS_DEFAULT), "window_days": str(WINDOW_DAYS_DEFAULT)}
+    return form
+
+
+def form_of(campaign: Campaign, zone: ZoneInfo) -> Form:
+    """The form as it would have been filled in for this campaign."""
+    form = Form()
+    form.values = {
+        "slug": campaign.slug,
+        "title": campaign.title,
+        "organiser": campaign.organiser,
+        "buy_url": campaign.buy_url or "",
+        "budget": str(campaign.budget),
+        "hold_days": str(campaign.hold_days),
+        "window_days": str(campaign.window_days),
+        "starts_at": as_typed(campaign.starts_at, zone),
+        "ends_at": as_typed(campaign.ends_at, zone),
+    }
+    form.lists.setlist("gtins", campaign.gtins)
+    for rule in campaign.checked_rules:
+        for name, when, for_whom, _label in RULE_ROWS:
+            if rule.when is when and rule.for_whom in {for_whom, ForWhom.both}:
+                form.values[name] = str(rule.amount)
+    for lang, content in campaign.content.items():
+        for part, text in content.items():
+            form.values[f"{lang}-{part}"] = text
+    return form
+
+
+def read(form: Form, gtins: list[str], zone: ZoneInfo, slug: str | None = None) -> Draft | None:
+    """The draft that was typed; None when something in it is not right. A given slug stays."""
+    title = form.text("title", least=1, most=TITLE_LENGTH_MAX)
+    starts_at, ends_at = form.moment("starts_at", zone), form.moment("ends_at", zone)
+    if starts_at and ends_at and ends_at <= starts_at:
+        form.refuse("ends_at", _("The end must lie after the start."))
+    typed = {
+        "slug": slug or _slug(form),
+        "title": title,
+        "content": _content(form, title),
+        "rules": _rules(form),
+        "budget": form.whole("budget", low=1, high=BUDGET_MAX),
+        "gtins": form.chosen("gtins", gtins),
+        "buy_url": _buy_url(form),
+        "organiser": form.text("organiser", most=ORGANISER_LENGTH_MAX),
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "hold_days": form.whole("hold_days", low=0, high=HOLD_DAYS_MAX),
+        "window_days": form.whole("window_days", low=1, high=WINDOW_DAYS_MAX),
+    }
+    if not form.ok:
+        return None
+    try:
+        return Draft.model_validate(typed)
+    except ValidationError:
+        # Every field was checked above; this is for what only all of them together can break.
+        form.refuse("", _("Something in what you entered is not right."))
+        return None
+
+
+def _slug(form: Form) -> str:
+    slug = form.typed("slug")
+    if not SLUG.fullmatch(slug):
+        form.refuse(
+            "slug", _("Use small letters, digits and dashes, beginning with a letter or digit.")
+        )
+    return slug
+
+
+def _content(form: Form, title: str) -> dict[str, Content]:
+    """The texts of the languages in which there are any."""
+    content = {}
+    for lang in LANGUAGES:
+        texts = {
+            "title": form.text(f"{lang}-title", most=TITLE_LENGTH_MAX),
+            "body": form.paragraphs(f"{lang}-body", most=BODY_LENGTH_MAX),
+            "share_text": form.text(f"{lang}-share_text", most=SHARE_TEXT_LENGTH_MAX),
+        }
+        if form.ok and any(texts.values()):
+            content[lang] = Content(**{**texts, "title": texts["title"] or title})
+    return content
+
+
+def _rules(form: Form) -> list[Rule]:
+    rules = []
+    for name, when, for_whom, _label in RULE_ROWS:
+        amount = form.whole(name, low=0, high=AMOUNT_MAX, optional=True)
+        if amount:
+            rules.append(Rule.model_validate({"when": when, "for": for_whom, "amount": amount}))
+    return rules
+
+
+def _buy_url(form: Form) -> str | None:
+    typed = form.text("buy_url", most=URL_LENGTH_MAX)
+    if not typed:
+        return None
+    try:
+        # As it is stored: letters outside ASCII become longer.
+        if len(str(_URL.validate_python(typed))) > URL_LENGTH_MAX:
+            raise ValueError
+    except ValueError:
+        form.refuse("buy_url", _("Please enter a web address such as https://shop.example/tea."))
+    return typed

@@ -1,0 +1,170 @@
+"""Forms: what was typed is kept as it was, and what is wrong with it is said beside the field."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+from babel.numbers import get_currency_precision, list_currencies
+from flask_babel import format_number, ngettext
+from flask_babel import gettext as _
+from werkzeug.datastructures import MultiDict
+
+PRICE_MAX = 10**12
+"""In minor units; far from what the database can hold."""
+YEAR_MIN, YEAR_MAX = 2000, 2200
+_GROUPED = re.compile(r"\d{1,3}([, ]\d{3})+")
+_SPACES = re.compile(r"\s+")
+
+
+class Form:
+    """A form as it was sent, or as it is first shown.
+
+    Every reading method returns the checked value, or None (text: "") with a sentence in `errors`
+    under the field's name; the sentence under "" is about the form as a whole.
+    """
+
+    def __init__(self, typed: Mapping[str, str] | None = None) -> None:
+        self.values: dict[str, str] = {
+            name: value.replace("\0", "") for name, value in (typed or {}).items()
+        }
+        self.lists: MultiDict[str, str] = typed if isinstance(typed, MultiDict) else MultiDict()
+        self.errors: dict[str, str] = {}
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
+
+    def refuse(self, name: str, sentence: str) -> None:
+        """Say what is wrong with a field; what was said first stays."""
+        self.errors.setdefault(name, sentence)
+
+    def typed(self, name: str) -> str:
+        """A field in one line: full-width digits and letters read as the ordinary ones."""
+        value = unicodedata.normalize("NFKC", self.values.get(name, ""))
+        return _SPACES.sub(" ", value).strip()
+
+    def text(self, name: str, *, most: int, least: int = 0) -> str:
+        """One line as it should be stored, without characters that have no picture."""
+        value = self.values.get(name, "")
+        # The zero-width joiner holds emoji together.
+        kept = "".join(c if c.isprintable() or c == "\u200d" else " " for c in value)
+        return self._of_length(name, _SPACES.sub(" ", kept).strip(), most, least)
+
+    def paragraphs(self, name: str, *, most: int) -> str:
+        """Several lines; an empty one parts two paragraphs."""
+        value = self.values.get(name, "").replace("\r\n", "\n").replace("\r", "\n")
+        kept = "".join(
+            c if c.isprintable() or c in "\n\u200d" else " " if c.isspace() else "" for c in value
+        )
+        return self._of_length(name, kept.strip(), most, 0)
+
+    def _of_length(self, name: str, value: str, most: int, least: int) -> str:
+        if len(value) < least:
+            self.refuse(name, _("Please fill this in."))
+        elif len(value) > most:
+            self.refuse(
+                name,
+                _(
+                    "This has %(length)s characters; at most %(most)s fit.",
+                    length=format_number(len(value)),
+                    most=format_number(most),
+                ),
+            )
+        return value
+
+    def whole(self, name: str, *, low: int, high: int, optional: bool = False) -> int | None:
+        """A whole number; thousands may be parted by commas or spaces."""
+        value = self.typed(name)
+        if not value and optional:
+            return None
+        digits = re.sub("[, ]", "", value) if _GROUPED.fullmatch(value) else value
+        # The length first: a number of a million digits takes minutes to read.
+        number = int(digits) if digits.isdecimal() and len(digits) <= len(str(high)) else None
+        if number is None or not low <= number <= high:
+            self.refuse(
+                name,
+                _(
+                    "Please enter a whole number from %(low)s to %(high)s.",
+                    low=format_number(low),
+                    high=format_number(high),
+                ),
+            )
+            return None
+        return number
+
+    def currency(self, name: str) -> str | None:
+        """A currency's three letters."""
+        value = self.typed(name).upper()
+        if value not in list_currencies():
+            self.refuse(name, _("Please enter a currency's three letters, such as CNY."))
+            return None
+        return value
+
+    def price(self, name: str, currency: str | None) -> int | None:
+        """An amount above zero in a currency's major units, as its minor units, exactly."""
+        value = self.typed(name)
+        whole, point, parts = value.partition(".")
+        whole = re.sub("[, ]", "", whole) if _GROUPED.fullmatch(whole) else whole
+        try:
+            # Decimal would take "1e9", "Infinity" and "1_000" as well.
+            if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", f"{whole}{point}{parts}"):
+                raise InvalidOperation
+            amount = Decimal(f"{whole}{point}{parts}")
+        except InvalidOperation:
+            self.refuse(name, _("Please write the price as a number with a point, such as 12.50."))
+            return None
+        if currency is None:
+            return None
+        places = get_currency_precision(currency)
+        minor = amount.scaleb(places)
+        if minor != minor.to_integral_value():
+            self.refuse(name, self._too_fine(currency, places))
+            return None
+        if not 0 < minor <= PRICE_MAX:
+            self.refuse(name, _("Please enter a price above zero that is not out of this world."))
+            return None
+        return int(minor)
+
+    @staticmethod
+    def _too_fine(currency: str, places: int) -> str:
+        if not places:
+            return _("%(currency)s has no smaller unit; write a whole number.", currency=currency)
+        return ngettext(
+            "%(currency)s has %(num)s digit after the point.",
+            "%(currency)s has %(num)s digits after the point.",
+            places,
+            currency=currency,
+        )
+
+    def moment(self, name: str, zone: ZoneInfo) -> datetime | None:
+        """A date and time typed in `zone`, in UTC; None when left empty."""
+        value = self.typed(name)
+        if not value:
+            return None
+        try:
+            local = datetime.fromisoformat(value)
+        except ValueError:
+            local = None
+        if local is None or local.tzinfo is not None or not YEAR_MIN <= local.year < YEAR_MAX:
+            self.refuse(name, _("Please enter a date and time such as 2026-11-30 09:00."))
+            return None
+        return local.replace(tzinfo=zone).astimezone(UTC)
+
+    def chosen(self, name: str, allowed: Collection[str]) -> list[str]:
+        """Those of the offered values that were ticked, each once."""
+        ticked: Sequence[str] = self.lists.getlist(name)
+        return [value for value in dict.fromkeys(ticked) if value in allowed]
+
+
+def as_typed(moment: datetime, zone: ZoneInfo) -> str:
+    """A time as a date-and-time field shows it."""
+    return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def offset_of(args: Mapping[str, str]) -> int:
+    """The offset a list is asked for; anything that is none is the beginning."""
+    value = args.get("offset", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else 0

@@ -1,0 +1,35 @@
+"""The first page: what is going on."""
+
+from flask import render_template
+
+from referral.reports import campaigns as figures
+from referral.reports import lists
+from referral.staff import Right, StaffMember
+from referral.web.context import deployment
+from referral.web.staff.auth import Page, require
+from referral.web.staff.blueprint import staff
+
+LATEST = 5
+"""How many of each kind the page shows."""
+LATEST_CLAIMS = 8
+
+
+@staff.get("/")
+@require(Right.read)
+def home(member: StaffMember) -> Page:
+    with deployment().db.read() as tx:
+        campaigns = lists.campaigns(tx, limit=LATEST).rows
+        newest = campaigns[0].campaign if campaigns else None
+        claims = lists.latest_claims(tx, LATEST_CLAIMS)
+        people = {c.customer_id for c in claims} | {c.referrer_id for c in claims if c.referrer_id}
+        return render_template(
+            "staff/home.html",
+            progress=lists.progress(tx),
+            newest=newest,
+            metrics=figures.metrics(tx, newest) if newest else None,
+            campaigns=campaigns,
+            batches=lists.batches(tx, limit=LATEST).rows,
+            products=lists.products(tx, limit=LATEST).rows,
+            claims=claims,
+            names=lists.names(tx, deployment().keys, sorted(people)),
+        )

@@ -1,0 +1,164 @@
+"""The search box: a customer, a share link or a code.
+
+It is sent as a form and never as an address, because what is looked for is often a phone number
+and addresses end up in logs.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import unquote, urlsplit
+
+from flask import redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+
+from referral import batches, claims, people, visits
+from referral.campaigns import Campaign, campaign_by_id
+from referral.codes import Code, UnknownCode
+from referral.links import visitor_name
+from referral.people import BadContact, Contact
+from referral.reports import lists, trees
+from referral.reports.trees import SpreadBranch
+from referral.staff import Right, StaffMember
+from referral.web.context import deployment
+from referral.web.staff.auth import Page, require
+from referral.web.staff.blueprint import staff
+from referral.web.staff.forms import Form
+
+QUERY_LENGTH_MAX = 2_000
+"""Room for a share link that a chat app has decorated with parameters."""
+CUSTOMER_ID_DIGITS_MAX = 18
+
+
+@dataclass(frozen=True)
+class FoundLink:
+    campaign: Campaign
+    visitor: str
+    hop: int
+    channel: str
+    customer_id: int | None
+    """Whom a claim through this link credits."""
+    place: SpreadBranch | None
+
+
+@dataclass(frozen=True)
+class FoundCode:
+    code: Code
+    batch: batches.Entry
+    state: str
+    devices: int
+    first_seen_at: datetime | None
+    claimed_at: datetime | None
+    customer_id: int | None
+
+
+@dataclass
+class Found:
+    customers: list[int] = field(default_factory=list)
+    link: FoundLink | None = None
+    code: FoundCode | None = None
+
+
+@staff.get("/search")
+@require(Right.read)
+def search(member: StaffMember) -> Page:
+    return _page(Form(), None, {})
+
+
+@staff.post("/search")
+@require(Right.read)
+def find(member: StaffMember) -> Page:
+    form = Form(request.form)
+    query = form.text("q", least=1, most=QUERY_LENGTH_MAX)
+    if not form.ok:
+        return _page(form, None, {}), 422
+    with deployment().db.read() as tx:
+        found = Found(_customers(tx, query), _link(tx, query), _code(tx, query))
+        mentioned = [*found.customers, *_customers_in(found)]
+        names = lists.names(tx, deployment().keys, mentioned)
+    if len(found.customers) == 1 and found.link is None and found.code is None:
+        return redirect(url_for(".customer", customer_id=found.customers[0]), 303)
+    is_empty = not (found.customers or found.link or found.code)
+    return _page(form, found, names), 404 if is_empty else 200
+
+
+def _page(form: Form, found: Found | None, names: dict[int, str | None]) -> str:
+    return render_template("staff/search.html", form=form, found=found, names=names)
+
+
+def _customers_in(found: Found) -> list[int]:
+    """Customers that a found link or code leads to."""
+    ids = [
+        found.link.customer_id if found.link else None,
+        found.link.place.customer_id if found.link and found.link.place else None,
+        found.code.customer_id if found.code else None,
+    ]
+    return [each for each in ids if each]
+
+
+def _customers(tx: Session, query: str) -> list[int]:
+    """By number, phone, e-mail or the brand's own member id; a number can be several of them."""
+    found: list[int] = []
+    digits = query.removeprefix("#")
+    if digits.isascii() and digits.isdigit() and len(digits) <= CUSTOMER_ID_DIGITS_MAX:
+        found += lists.names(tx, deployment().keys, [int(digits)])
+    for read in (people.contact, people.external):
+        known = _by_contact(tx, query, read)
+        if known is not None:
+            found.append(known)
+    return list(dict.fromkeys(found))
+
+
+def _by_contact(tx: Session, query: str, read: Callable[[str], Contact]) -> int | None:
+    try:
+        contact = read(query)
+    except BadContact:
+        return None
+    return people.find_customer(tx, deployment().keys, contact)
+
+
+def _link(tx: Session, query: str) -> FoundLink | None:
+    path = _path(query)
+    token = path.partition("/s/")[2].partition("/")[0] if "/s/" in path else path.strip("/")
+    link = deployment().links.read(token)
+    campaign = campaign_by_id(tx, link.campaign) if link else None
+    if link is None or campaign is None:
+        return None
+    return FoundLink(
+        campaign,
+        visitor_name(link.visitor),
+        link.hop,
+        link.channel.name,
+        link.customer,
+        trees.spread_of(tx, campaign.id, [link.visitor]).get(link.visitor),
+    )
+
+
+def _code(tx: Session, query: str) -> FoundCode | None:
+    path = _path(query)
+    match = re.search(r"/21/([^/]+)|/c/([^/]+)", path)
+    text = (match[1] or match[2]) if match else query
+    try:
+        code = deployment().codes.decode(text, deployment().directory)
+    except UnknownCode:
+        return None
+    claim = claims.claim_of(tx, code)
+    seen = visits.seen(tx, code.batch_id, code.index, except_visitor=None)
+    return FoundCode(
+        code,
+        deployment().directory.batch(code.batch_id),
+        batches.state_of(tx, code.batch_id, code.index),
+        seen.devices,
+        seen.first_at,
+        claim.at if claim else None,
+        claim.customer_id if claim else None,
+    )
+
+
+def _path(query: str) -> str:
+    """The path of a pasted address; a bare token or code is its own."""
+    try:
+        return unquote(urlsplit(query).path)
+    except ValueError:
+        return query

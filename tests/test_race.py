@@ -1,0 +1,117 @@
+"""Many people at once, through the running server: one claim a code, one credit, no 5xx."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from referral import actions, people
+from referral.claims import Claim
+from referral.deployment import Deployment
+from referral.links import Channel
+from referral.reports import customers
+from referral.rewards import Reward
+from tests.servers import ServiceProcess
+from tests.web.conftest import PER_CLAIM, PER_FRIEND, Brand, brand  # noqa: F401 - a fixture
+
+CODES, CLAIMANTS = 20, 100
+TIMEOUT_SECONDS = 60
+
+
+def post(url: str, key: str, body: dict[str, object]) -> tuple[int, dict[str, object]]:
+    request = urllib.request.Request(
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+@pytest.mark.race
+def test_a_hundred_claims_of_a_code_at_once_are_one(
+    brand: Brand,  # noqa: F811
+    deployment: Deployment,
+    live_server: Callable[..., ServiceProcess],
+) -> None:
+    server = live_server()
+    key = actions.add_api_key(deployment, "race")
+    sharer, _ = actions.add_customer(deployment, [people.phone("13800138000")], None)
+    racers = [
+        actions.add_customer(deployment, [people.external(f"racer-{n}")], None)[0]
+        for n in range(CLAIMANTS)
+    ]
+    token = deployment.links.token(actions.make_link(deployment, "spring", sharer, Channel.wechat))
+    codes = [deployment.codes.encode(brand.batch, index).text for index in range(CODES)]
+    together = threading.Barrier(CLAIMANTS)
+
+    def race(customer: int) -> list[tuple[int, str]]:
+        answers = []
+        for code in codes:
+            together.wait()
+            status, body = post(
+                f"{server.url}/api/v1/claims",
+                key,
+                {"code": code, "customer_id": customer, "via": token},
+            )
+            answers.append((status, str(body.get("type", "")).rpartition("#")[2]))
+        return answers
+
+    with ThreadPoolExecutor(CLAIMANTS) as pool:
+        outcomes = Counter(answer for answers in pool.map(race, racers) for answer in answers)
+
+    assert outcomes == {(201, ""): CODES, (409, "already-claimed"): CODES * (CLAIMANTS - 1)}
+    with deployment.db.read() as tx:
+        claimed = tx.scalars(sa.select(Claim.customer_id)).all()
+        credits = tx.execute(
+            sa.select(sa.func.count(), sa.func.count(Reward.event.distinct())).where(
+                Reward.beneficiary_id == sharer
+            )
+        ).one()
+        assert len(claimed) == CODES
+        newcomers = len(set(claimed))
+        assert tuple(credits) == (newcomers, newcomers), "the sharer is credited once a newcomer"
+        assert customers.balances(tx, sharer)[0].available == newcomers * PER_FRIEND
+        paid = sum(customers.balances(tx, racer)[0].available for racer in racers)
+        assert paid == CODES * PER_CLAIM + newcomers * PER_FRIEND
+
+
+@pytest.mark.race
+def test_two_who_name_each_other_do_not_go_round_in_a_circle(
+    brand: Brand,  # noqa: F811
+    deployment: Deployment,
+    live_server: Callable[..., ServiceProcess],
+) -> None:
+    server = live_server()
+    key = actions.add_api_key(deployment, "race")
+    for pair in range(10):
+        two = [
+            actions.add_customer(deployment, [people.external(f"{pair}-{n}")], None)[0]
+            for n in range(2)
+        ]
+        tokens = [
+            deployment.links.token(actions.make_link(deployment, "spring", who, Channel.wechat))
+            for who in two
+        ]
+        together = threading.Barrier(2)
+
+        def claim(n: int) -> int:
+            together.wait()
+            code = deployment.codes.encode(brand.batch, pair * 2 + n).text
+            body = {"code": code, "customer_id": two[n], "via": tokens[1 - n]}
+            return post(f"{server.url}/api/v1/claims", key, body)[0]
+
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(claim, range(2))) == [201, 201]
+        with deployment.db.read() as tx:
+            referrers = [customers.profile(tx, deployment.keys, who)["referrer_id"] for who in two]
+        assert sorted(map(str, referrers)) in (["None", str(two[0])], ["None", str(two[1])])
