@@ -36,9 +36,6 @@ RUN_DAYS_DEFAULT = 90
 YEAR_MIN, YEAR_MAX = 2000, 2200
 SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,59}$")
 URL_LENGTH_MAX = 500
-URL_LENGTH_MAX = 500
-YEAR_MIN, YEAR_MAX = 2000, 2200
-SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,59}$")
 POINT_VALUE = 1
 """What a point is worth to a customer, in minor units of the price's currency."""
 
@@ -98,21 +95,6 @@ class Draft(BaseModel):
         if url is not None and len(str(url)) > URL_LENGTH_MAX:
             raise ValueError(f"an address may have {URL_LENGTH_MAX} characters")
         return url
-
-    @field_validator("buy_url")
-    @classmethod
-    def _storable_url(cls, url: HttpUrl | None) -> HttpUrl | None:
-        # As it is stored: percent-encoded, an address of Chinese words is several times as long.
-        if url is not None and len(str(url)) > URL_LENGTH_MAX:
-            raise ValueError(f"an address has at most {URL_LENGTH_MAX} characters when encoded")
-        return url
-
-    @field_validator("starts_at", "ends_at")
-    @classmethod
-    def _plausible(cls, moment: datetime | None) -> datetime | None:
-        if moment is not None and not YEAR_MIN <= moment.year < YEAR_MAX:
-            raise ValueError(f"a campaign lies between the years {YEAR_MIN} and {YEAR_MAX}")
-        return moment
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

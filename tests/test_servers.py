@@ -14,10 +14,13 @@ import psutil
 import psycopg
 import pytest
 import redis
+import sqlalchemy as sa
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from referral import ledger
 from tests import servers
+from tests.conftest import check_ledger
 from tests.servers import (
     PostgresServer,
     ServerError,
@@ -182,7 +185,7 @@ def test_a_ledger_that_does_not_add_up_fails_its_test(deployment):
     """What the fixtures check after every test with a database, tried once with a broken one."""
     url = deployment.config.database_url
     account = deployment.db.transact(
-        lambda tx: ledger.account(tx, ledger.Kind.available, 1, "points")
+        lambda tx: ledger.account(tx, ledger.Kind.wallet, 1, "points")
     )
 
     def set_balance(value):

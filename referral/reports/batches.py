@@ -39,10 +39,10 @@ def listed(tx: Session, *, after: int, limit: int) -> list[BatchReport]:
         .limit(limit)
     ).all()
     spans: dict[int, list[Span]] = defaultdict(list)
-    for batch_id, *span in tx.execute(
+    for batch_id, start, end, state in tx.execute(
         sa.select(CodeRange.batch_id, CodeRange.start, CodeRange.end, CodeRange.state)
         .where(CodeRange.batch_id.in_([row.id for row in rows]))
         .order_by(CodeRange.batch_id, CodeRange.start)
     ):
-        spans[batch_id].append(Span(*span))
+        spans[batch_id].append(Span(start, end, state))
     return [BatchReport(*row, ranges=spans[row.id]) for row in rows]

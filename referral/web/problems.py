@@ -1,4 +1,4 @@
-"""Problems as RFC 9457 ``application/problem+json``, and those that only a caller of the API has."""
+"""Problems as ``application/problem+json`` (RFC 9457), and those only a caller of the API has."""
 
 import json
 from typing import Any
@@ -45,14 +45,12 @@ def problem_type(slug: str) -> str:
 def problem_text(problem: Problem, status: int | None = None, **extra: Any) -> str:
     """The JSON of a problem. Its texts are English: the caller is a program, and its developer."""
     members = {
-        **problem.details,
-        **extra,
         "type": problem_type(problem.slug),
         "title": problem.title,
         "status": status or problem.status,
         "detail": problem.detail or problem.advice,
     }
-    return json.dumps(members, default=str)
+    return json.dumps({**members, **problem.details, **extra, **members}, default=str)
 
 
 def problem_response(problem: Problem, status: int | None = None, **extra: Any) -> Response:

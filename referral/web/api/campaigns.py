@@ -12,6 +12,7 @@ from referral.campaigns import (
     CampaignState,
     Content,
     Draft,
+    EndsTooEarly,
     NoRules,
     NothingToSell,
     PayoutOverBound,
@@ -106,7 +107,7 @@ class SpreadPage(Output):
     body=Draft,
     answer=CampaignOut,
     statuses={201: "Drafted"},
-    problems=[CampaignExists, CampaignOver],
+    problems=[CampaignExists, EndsTooEarly],
 )
 def add_campaign(body: Draft) -> CampaignOut:
     """Draft a campaign. Nobody sees it until it is published."""

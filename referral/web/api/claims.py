@@ -31,7 +31,7 @@ _DIGITAL_LINK = re.compile(r"/01/(?P<gtin>[^/]+)/21/(?P<code>[^/]+)/?")
 class ViaReason(StrEnum):
     """Why a link credits nobody."""
 
-    invalid_token = "invalid-token"
+    altered = "altered"
     """Cut off, altered, or another installation's."""
     unknown_campaign = "unknown-campaign"
     campaign_not_running = "campaign-not-running"
@@ -175,14 +175,15 @@ def _link(tx: Session, body: ClaimIn) -> tuple[Link | None, ViaReason | None]:
         return None, None
     link = deployment().links.read(body.via) if len(body.via) <= TOKEN_LENGTH_MAX else None
     if link is None:
-        return None, ViaReason.invalid_token
+        return None, ViaReason.altered
     campaign = campaigns.campaign_by_id(tx, link.campaign)
     if campaign is None:
         return None, ViaReason.unknown_campaign
     if not campaign.runs_at(now()):
         return None, ViaReason.campaign_not_running
-    sharer = people.customers_of(tx, [link.visitor]).get(link.visitor)
-    if body.customer_id in (link.customer, sharer):
+    if link.customer == body.customer_id or link.visitor in people.visitors_of(
+        tx, body.customer_id
+    ):
         return None, ViaReason.own_link
     if link.customer is not None and tx.get(Customer, link.customer) is None:
         return None, ViaReason.unknown_sharer
