@@ -1,13 +1,14 @@
-"""How Alembic reaches the database. The address comes from the caller, never from a file."""
+"""How Alembic reaches the database: by the caller's address, or by the deployment's settings."""
 
 from alembic import context
 from sqlalchemy import create_engine
 
 import referral.models  # noqa: F401 - importing the parts fills the metadata
+from referral.config import Config
 from referral.db import Base
 
-config = context.config
-engine = create_engine(config.attributes["url"])
+url = context.config.attributes.get("url") or Config.from_env().database_url
+engine = create_engine(url)
 
 with engine.connect() as connection:
     if connection.dialect.name == "sqlite":

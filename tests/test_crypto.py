@@ -135,7 +135,9 @@ def test_base64_has_one_spelling(data: bytes) -> None:
     assert decode_base64(encode_base64(data)) == data
 
 
-@pytest.mark.parametrize("text", [b"AB", b"AAB", b"AA==", b"A", b"A+/A", b"AA A", b"AAA\n", b"====", b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"AB", b"AAB", b"AA==", b"A", b"A+/A", b"AA A", b"AAA\n", b"====", b"\xff"]
+)
 def test_it_rejects_other_spellings_of_base64(text: bytes) -> None:
     with pytest.raises(ValueError):
         decode_base64(text)

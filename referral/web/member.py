@@ -105,7 +105,7 @@ def me() -> Page:
             }
             for reward in rewards
         ],
-        share=sharing.share_kit(running[0]) if running else None,
+        share=sharing.share_kit(running[0], sharing.own_link(running[0])) if running else None,
         **context,
     )
 

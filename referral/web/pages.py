@@ -87,7 +87,7 @@ def scan(gtin: str, code: str) -> str:
         sign_in_url=url_for("member.sign_in", next=scan_path(batch, found)),
         promise=sharing.promise(campaign.checked_rules) if campaign else [],
         campaign_title=campaign.content_in(language()).title if campaign else None,
-        share=sharing.share_kit(campaign) if campaign else None,
+        share=_share_kit(campaign),
     )
 
 
@@ -131,8 +131,14 @@ def _claimed_page(code: Code, batch: Entry, campaign: Campaign | None, *, alread
         ],
         has_referrer=report.brought_in,
         referrer_name=report.referrer_name,
-        share=sharing.share_kit(campaign) if campaign else None,
+        share=_share_kit(campaign),
     )
+
+
+def _share_kit(campaign: Campaign | None) -> sharing.ShareKit | None:
+    if campaign is None or machine():
+        return None
+    return sharing.share_kit(campaign, sharing.own_link(campaign))
 
 
 def scan_path(batch: Entry, code: Code) -> str:
@@ -195,6 +201,8 @@ def landing(token: str) -> str | tuple[str, int]:
         sharer = customers.name_if_any(tx, deployment().keys, link.customer)
         products = catalog.products_in(tx, campaign.gtins)
     is_own = _record_opening(link)
+    # A preview fetcher is nobody: the card it makes must lead to the link that was shared.
+    own = link if machine() else sharing.own_link(campaign)
     content = campaign.content_in(language())
     return render_template(
         "landing.html",
@@ -208,7 +216,7 @@ def landing(token: str) -> str | tuple[str, int]:
         },
         product={"name": products[0].name} if len(products) == 1 else None,
         promise=sharing.promise(campaign.checked_rules),
-        share=sharing.share_kit(campaign),
+        share=sharing.share_kit(campaign, own),
         og_title=content.title,
         og_description=content.body.partition("\n")[0][:120],
     )

@@ -32,10 +32,14 @@ class ShareKit:
     campaign_title: str
 
 
-def share_kit(campaign: Campaign) -> ShareKit:
-    """The reader's own links in a campaign."""
+def own_link(campaign: Campaign) -> Link:
+    """The link this reader shares in a campaign."""
     signed_in = customer()
-    own = links.own_link(visitor(), campaign.id, signed_in.id if signed_in else None)
+    return links.own_link(visitor(), campaign.id, signed_in.id if signed_in else None)
+
+
+def share_kit(campaign: Campaign, own: Link) -> ShareKit:
+    """Everything to share a campaign with, made from one link."""
     tokens = {channel: deployment().links.token(own.through(channel)) for channel in CONTROLS}
     token = deployment().links.token(own)
     content = campaign.content_in(language())

@@ -76,6 +76,16 @@ def test_it_counts_machines_people_and_readers_apart(brand: Brand, bob: Reader, 
     assert (metrics.fetches, metrics.opens, metrics.engagements, metrics.shares) == (1, 1, 1, 2)
 
 
+def test_the_card_a_chat_app_makes_leads_to_the_link_that_was_shared(
+    brand: Brand, app: Flask
+) -> None:
+    link = f"/s/{brand.deployment.links.token(Link(brand.campaign.id, 7))}"
+    preview = Reader(app, agent="facebookexternalhit/1.1")
+    preview.get(link)
+    assert f'<link rel="canonical" href="http://localhost{link}">' in preview.page
+    assert preview.own_link == link
+
+
 def test_a_stranger_s_page_cannot_report_engagement(brand: Brand, bob: Reader) -> None:
     link = brand.deployment.links.token(Link(brand.campaign.id, 7))
     bob.get(f"/s/{link}")
