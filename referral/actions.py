@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from referral import batches, campaigns, catalog, claims, graph, people, rewards, staff
@@ -49,7 +50,8 @@ def issue_batch(
         by=by,
         now=deployment.clock.now(),
     )
-    deployment.directory.forget()
+    # Not sooner: a thread that looks before the commit would go on without the batch for a while.
+    event.listen(tx, "after_commit", lambda _: deployment.directory.forget(), once=True)
     return batch
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.catalog import Product
 from referral.codes import INDEX_END
-from referral.db import Base, Database, RowId, lock
+from referral.db import Base, Database, RowId, lock, run
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 
 SIZE_MAX = 100_000_000
@@ -188,14 +188,17 @@ def ranges(tx: Session, batch_id: int) -> list[Span]:
     return [Span(*row) for row in rows]
 
 
+_STATE_OF = (
+    sa.select(CodeRange.state)
+    .where(CodeRange.batch_id == sa.bindparam("batch"), CodeRange.start <= sa.bindparam("place"))
+    .order_by(CodeRange.start.desc())
+    .limit(1)
+)
+
+
 def state_of(tx: Session, batch_id: int, index: int) -> RangeState:
     """The state of one code, as this transaction sees it."""
-    state = tx.scalar(
-        sa.select(CodeRange.state)
-        .where(CodeRange.batch_id == batch_id, CodeRange.start <= index)
-        .order_by(CodeRange.start.desc())
-        .limit(1)
-    )
+    state = run(tx, _STATE_OF, batch=batch_id, place=index).scalar()
     return RangeState(state or RangeState.issued)
 
 

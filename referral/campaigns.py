@@ -269,14 +269,17 @@ def campaign_by_id(tx: Session, campaign_id: int) -> Campaign | None:
     return tx.get(Campaign, campaign_id)
 
 
+_RUNNING = (
+    sa.select(Campaign)
+    .where(Campaign.state == CampaignState.published)
+    .where(Campaign.starts_at <= sa.bindparam("now"), Campaign.ends_at > sa.bindparam("now"))
+    .order_by(Campaign.starts_at.desc(), Campaign.id.desc())
+)
+
+
 def running(tx: Session, now: datetime, gtin: str | None = None) -> list[Campaign]:
     """The campaigns that run now (and cover a product), newest first."""
-    found = tx.scalars(
-        sa.select(Campaign)
-        .where(Campaign.state == CampaignState.published)
-        .where(Campaign.starts_at <= now, Campaign.ends_at > now)
-        .order_by(Campaign.starts_at.desc(), Campaign.id.desc())
-    )
+    found = tx.scalars(_RUNNING, {"now": now})
     return [campaign for campaign in found if gtin is None or campaign.covers(gtin)]
 
 

@@ -60,10 +60,13 @@ class WrongProduct(Conflict):
     advice = N_("Please scan the code on the package again. If it stays so, show it to the shop.")
 
 
+_CLAIM_OF = sa.select(Claim).where(
+    Claim.batch_id == sa.bindparam("batch"), Claim.index == sa.bindparam("place")
+)
+
+
 def claim_of(tx: Session, code: Code) -> Claim | None:
-    return tx.scalar(
-        sa.select(Claim).where(Claim.batch_id == code.batch_id, Claim.index == code.index)
-    )
+    return tx.scalar(_CLAIM_OF, {"batch": code.batch_id, "place": code.index})
 
 
 def claimed_indexes(tx: Session, batch_id: int, start: int, end: int) -> set[int]:

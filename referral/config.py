@@ -7,10 +7,11 @@ raises `ConfigError` with one sentence a person can act on, before anything is o
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
 from sqlalchemy import make_url
@@ -88,7 +89,7 @@ class Config:
 def _database_url(value: str) -> str:
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigError(
             "REFERRAL_DATABASE_URL is not a database address; write "
             "sqlite:////path/to/file.db or postgresql://user:password@host/name."
@@ -107,19 +108,31 @@ def _redis_url(value: str) -> str | None:
     if not value:
         return None
     value = re.sub(r"^valkey(s?)://", r"redis\1://", value)
-    if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+    parts = _address(value)
+    if parts is None or parts.scheme not in {"redis", "rediss", "unix"}:
         raise ConfigError("REFERRAL_REDIS_URL must start with redis://, rediss:// or unix://.")
     return value
 
 
 def _base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    parts = _address(value)
+    has_host = parts is not None and parts.scheme in {"http", "https"} and parts.hostname
+    if parts is None or not has_host or parts.query or parts.fragment:
         raise ConfigError(
             "REFERRAL_BASE_URL must be an address such as https://brand.example, "
             "with nothing after the path."
         )
     return value.rstrip("/")
+
+
+def _address(value: str) -> SplitResult | None:
+    """The parts of an address; None for one with a broken host or a port that is no number."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _language(value: str) -> str:
@@ -136,7 +149,7 @@ def _timezone(value: str) -> str:
 
 
 def _count(name: str, value: str) -> int:
-    if not value.isdigit() or int(value) > 10:
+    if not value.isdecimal() or int(value) > 10:
         raise ConfigError(f"REFERRAL_{name} must be a number from 0 to 10, not {value!r}.")
     return int(value)
 
@@ -159,10 +172,12 @@ def _with_checked_sender(config: Config) -> Config:
                 "https://your-sms-hook, or demo to show them on the page."
             )
         return Config(**{**config.__dict__, "sender": "demo"})
-    scheme = urlsplit(config.sender).scheme
-    if config.sender != "demo" and scheme not in {"smtp", "smtps", "http", "https"}:
+    parts = _address(config.sender)
+    is_known = parts and parts.hostname and parts.scheme in {"smtp", "smtps", "http", "https"}
+    if config.sender != "demo" and not is_known:
         raise ConfigError(
-            "REFERRAL_SENDER must be demo, or start with smtp://, smtps:// or https://."
+            "REFERRAL_SENDER must be demo, or an address that starts with smtp://, smtps:// or "
+            "https://."
         )
     return config
 
@@ -179,12 +194,30 @@ def _secret_keys(value: str, data_dir: Path) -> tuple[str, ...]:
         return keys
     path = data_dir / "secret-keys"
     try:
-        # Exclusive creation: of two processes starting together, one makes the key, both read it.
-        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    kept = tuple(key.strip() for key in path.read_text().split(",") if key.strip())
+        if not path.exists():
+            _make_secret_key(path)
+        kept = tuple(key.strip() for key in path.read_text().split(",") if key.strip())
+    except OSError as error:
+        raise ConfigError(
+            f"The file {path} cannot be made or read ({error.strerror}); name a folder that can in "
+            "REFERRAL_DATA_DIR, or keys in REFERRAL_SECRET_KEYS."
+        ) from None
     if not kept:
         raise ConfigError(f"The file {path} is empty; delete it to have a new key made.")
     return kept
+
+
+def _make_secret_key(path: Path) -> None:
+    """Write the file as a whole: of two processes starting together one makes it, both read it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    written = Path(name)
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    try:
+        path.hardlink_to(written)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        written.rename(path)
+    finally:
+        written.unlink(missing_ok=True)

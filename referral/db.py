@@ -170,6 +170,8 @@ def insert_new(
     tx: Session, model: type[Base], rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> int:
     """Insert rows, leaving out those a unique key says are there. Returns how many were new."""
+    if not rows:
+        return 0
     # The table and not the mapped class, and the rows apart from the statement: SQLAlchemy then
     # keeps the compiled statement and skips the unit of work.
     statement = _insert_new(tx.get_bind().dialect.name, model.__table__)
@@ -178,15 +180,30 @@ def insert_new(
 
 def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int | None:
     """Insert one row and return its ``id``; None when a unique key says it is there."""
-    table = model.__table__
-    statement = _insert_new(tx.get_bind().dialect.name, table).returning(table.c.id)
+    statement = _insert_new_id(tx.get_bind().dialect.name, model.__table__)
     return tx.connection().execute(statement, row).scalar_one_or_none()
 
 
 @functools.cache
 def _insert_new(dialect: str, table: Any) -> Any:
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return make(table).on_conflict_do_nothing()
+    # Without this the count of an INSERT is gone with its cursor on PostgreSQL, and -1 is said.
+    return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
+@functools.cache
+def _insert_new_id(dialect: str, table: Any) -> Any:
+    return _insert_new(dialect, table).returning(table.c.id)
+
+
+def run(tx: Session, statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:
+    """Execute a statement that was built once; its `bindparam` values are given here.
+
+    For the statements of every claim and visit: building one costs more than running it. What the
+    session still holds back goes first, as with `Session.execute`; the answer is plain rows.
+    """
+    tx.flush()
+    return tx.connection().execute(statement, values)
 
 
 def lock(tx: Session, name: str) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.db import Base, insert_new
+from referral.db import Base, insert_new, run
 from referral.links import Link
 from referral.people import Visitor
 
@@ -36,7 +36,9 @@ class SpreadNode(Base):
     at: Mapped[datetime]
 
     __table_args__ = (
-        sa.Index(None, "campaign_id", "parent_id"),
+        # Parents and visitors first: a customer's visitors are looked up in all campaigns at once.
+        sa.Index(None, "parent_id", "campaign_id"),
+        sa.Index(None, "visitor_id"),
         sa.CheckConstraint("parent_id <> visitor_id", name="not_own_parent"),
     )
 
@@ -61,6 +63,19 @@ class Referral(Base):
     __table_args__ = (sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),)
 
 
+_FIND_PARENT = (
+    sa.update(SpreadNode)
+    .where(SpreadNode.campaign_id == sa.bindparam("campaign"))
+    .where(SpreadNode.visitor_id == sa.bindparam("visitor"))
+    .where(SpreadNode.parent_id.is_(None), SpreadNode.hop == sa.bindparam("own_hop"))
+    .values(
+        parent_id=sa.bindparam("parent"),
+        channel=sa.bindparam("by_channel"),
+        at=sa.bindparam("moment"),
+    )
+)
+
+
 def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
     """Keep that `visitor` was first reached by `link`. False when it had a place already.
 
@@ -68,42 +83,55 @@ def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
     without a parent but with the hop that the link says, and its parent when that opening comes.
     """
     shared = {"campaign_id": link.campaign, "channel": link.channel.name, "at": at}
-    sharer = {**shared, "visitor_id": link.visitor, "parent_id": None, "hop": link.hop}
-    insert_new(tx, SpreadNode, sharer)
-    hop = hop_of(tx, link.campaign, link.visitor) + 1
+    above = _hop(tx, link.campaign, link.visitor)
+    if above is None:
+        sharer = {**shared, "visitor_id": link.visitor, "parent_id": None, "hop": link.hop}
+        insert_new(tx, SpreadNode, sharer)
+        above = hop_of(tx, link.campaign, link.visitor)  # not ours when it came in between
+    hop = above + 1
     node = {**shared, "visitor_id": visitor, "parent_id": link.visitor, "hop": hop}
     if insert_new(tx, SpreadNode, node):
         return True
-    result: sa.CursorResult[Any] = tx.execute(  # type: ignore[assignment]
-        sa.update(SpreadNode)
-        .where(SpreadNode.campaign_id == link.campaign, SpreadNode.visitor_id == visitor)
-        .where(SpreadNode.parent_id.is_(None), SpreadNode.hop == hop)
-        .values(parent_id=link.visitor, channel=link.channel.name, at=at)
-        .execution_options(synchronize_session=False)
+    found = run(
+        tx,
+        _FIND_PARENT,
+        campaign=link.campaign,
+        visitor=visitor,
+        own_hop=hop,
+        parent=link.visitor,
+        by_channel=link.channel.name,
+        moment=at,
     )
-    return result.rowcount == 1
+    return found.rowcount == 1
+
+
+_TOUCHES_OF = (
+    sa.select(SpreadNode)
+    .join(Visitor, Visitor.id == SpreadNode.visitor_id)
+    .where(Visitor.customer_id == sa.bindparam("customer"), SpreadNode.parent_id.is_not(None))
+    .order_by(SpreadNode.at, SpreadNode.campaign_id)
+)
 
 
 def touches_of(tx: Session, customer_id: int) -> list[SpreadNode]:
     """Where a customer's visitors were brought in by somebody's link, first touch first."""
-    return list(
-        tx.scalars(
-            sa.select(SpreadNode)
-            .join(Visitor, Visitor.id == SpreadNode.visitor_id)
-            .where(Visitor.customer_id == customer_id, SpreadNode.parent_id.is_not(None))
-            .order_by(SpreadNode.at, SpreadNode.campaign_id)
-        )
-    )
+    return list(tx.scalars(_TOUCHES_OF, {"customer": customer_id}))
+
+
+_HOP_OF = sa.select(SpreadNode.hop).where(
+    SpreadNode.campaign_id == sa.bindparam("campaign"),
+    SpreadNode.visitor_id == sa.bindparam("visitor"),
+)
+
+
+def _hop(tx: Session, campaign_id: int, visitor: int) -> int | None:
+    hop: int | None = run(tx, _HOP_OF, campaign=campaign_id, visitor=visitor).scalar()
+    return hop
 
 
 def hop_of(tx: Session, campaign_id: int, visitor: int) -> int:
     """How many hops below a first sharer a visitor is; 0 for a first sharer."""
-    hop = tx.scalar(
-        sa.select(SpreadNode.hop).where(
-            SpreadNode.campaign_id == campaign_id, SpreadNode.visitor_id == visitor
-        )
-    )
-    return hop or 0
+    return _hop(tx, campaign_id, visitor) or 0
 
 
 @dataclass(frozen=True)
@@ -114,37 +142,48 @@ class Step:
     customer: int | None
 
 
-def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
-    """The visitors above one in a campaign's spread, nearest first."""
-    node = sa.orm.aliased(SpreadNode)
+def _path_up() -> sa.Select[Any]:
+    node, campaign = sa.orm.aliased(SpreadNode), sa.bindparam("campaign")
     base = (
         sa.select(SpreadNode.parent_id.label("visitor_id"), sa.literal(1).label("steps"))
-        .where(SpreadNode.campaign_id == campaign_id, SpreadNode.visitor_id == visitor)
+        .where(SpreadNode.campaign_id == campaign)
+        .where(SpreadNode.visitor_id == sa.bindparam("visitor"))
         .where(SpreadNode.parent_id.is_not(None))
         .cte("path", recursive=True)
     )
     path = base.union_all(
         sa.select(node.parent_id, base.c.steps + 1)
         .join(base, node.visitor_id == base.c.visitor_id)
-        .where(node.campaign_id == campaign_id, node.parent_id.is_not(None))
+        .where(node.campaign_id == campaign, node.parent_id.is_not(None))
     )
-    rows = tx.execute(
+    return (
         sa.select(path.c.visitor_id, Visitor.customer_id)
         .outerjoin(Visitor, Visitor.id == path.c.visitor_id)
         .order_by(path.c.steps)
     )
-    for visitor_id, customer_id in rows:
-        yield Step(visitor_id, customer_id)
+
+
+_PATH_UP = _path_up()
+
+
+def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
+    """The visitors above one in a campaign's spread, nearest first."""
+    for row in run(tx, _PATH_UP, campaign=campaign_id, visitor=visitor):
+        yield Step(*row)
+
+
+_PLACE = sa.select(Referral.referrer_id).where(Referral.customer_id == sa.bindparam("customer"))
 
 
 def is_settled(tx: Session, customer: int) -> bool:
     """Whether a customer has had a first proof of purchase."""
-    return tx.scalar(sa.select(sa.exists().where(Referral.customer_id == customer))) or False
+    return run(tx, _PLACE, customer=customer).one_or_none() is not None
 
 
 def referrer_of(tx: Session, customer: int) -> int | None:
     """Who brought a customer in; None for nobody, and before the first proof of purchase."""
-    return tx.scalar(sa.select(Referral.referrer_id).where(Referral.customer_id == customer))
+    referrer: int | None = run(tx, _PLACE, customer=customer).scalar()
+    return referrer
 
 
 def settle(
@@ -163,8 +202,11 @@ def settle(
     """
     referrer = next((c for c in candidates if _may_refer(tx, c, customer)), None)
     row = {"customer_id": customer, "referrer_id": referrer, "campaign_id": campaign_id}
-    tx.execute(sa.insert(Referral).values(**row, event=event, why=why, at=now))
+    run(tx, _SETTLE, **row, event=event, why=why, at=now)
     return referrer
+
+
+_SETTLE = sa.insert(Referral.__table__)  # type: ignore[arg-type]
 
 
 def _may_refer(tx: Session, candidate: int, customer: int) -> bool:
@@ -186,12 +228,11 @@ def _may_refer(tx: Session, candidate: int, customer: int) -> bool:
     return False
 
 
-def _chain_end(tx: Session, start: int) -> tuple[int, bool]:
-    """The last customer on the way up from `start`, and whether that one is settled as a root."""
+def _chain_up() -> sa.Select[Any]:
     above = sa.orm.aliased(Referral)
     chain = (
         sa.select(Referral.customer_id, Referral.referrer_id, sa.literal(1).label("steps"))
-        .where(Referral.customer_id == start)
+        .where(Referral.customer_id == sa.bindparam("customer"))
         .cte("chain", recursive=True)
     )
     chain = chain.union_all(
@@ -199,9 +240,16 @@ def _chain_end(tx: Session, start: int) -> tuple[int, bool]:
             chain, above.customer_id == chain.c.referrer_id
         )
     )
-    last = tx.execute(
-        sa.select(chain.c.customer_id, chain.c.referrer_id).order_by(chain.c.steps.desc()).limit(1)
-    ).one_or_none()
+    ends = sa.select(chain.c.customer_id, chain.c.referrer_id).order_by(chain.c.steps.desc())
+    return ends.limit(1)
+
+
+_CHAIN_UP = _chain_up()
+
+
+def _chain_end(tx: Session, start: int) -> tuple[int, bool]:
+    """The last customer on the way up from `start`, and whether that one is settled as a root."""
+    last = run(tx, _CHAIN_UP, customer=start).one_or_none()
     if last is None:
         return start, False
     return (last.customer_id, True) if last.referrer_id is None else (last.referrer_id, False)

@@ -99,6 +99,13 @@ def abandon(tx: Session, api_key_id: int, key: str, started_at: datetime) -> Non
     tx.execute(sa.delete(IdempotentAnswer).where(*_own_mark(api_key_id, key, started_at)))
 
 
+def sweep(tx: Session, now: datetime) -> int:
+    """Drop answers that are no longer replayed. Returns how many."""
+    old = sa.delete(IdempotentAnswer).where(IdempotentAnswer.started_at < now - KEPT_FOR)
+    result: sa.CursorResult[Any] = tx.execute(old)  # type: ignore[assignment]
+    return result.rowcount
+
+
 def _own_mark(api_key_id: int, key: str, started_at: datetime) -> list[sa.ColumnElement[bool]]:
     return [
         IdempotentAnswer.api_key_id == api_key_id,

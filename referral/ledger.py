@@ -14,7 +14,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, RowId, insert_new, insert_new_id
+from referral.db import Base, RowId, insert_new_id, run
 
 
 class Kind(StrEnum):
@@ -88,13 +88,21 @@ class Move:
     amount: int
 
 
+_FIND = sa.select(Account.id).where(
+    Account.kind == sa.bindparam("kind"),
+    Account.owner == sa.bindparam("owner"),
+    Account.unit == sa.bindparam("unit"),
+)
+
+
 def account(tx: Session, kind: Kind, owner: int, unit: str) -> int:
     """The id of an account, which is opened when it is new."""
-    same = (Account.kind == kind, Account.owner == owner, Account.unit == unit)
-    found = tx.scalar(sa.select(Account.id).where(*same))
+    same = {"kind": kind, "owner": owner, "unit": unit}
+    found: int | None = run(tx, _FIND, **same).scalar()
     if found is None:
-        insert_new(tx, Account, {"kind": kind, "owner": owner, "unit": unit, "balance": 0})
-        found = tx.scalar(sa.select(Account.id).where(*same))
+        found = insert_new_id(tx, Account, {**same, "balance": 0})
+    if found is None:  # it was opened elsewhere in between
+        found = run(tx, _FIND, **same).scalar()
     if found is None:
         raise AssertionError("an account that was just opened is gone")
     return found
@@ -123,11 +131,14 @@ def post(tx: Session, *, key: str, what: str, moves: Sequence[Move], now: dateti
     if entry_id is None:
         _undo(tx, ordered)
         raise AlreadyPosted()
-    tx.execute(
-        sa.insert(Posting.__table__),  # type: ignore[arg-type]
+    tx.connection().execute(
+        _POSTINGS,
         [{"entry_id": entry_id, "account_id": a, "amount": change} for a, change in ordered],
     )
     return entry_id
+
+
+_POSTINGS = sa.insert(Posting.__table__)  # type: ignore[arg-type]
 
 
 def _undo(tx: Session, changes: Sequence[tuple[int, int]]) -> None:
@@ -136,16 +147,17 @@ def _undo(tx: Session, changes: Sequence[tuple[int, int]]) -> None:
         _change(tx, account_id, -change)
 
 
+_CHANGE = (
+    sa.update(Account)
+    .where(Account.id == sa.bindparam("account"))
+    .where(sa.or_(Account.balance + sa.bindparam("change") >= 0, Account.kind == Kind.issue))
+    .values(balance=Account.balance + sa.bindparam("change"))
+)
+
+
 def _change(tx: Session, account_id: int, change: int) -> bool:
     """Add to a balance unless it would fall below what its kind allows."""
-    enough = sa.or_(Account.balance + change >= 0, Account.kind == Kind.issue)
-    result: sa.CursorResult[object] = tx.execute(  # type: ignore[assignment]
-        sa.update(Account)
-        .where(Account.id == account_id, enough)
-        .values(balance=Account.balance + change)
-        .execution_options(synchronize_session=False)
-    )
-    return result.rowcount == 1
+    return run(tx, _CHANGE, account=account_id, change=change).rowcount == 1
 
 
 def fund(tx: Session, campaign_id: int, unit: str, amount: int, *, key: str, now: datetime) -> None:

@@ -6,6 +6,7 @@ Each limit is a function that says its rate in words. Subjects are stored as key
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import redis
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.clock import Clock
 from referral.crypto import KeyRing, keyed_hash
-from referral.db import Base, Database
+from referral.db import Base, Database, run
 from referral.errors import TooMany
 
 REDIS_TIMEOUT_SECONDS = 0.25
@@ -119,19 +120,9 @@ class Limits:
             return None
 
     def _count_in_database(self, key: str, ends: datetime) -> int:
-        def work(tx: Session) -> int:
-            dialect = sqlite if self._db.is_sqlite else postgresql
-            statement = (
-                dialect.insert(LimitCounter)
-                .values(key=key, count=1, expires_at=ends)
-                .on_conflict_do_update(
-                    index_elements=[LimitCounter.key], set_={"count": LimitCounter.count + 1}
-                )
-                .returning(LimitCounter.count)
-            )
-            return int(tx.execute(statement).scalar_one())
-
-        return self._db.transact(work)
+        statement = _count_one(self._db.is_sqlite)
+        row = {"key": key, "count": 1, "expires_at": ends}
+        return self._db.transact(lambda tx: int(run(tx, statement, **row).scalar_one()))
 
     def redis_answers(self) -> bool:
         """Whether Redis, if one is configured, is there."""
@@ -149,3 +140,15 @@ class Limits:
             return tx.connection().execute(expired).rowcount
 
         return self._db.transact(work)
+
+
+@cache
+def _count_one(on_sqlite: bool) -> Any:
+    """Inserts a counter, or adds one to the one that is there; returns where it stands."""
+    table: Any = LimitCounter.__table__
+    return (
+        (sqlite if on_sqlite else postgresql)
+        .insert(table)
+        .on_conflict_do_update(index_elements=[table.c.key], set_={"count": table.c["count"] + 1})
+        .returning(table.c["count"])
+    )

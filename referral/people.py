@@ -14,7 +14,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.crypto import KeyRing, keyed_hash
-from referral.db import Base, RowId, insert_new, lock
+from referral.db import Base, RowId, insert_new, insert_new_id, lock, run
 from referral.errors import N_, Conflict, InvalidInput, NotFound, Problem
 
 NAME_LENGTH_MAX = 40
@@ -178,7 +178,7 @@ def email(text: str) -> Contact:
 def external(text: str) -> Contact:
     """The brand's own member id. Raises `BadContact`."""
     text = text.strip()
-    if not 0 < len(text) <= EXTERNAL_ID_LENGTH_MAX:
+    if not 0 < len(text) <= EXTERNAL_ID_LENGTH_MAX or not text.isprintable():
         raise BadContact()
     return Contact(IdentityKind.external, text)
 
@@ -208,25 +208,30 @@ def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> None:
     insert_new(tx, Visitor, {"id": visitor_id, "customer_id": None, "created_at": now})
 
 
+_FOLD = (
+    sa.update(Visitor)
+    .where(Visitor.id == sa.bindparam("visitor"))
+    .where(sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == sa.bindparam("customer")))
+    .values(customer_id=sa.bindparam("customer"))
+)
+
+
 def fold_visitor(tx: Session, visitor_id: int, customer_id: int, now: datetime) -> bool:
     """Make a visitor this customer's. False when it is another customer's already."""
     remember_visitor(tx, visitor_id, now)
-    mine = sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == customer_id)
-    result: sa.CursorResult[object] = tx.execute(  # type: ignore[assignment]
-        sa.update(Visitor).where(Visitor.id == visitor_id, mine).values(customer_id=customer_id)
-    )
-    return result.rowcount == 1
+    return run(tx, _FOLD, visitor=visitor_id, customer=customer_id).rowcount == 1
+
+
+_VISITORS_OF = (
+    sa.select(Visitor.id)
+    .where(Visitor.customer_id == sa.bindparam("customer"))
+    .order_by(Visitor.created_at, Visitor.id)
+)
 
 
 def visitors_of(tx: Session, customer_id: int) -> list[int]:
     """The customer's visitors, oldest first."""
-    return list(
-        tx.scalars(
-            sa.select(Visitor.id)
-            .where(Visitor.customer_id == customer_id)
-            .order_by(Visitor.created_at, Visitor.id)
-        )
-    )
+    return list(run(tx, _VISITORS_OF, customer=customer_id).scalars())
 
 
 def own_visitor(tx: Session, customer_id: int, fresh_id: int, now: datetime) -> int:
@@ -249,20 +254,25 @@ def customer_by_id(tx: Session, customer_id: int) -> Customer:
     return customer
 
 
+_LOCK = sa.select(Customer.id).where(Customer.id == sa.bindparam("customer")).with_for_update()
+
+
 def lock_customer(tx: Session, customer_id: int) -> None:
     """Hold a customer's row until the end of the transaction. Raises `UnknownCustomer`."""
-    statement = sa.select(Customer.id).where(Customer.id == customer_id).with_for_update()
-    if tx.scalar(statement) is None:
+    if run(tx, _LOCK, customer=customer_id).scalar() is None:
         raise UnknownCustomer()
 
 
+_FIND = sa.select(Identity.customer_id).where(
+    Identity.kind == sa.bindparam("kind"),
+    Identity.blind_index.in_(sa.bindparam("indexes", expanding=True)),
+)
+
+
 def find_customer(tx: Session, keys: KeyRing, contact: Contact) -> int | None:
-    return tx.scalar(
-        sa.select(Identity.customer_id).where(
-            Identity.kind == contact.kind,
-            Identity.blind_index.in_(keys.blind_indexes(contact.kind, contact.value)),
-        )
-    )
+    indexes = keys.blind_indexes(contact.kind, contact.value)
+    found: int | None = run(tx, _FIND, kind=contact.kind, indexes=indexes).scalar()
+    return found
 
 
 def find_or_add_customer(
@@ -282,13 +292,10 @@ def find_or_add_customer(
     if known:
         customer_id = known.pop()
     else:
-        customer = Customer(
-            name_encrypted=keys.encrypt(name) if name else None,
-            created_at=now,
-        )
-        tx.add(customer)
-        tx.flush()
-        customer_id = customer.id
+        row = {"name_encrypted": keys.encrypt(name) if name else None, "created_at": now}
+        made = insert_new_id(tx, Customer, row)
+        assert made is not None  # the database numbers it, so it cannot be there already
+        customer_id = made
     for identity, owner in found.items():
         if owner is None:
             add_identity(tx, keys, customer_id, identity, now)
@@ -310,9 +317,18 @@ def add_identity(
         raise CustomerExists()
 
 
+_RENAME = (
+    sa.update(Customer)
+    .where(Customer.id == sa.bindparam("customer"))
+    .values(name_encrypted=sa.bindparam("name"))
+)
+
+
 def rename(tx: Session, keys: KeyRing, customer_id: int, name: str) -> None:
     """Raises `BadName`, `UnknownCustomer`."""
-    customer_by_id(tx, customer_id).name_encrypted = keys.encrypt(clean_name(name))
+    name_encrypted = keys.encrypt(clean_name(name))
+    if run(tx, _RENAME, customer=customer_id, name=name_encrypted).rowcount == 0:
+        raise UnknownCustomer()
 
 
 def consent(tx: Session, customer_id: int, purpose: str, now: datetime) -> None:
@@ -323,21 +339,41 @@ def consent(tx: Session, customer_id: int, purpose: str, now: datetime) -> None:
 # Sign-in
 
 
+_DROP_CODES = sa.delete(SignInCode).where(
+    SignInCode.blind_index.in_(sa.bindparam("indexes", expanding=True))
+)
+# One statement counts and reads, so two tries at once are two tries.
+_TRY_CODE = (
+    sa.update(SignInCode)
+    .where(SignInCode.kind == sa.bindparam("of_kind"))
+    .where(SignInCode.blind_index.in_(sa.bindparam("indexes", expanding=True)))
+    .where(SignInCode.used_at.is_(None), SignInCode.expires_at > sa.bindparam("now"))
+    .where(SignInCode.tries < CODE_TRIES_MAX)
+    .values(tries=SignInCode.tries + 1)
+    .returning(SignInCode.id, SignInCode.code_hash)
+)
+_USE_CODE = (
+    sa.update(SignInCode)
+    .where(SignInCode.id == sa.bindparam("code"))
+    .values(used_at=sa.bindparam("now"))
+)
+
+
 def issue_sign_in_code(
     tx: Session, keys: KeyRing, contact: Contact, code: str, now: datetime
 ) -> None:
     """Store a one-time code; those sent to this contact before stop working."""
     indexes = keys.blind_indexes(contact.kind, contact.value)
-    tx.execute(sa.delete(SignInCode).where(SignInCode.blind_index.in_(indexes)))
-    tx.add(
-        SignInCode(
-            kind=contact.kind,
-            blind_index=indexes[0],
-            code_hash=_code_hash(keys.derive("sign-in-code"), contact, code),
-            tries=0,
-            expires_at=now + CODE_LIFETIME,
-        )
-    )
+    run(tx, _DROP_CODES, indexes=indexes)
+    row = {
+        "kind": contact.kind,
+        "blind_index": indexes[0],
+        "code_hash": _code_hash(keys.derive("sign-in-code"), contact, code),
+        "tries": 0,
+        "expires_at": now + CODE_LIFETIME,
+        "used_at": None,
+    }
+    insert_new(tx, SignInCode, row)
 
 
 class CodeCheck(StrEnum):
@@ -354,21 +390,13 @@ def check_sign_in_code(
     The answer is returned rather than raised, because a wrong try has to be committed to count.
     """
     indexes = keys.blind_indexes(contact.kind, contact.value)
-    row = tx.execute(
-        # One statement counts and reads, so two tries at once are two tries.
-        sa.update(SignInCode)
-        .where(SignInCode.kind == contact.kind, SignInCode.blind_index.in_(indexes))
-        .where(SignInCode.used_at.is_(None), SignInCode.expires_at > now)
-        .where(SignInCode.tries < CODE_TRIES_MAX)
-        .values(tries=SignInCode.tries + 1)
-        .returning(SignInCode.id, SignInCode.code_hash)
-    ).one_or_none()
+    row = run(tx, _TRY_CODE, of_kind=contact.kind, indexes=indexes, now=now).one_or_none()
     if row is None:
         return CodeCheck.spent
     hashes = [_code_hash(key, contact, code) for key in keys.derive_all("sign-in-code")]
     if not any(hmac.compare_digest(row.code_hash, candidate) for candidate in hashes):
         return CodeCheck.wrong
-    tx.execute(sa.update(SignInCode).where(SignInCode.id == row.id).values(used_at=now))
+    run(tx, _USE_CODE, code=row.id, now=now)
     return CodeCheck.right
 
 

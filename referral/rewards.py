@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import ledger
-from referral.db import Base, RowId
+from referral.db import Base, RowId, run
 
 AMOUNT_MAX = 1_000_000
 RULES_MAX = 20
@@ -162,25 +162,31 @@ def grant(
         )
     except ledger.Insufficient:
         return None
-    reward = Reward(
-        event=event,
-        rule=proposed.rule.id,
-        beneficiary_id=proposed.beneficiary,
-        campaign_id=campaign_id,
-        depth=proposed.depth,
-        unit=unit,
-        amount=proposed.rule.amount,
-        state=RewardState.pending if hold else RewardState.available,
-        granted_at=now,
-        available_at=now + hold,
-        entry_id=entry_id,
-    )
-    tx.add(reward)
-    return reward
+    row = {
+        "event": event,
+        "rule": proposed.rule.id,
+        "beneficiary_id": proposed.beneficiary,
+        "campaign_id": campaign_id,
+        "depth": proposed.depth,
+        "unit": unit,
+        "amount": proposed.rule.amount,
+        "state": RewardState.pending if hold else RewardState.available,
+        "granted_at": now,
+        "available_at": now + hold,
+        "entry_id": entry_id,
+    }
+    run(tx, _GRANT, **row)
+    return Reward(**row)
+
+
+_GRANT = sa.insert(Reward.__table__)  # type: ignore[arg-type]
+
+
+_OF_EVENT = sa.select(Reward).where(Reward.event == sa.bindparam("event")).order_by(Reward.id)
 
 
 def of_event(tx: Session, event: str) -> list[Reward]:
-    return list(tx.scalars(sa.select(Reward).where(Reward.event == event).order_by(Reward.id)))
+    return list(tx.scalars(_OF_EVENT, {"event": event}))
 
 
 def release_due(tx: Session, now: datetime) -> int:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -28,6 +29,7 @@ from tests.servers import (
     ServiceProcess,
     create_database,
     drop_database,
+    empty_tables,
     postgres_for_tests,
     valkey_for_tests,
 )
@@ -90,30 +92,38 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(postgres: str, worker_id: str) -> Iterator[str]:
+def _postgres_database(postgres: str, worker_id: str) -> Iterator[str]:
     name = f"referral_test_{worker_id}"
-    upgrade(create_database(postgres, f"{name}_template"))
-    yield name
+    url = create_database(postgres, name)
+    upgrade(url)
+    yield url
     drop_database(postgres, name)
-    drop_database(postgres, f"{name}_template")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty, migrated database. The test runs once on SQLite and once on PostgreSQL."""
+    """A migrated database without rows. The test runs once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
         path = request.getfixturevalue("tmp_path") / "referral.db"
         shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
         url = f"sqlite:///{path}"
     else:
-        # A copy of the migrated one: as fast as emptying every table, it also has the rows that
-        # migrations make, and triggers against deletion do not stand in its way.
-        name = request.getfixturevalue("_postgres_template")
-        url = create_database(
-            request.getfixturevalue("postgres"), name, template=f"{name}_template"
-        )
+        url = request.getfixturevalue("_postgres_database")
+        empty_tables(url)
     yield url
     check_ledger(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own without a single table, for tests of migrations."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('tmp_path') / 'bare.db'}"
+        return
+    server, worker = map(request.getfixturevalue, ("postgres", "worker_id"))
+    name = f"referral_test_{worker}_bare"
+    yield create_database(server, name)
+    drop_database(server, name)
 
 
 def check_ledger(url: str) -> None:
@@ -240,13 +250,13 @@ def browser() -> Iterator[Browser]:
 class Contexts:
     """Opens browser contexts (each a person with cookies of her own) and watches their pages."""
 
-    def __init__(self, browser: Browser, **defaults: object) -> None:
+    def __init__(self, browser: Browser, **defaults: Any) -> None:
         self._browser = browser
         self._defaults = defaults
         self._opened: list[BrowserContext] = []
         self.faults: list[str] = []
 
-    def __call__(self, locale: str = "zh-CN", **options: object) -> BrowserContext:
+    def __call__(self, locale: str = "zh-CN", **options: Any) -> BrowserContext:
         context = self._browser.new_context(**{"locale": locale, **self._defaults, **options})
         context.set_default_timeout(BROWSER_TIMEOUT_MS)
         context.on("weberror", lambda failure: self.faults.append(str(failure.error)))

@@ -125,7 +125,7 @@ def test_a_channel_of_a_later_version_becomes_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "channel"),
+    "name, channel",
     [("copy", Channel.copy), ("x", Channel.x), ("", Channel.unknown), (None, Channel.unknown)],
 )
 def test_channels_have_names(name: str | None, channel: Channel) -> None:

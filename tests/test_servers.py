@@ -184,9 +184,7 @@ def test_an_environment_that_other_users_cannot_read_works(tmp_path):
 def test_a_ledger_that_does_not_add_up_fails_its_test(deployment):
     """What the fixtures check after every test with a database, tried once with a broken one."""
     url = deployment.config.database_url
-    account = deployment.db.transact(
-        lambda tx: ledger.account(tx, ledger.Kind.wallet, 1, "points")
-    )
+    account = deployment.db.transact(lambda tx: ledger.account(tx, ledger.Kind.wallet, 1, "points"))
 
     def set_balance(value):
         change = sa.update(ledger.Account).where(ledger.Account.id == account)

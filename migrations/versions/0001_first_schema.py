@@ -301,8 +301,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("campaign_id", "visitor_id", name=op.f("pk_spread_nodes")),
     )
     op.create_index(
-        op.f("ix_spread_nodes_campaign_id_parent_id"), "spread_nodes", ["campaign_id", "parent_id"]
+        op.f("ix_spread_nodes_parent_id_campaign_id"), "spread_nodes", ["parent_id", "campaign_id"]
     )
+    op.create_index(op.f("ix_spread_nodes_visitor_id"), "spread_nodes", ["visitor_id"])
 
     op.create_table(
         "visitors",

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from apiflask import APIFlask
 from babel.numbers import get_currency_precision
 from flask import Response, g, request
-from flask_babel import Babel, format_currency, format_date, format_datetime, format_number
+from flask_babel import Babel, format_currency, format_date, format_number, format_time
 
 from referral.config import LANGUAGES
 from referral.web.context import customer, deployment
@@ -85,7 +85,8 @@ def _this_page_in(tag: str) -> str:
 
 
 def _when(moment: datetime) -> str:
-    return str(format_datetime(moment, "medium"))
+    # Babel's own short and medium forms have a two-digit year and seconds.
+    return f"{format_date(moment, 'medium')} {format_time(moment, 'short')}"
 
 
 def _day(moment: datetime) -> str:

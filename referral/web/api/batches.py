@@ -112,9 +112,9 @@ class CodeList(Output):
     problems=[BadGTIN, UnknownProduct, CodesExhausted],
 )
 def issue_batch(body: BatchIn) -> BatchOut:
-    """Issue a batch of codes.
+    """Issue a batch.
 
-    They are worth nothing until they are activated.
+    Its codes are worth nothing until they are activated.
     """
     batch = actions.issue_batch(
         deployment(), gtin=body.gtin, count=body.count, name=body.name, by=caller()
@@ -131,7 +131,7 @@ def _forget_directory(response: Response) -> Response:
 
 @get("/batches", query=Page, answer=BatchList)
 def list_batches(query: Page) -> BatchList:
-    """All batches, oldest first."""
+    """List batches."""
     with deployment().db.read() as tx:
         found = report.listed(tx, after=query.after_id, limit=query.size + 1)
     page = found[: query.size]
@@ -141,7 +141,7 @@ def list_batches(query: Page) -> BatchList:
 
 @get("/batches/<int:batch_id>", answer=BatchOut, problems=[UnknownBatch])
 def get_batch(batch_id: int) -> BatchOut:
-    """One batch, with the states of its codes."""
+    """Get a batch."""
     return _batch(batch_id)
 
 
@@ -153,9 +153,10 @@ def get_batch(batch_id: int) -> BatchOut:
     problems=[UnknownBatch, BadRange],
 )
 def activate_codes(batch_id: int, body: RangeIn) -> BatchOut:
-    """Activate codes: from now on they can be claimed.
+    """Activate codes.
 
-    Without `start` and `end`, and with no body at all, this is the whole batch.
+    From now on they can be claimed. Without `start` and `end`, and with no body at all, this is
+    the whole batch.
     """
     return _set_range(batch_id, RangeState.activated, body)
 
@@ -168,9 +169,10 @@ def activate_codes(batch_id: int, body: RangeIn) -> BatchOut:
     problems=[UnknownBatch, BadRange],
 )
 def void_codes(batch_id: int, body: RangeIn) -> BatchOut:
-    """Void codes: from now on they cannot be claimed. Claims that were made stay.
+    """Void codes.
 
-    Without `start` and `end`, and with no body at all, this is the whole batch.
+    From now on they cannot be claimed; claims that were made stay. Without `start` and `end`, and
+    with no body at all, this is the whole batch.
     """
     return _set_range(batch_id, RangeState.voided, body)
 
@@ -190,7 +192,10 @@ def _set_range(batch_id: int, state: RangeState, body: RangeIn) -> BatchOut:
 
 @get("/batches/<int:batch_id>/codes", query=CodesQuery, answer=CodeList, problems=[UnknownBatch])
 def list_codes(batch_id: int, query: CodesQuery) -> CodeList:
-    """A batch's codes and what to print."""
+    """List codes.
+
+    With what to print for each.
+    """
     with deployment().db.read() as tx:
         batch = batches.batch_by_id(tx, batch_id)
         gtin = report.one(tx, batch_id).gtin

@@ -110,13 +110,16 @@ class SpreadPage(Output):
     problems=[CampaignExists, EndsTooEarly],
 )
 def add_campaign(body: Draft) -> CampaignOut:
-    """Draft a campaign. Nobody sees it until it is published."""
+    """Draft a campaign.
+
+    Nobody sees it until it is published.
+    """
     return _shown(actions.add_campaign(deployment(), body))
 
 
 @get("/campaigns", query=Page, answer=CampaignList)
 def list_campaigns(query: Page) -> CampaignList:
-    """All campaigns, oldest first."""
+    """List campaigns."""
     with deployment().db.read() as tx:
         found = report.listed(tx, after=query.after_id, limit=query.size + 1)
     page = found[: query.size]
@@ -126,7 +129,7 @@ def list_campaigns(query: Page) -> CampaignList:
 
 @get("/campaigns/<slug>", answer=CampaignOut, problems=[UnknownCampaign])
 def get_campaign(slug: str) -> CampaignOut:
-    """One campaign."""
+    """Get a campaign."""
     return _shown(_campaign(slug))
 
 
@@ -145,13 +148,16 @@ def get_campaign(slug: str) -> CampaignOut:
     ],
 )
 def publish_campaign(slug: str, body: Nothing) -> CampaignOut:
-    """Publish a campaign and put up its budget. Its terms are fixed from then on."""
+    """Publish a campaign.
+
+    Its budget is put up, and its terms are fixed from then on.
+    """
     return _shown(actions.publish_campaign(deployment(), slug))
 
 
 @get("/campaigns/<slug>/metrics", answer=MetricsOut, problems=[UnknownCampaign])
 def get_metrics(slug: str) -> MetricsOut:
-    """A campaign's figures."""
+    """Get a campaign's figures."""
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_slug(tx, slug)
         return MetricsOut(**report.as_numbers(report.metrics(tx, campaign)))
@@ -159,7 +165,10 @@ def get_metrics(slug: str) -> MetricsOut:
 
 @get("/campaigns/<slug>/spread", query=Page, answer=SpreadPage, problems=[UnknownCampaign])
 def get_spread(slug: str, query: Page) -> SpreadPage:
-    """Who opened whose link first, the anonymous among them. The order says nothing."""
+    """Get a campaign's spread.
+
+    Who opened whose link first, the anonymous among them. The order says nothing.
+    """
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_slug(tx, slug)
         try:

@@ -91,9 +91,9 @@ class BranchOut(Output):
     problems=[BadContact, BadName, CustomerExists],
 )
 def add_customer(body: CustomerIn) -> tuple[CustomerOut, int]:
-    """Add a customer, or find the one with any of these identities.
+    """Add a customer.
 
-    Identities that an existing customer lacks are added.
+    Or find the one with any of these identities; those that the customer lacks are added.
     """
     contacts = [
         _contact(field, make, typed)
@@ -119,7 +119,7 @@ def _contact(field: str, make: Callable[[str], Contact], typed: str) -> Contact:
 
 @get("/customers/<int:customer_id>", answer=CustomerOut, problems=[UnknownCustomer])
 def get_customer(customer_id: int) -> CustomerOut:
-    """One customer."""
+    """Get a customer."""
     return _customer(customer_id)
 
 
@@ -136,7 +136,7 @@ def _customer(customer_id: int) -> CustomerOut:
     problems=[UnknownCustomer],
 )
 def get_tree(customer_id: int, query: TreeQuery) -> BranchOut:
-    """The referral tree below a customer.
+    """Get the tree below a customer.
 
     `direct` and `total` count everybody, also those whom `depth` and `limit` leave out; their
     branches are asked for by their own ids.

@@ -2,10 +2,12 @@
 
 from flask import render_template
 
+from referral.campaigns import Campaign, CampaignState
 from referral.reports import campaigns as figures
 from referral.reports import lists
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
+from referral.web.staff import words
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 
@@ -19,7 +21,7 @@ LATEST_CLAIMS = 8
 def home(member: StaffMember) -> Page:
     with deployment().db.read() as tx:
         campaigns = lists.campaigns(tx, limit=LATEST).rows
-        newest = campaigns[0].campaign if campaigns else None
+        newest = _newest([line.campaign for line in campaigns])
         claims = lists.latest_claims(tx, LATEST_CLAIMS)
         people = {c.customer_id for c in claims} | {c.referrer_id for c in claims if c.referrer_id}
         return render_template(
@@ -33,3 +35,10 @@ def home(member: StaffMember) -> Page:
             claims=claims,
             names=lists.names(tx, deployment().keys, sorted(people)),
         )
+
+
+def _newest(campaigns: list[Campaign]) -> Campaign | None:
+    """The newest one that runs; else the newest that ran or will. Drafts have no figures."""
+    published = [each for each in campaigns if each.state == CampaignState.published]
+    running = [each for each in published if words.campaign_state(each) == "running"]
+    return next(iter(running or published), None)

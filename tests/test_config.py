@@ -1,0 +1,188 @@
+"""Settings: each wrong one stops the start with one sentence that says what to do."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from referral.config import Config, ConfigError
+from tests.races import at_once
+
+KEYS = "an-older-key-for-the-tests-only,the-newest-key-for-the-tests-only"
+
+
+def read(tmp_path: Path, **settings: str) -> Config:
+    return Config.from_env(
+        {"REFERRAL_DATA_DIR": str(tmp_path), **{f"REFERRAL_{k}": v for k, v in settings.items()}}
+    )
+
+
+def test_without_settings_it_is_a_trial_on_this_machine(tmp_path: Path) -> None:
+    config = read(tmp_path)
+    assert config.database_url == f"sqlite:///{tmp_path / 'referral.db'}"
+    assert config.base_url == "http://127.0.0.1:8000"
+    assert not config.is_https
+    assert (config.redis_url, config.geoip, config.trusted_proxies) == (None, None, 0)
+    assert (config.lang, config.timezone, config.sender) == ("zh-Hans", "Asia/Shanghai", "demo")
+
+
+def test_the_data_folder_defaults_to_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Config.from_env({}).data_dir == tmp_path / "var"
+    assert (tmp_path / "var").is_dir()
+
+
+def test_the_port_is_part_of_the_default_address(tmp_path: Path) -> None:
+    config = Config.from_env({"REFERRAL_DATA_DIR": str(tmp_path), "PORT": "9123"})
+    assert config.base_url == "http://127.0.0.1:9123"
+
+
+def test_it_reads_every_setting(tmp_path: Path) -> None:
+    geoip = tmp_path / "regions.mmdb"
+    geoip.touch()
+    config = read(
+        tmp_path,
+        DATABASE_URL="postgresql://user:p%40ss@db.example:5433/brand",
+        REDIS_URL="valkey://cache.example:6379/2",
+        BASE_URL="https://brand.example/",
+        SECRET_KEYS=f" {KEYS} ,",
+        BRAND="某某茶",
+        LANG="zh_hant",
+        TIMEZONE="Europe/Berlin",
+        TRUSTED_PROXIES="2",
+        GEOIP=str(geoip),
+        SENDER="smtp://user:secret@mail.example:587",
+    )
+    assert config.database_url == "postgresql+psycopg://user:p%40ss@db.example:5433/brand"
+    assert config.redis_url == "redis://cache.example:6379/2"
+    assert config.base_url == "https://brand.example"
+    assert config.is_https
+    assert config.secret_keys == tuple(KEYS.split(","))
+    assert (config.brand, config.lang, config.timezone) == ("某某茶", "zh-Hant", "Europe/Berlin")
+    assert (config.trusted_proxies, config.geoip) == (2, geoip)
+    assert config.sender == "smtp://user:secret@mail.example:587"
+
+
+def test_an_empty_setting_is_one_that_was_not_given(tmp_path: Path) -> None:
+    assert read(tmp_path, BASE_URL="", LANG="  ", REDIS_URL="", SECRET_KEYS=" ") == read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgres://u:p@h/d", "postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"],
+)
+def test_every_way_of_naming_postgresql_is_understood(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, DATABASE_URL=url).database_url == "postgresql+psycopg://u:p@h/d"
+
+
+def test_a_unix_socket_and_tls_are_ways_to_redis(tmp_path: Path) -> None:
+    for url in ("unix:///run/valkey.sock", "rediss://cache.example/0"):
+        assert read(tmp_path, REDIS_URL=url).redis_url == url
+    assert read(tmp_path, REDIS_URL="valkeys://c/0").redis_url == "rediss://c/0"
+
+
+@pytest.mark.parametrize(
+    "name, value, sentence",
+    [
+        ("DATABASE_URL", "my database", "REFERRAL_DATABASE_URL is not a database address"),
+        ("DATABASE_URL", "mysql://root@db/x", "names mysql; only sqlite and postgresql"),
+        ("DATABASE_URL", "postgresql://h:port/d", "REFERRAL_DATABASE_URL is not a database"),
+        ("REDIS_URL", "http://cache", "REFERRAL_REDIS_URL must start with redis://"),
+        ("REDIS_URL", "cache:6379", "REFERRAL_REDIS_URL must start with redis://"),
+        ("REDIS_URL", "redis://cache:port/0", "REFERRAL_REDIS_URL"),
+        ("REDIS_URL", "redis://[cache/0", "REFERRAL_REDIS_URL"),
+        ("BASE_URL", "brand.example", "REFERRAL_BASE_URL must be an address"),
+        ("BASE_URL", "ftp://brand.example", "REFERRAL_BASE_URL must be an address"),
+        ("BASE_URL", "https://brand.example/?a=1", "with nothing after the path"),
+        ("BASE_URL", "https://brand.example/#top", "with nothing after the path"),
+        ("BASE_URL", "https://", "REFERRAL_BASE_URL must be an address"),
+        ("BASE_URL", "https://[brand", "REFERRAL_BASE_URL must be an address"),
+        ("BASE_URL", "https://brand.example:port", "REFERRAL_BASE_URL must be an address"),
+        ("SECRET_KEYS", "short", "every key needs at least 16 characters"),
+        ("SECRET_KEYS", f"{KEYS},short", "every key needs at least 16 characters"),
+        ("SECRET_KEYS", ",", "every key needs at least 16 characters"),
+        ("LANG", "de", "REFERRAL_LANG must be one of zh-Hans, zh-Hant, en, not 'de'"),
+        ("TIMEZONE", "Peking", "'Peking' is no time zone"),
+        ("TRUSTED_PROXIES", "-1", "must be a number from 0 to 10, not '-1'"),
+        ("TRUSTED_PROXIES", "many", "must be a number from 0 to 10"),
+        ("TRUSTED_PROXIES", "11", "must be a number from 0 to 10"),
+        ("TRUSTED_PROXIES", "²", "must be a number from 0 to 10"),
+        ("GEOIP", "/nowhere/regions.mmdb", "there is no file /nowhere/regions.mmdb"),
+        ("SENDER", "pigeon", "REFERRAL_SENDER must be demo, or an address"),
+        ("SENDER", "ftp://mail", "REFERRAL_SENDER must be demo, or an address"),
+        ("SENDER", "https://", "REFERRAL_SENDER must be demo, or an address"),
+        ("SENDER", "smtp://mail:port", "REFERRAL_SENDER must be demo, or an address"),
+    ],
+)
+def test_it_rejects_a_wrong_setting(tmp_path: Path, name: str, value: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, **{name: value})
+    said = str(refused.value)
+    assert sentence in said
+    assert f"REFERRAL_{name}" in said
+    assert "\n" not in said
+    assert said.endswith(".")
+
+
+def test_a_public_address_needs_a_way_to_send_codes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="REFERRAL_SENDER must say how one-time codes are sent"):
+        read(tmp_path, BASE_URL="https://brand.example")
+    assert read(tmp_path, BASE_URL="https://brand.example", SENDER="demo").sender == "demo"
+
+
+def test_it_says_when_the_data_folder_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"REFERRAL_DATA_DIR: the folder .* cannot be made"):
+        read(tmp_path / "file" / "folder")
+
+
+# The secret keys' file
+
+
+def test_a_secret_key_is_made_once_and_kept_for_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        first = read(tmp_path)
+    finally:
+        os.umask(before)
+    path = tmp_path / "secret-keys"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(first.secret_keys) == 1
+    assert len(first.secret_keys[0]) >= 48
+    assert read(tmp_path).secret_keys == first.secret_keys
+    assert [each.name for each in tmp_path.iterdir()] == ["secret-keys"]
+
+
+def test_two_installations_have_different_keys(tmp_path: Path) -> None:
+    assert read(tmp_path / "a").secret_keys != read(tmp_path / "b").secret_keys
+
+
+def test_processes_that_start_together_have_the_same_key(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = tmp_path / str(number)
+        found = at_once([lambda: read(folder)] * 8)  # noqa: B023 - done before the next round
+        assert len({str(getattr(each, "secret_keys", each)) for each in found}) == 1
+        assert isinstance(found[0], Config)
+
+
+def test_keys_can_be_added_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "secret-keys").write_text("an-older-key,the-newest-key\n")
+    assert read(tmp_path).secret_keys == ("an-older-key", "the-newest-key")
+
+
+def test_named_keys_leave_no_file(tmp_path: Path) -> None:
+    read(tmp_path, SECRET_KEYS=KEYS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_when_the_keys_file_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "secret-keys").touch()
+    with pytest.raises(ConfigError, match=r"secret-keys is empty; delete it"):
+        read(tmp_path)
+
+
+def test_it_says_when_the_keys_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "secret-keys").mkdir()
+    with pytest.raises(ConfigError, match=r"secret-keys .*cannot be"):
+        read(tmp_path)

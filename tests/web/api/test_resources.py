@@ -1,0 +1,344 @@
+"""Every resource of the API: what goes in, what comes out."""
+
+import sqlalchemy as sa
+
+from referral.batches import RangeChange
+from referral.links import Channel, visitor_name
+from tests.web.api.conftest import PRODUCT, problem
+
+RULES = [
+    {"when": "claim", "for": "person", "amount": 20},
+    {"when": "referred_first_claim", "for": "both", "amount": 50},
+]
+
+
+def test_from_a_product_to_the_tree(api):
+    api.made("/products", PRODUCT)
+    batch = api.made("/batches", {"gtin": PRODUCT["gtin"], "count": 100, "name": "first"})
+    api.made(f"/batches/{batch['id']}/activate", {"start": 0, "end": 50})
+    api.made("/campaigns", {"slug": "spring", "title": "Spring", "rules": RULES, "budget": 1000})
+    assert api.made("/campaigns/spring/publish")["state"] == "published"
+    urls = [c["url"] for c in api.get(f"/batches/{batch['id']}/codes?count=2").json["items"]]
+    ann, bo = api.customer("ann"), api.customer("bo")
+
+    api.made("/claims", {"url": urls[0], "customer_id": ann})
+    claimed = api.made("/claims", {"url": urls[1], "customer_id": bo, "via": api.token(ann)})
+
+    assert claimed["referrer_id"] == ann
+    assert claimed["via"] == "accepted"
+    shown = [(each["customer_id"], each["amount"], each["state"]) for each in claimed["rewards"]]
+    assert shown == [(bo, 20, "pending"), (bo, 50, "pending"), (ann, 50, "pending")]
+    profile = api.get(f"/customers/{bo}").json
+    assert profile["referrer_id"] == ann
+    assert profile["balances"] == {"points": {"available": 0, "pending": 70}}
+    tree = api.get(f"/customers/{ann}/tree").json
+    assert (tree["id"], tree["direct"], tree["total"]) == (ann, 1, 1)
+    assert [child["id"] for child in tree["children"]] == [bo]
+    metrics = api.get("/campaigns/spring/metrics").json
+    assert (metrics["claims"], metrics["new_customers"], metrics["referred_customers"]) == (2, 2, 1)
+    assert (metrics["cost"], metrics["budget_left"]) == (140, 860)
+    edge = api.get("/campaigns/spring/spread").json["items"][0]
+    assert (edge["hop"], edge["channel"]) == (1, "copy")
+
+
+# Products
+
+
+def test_a_product_is_kept_under_its_gtin_14(api):
+    response = api.post("/products", {**PRODUCT, "gtin": "6901234567892"})
+    assert response.status_code == 201
+    assert response.json == {**PRODUCT, "created_at": "2026-03-02T09:30:00Z"}
+    assert response.headers["Cache-Control"] == "no-store"
+    assert problem(api.post("/products", PRODUCT)) == (409, "product-exists")
+
+
+def test_a_wrong_digit_in_a_gtin_is_refused(api):
+    assert problem(api.post("/products", {**PRODUCT, "gtin": "06901234567893"})) == (
+        400,
+        "bad-gtin",
+    )
+
+
+# Batches
+
+
+def test_a_batch_is_issued_and_its_ranges_change_state(api, deployment):
+    api.made("/products", PRODUCT)
+    response = api.post("/batches", {"gtin": "6901234567892", "count": 100, "name": "order 4711"})
+    assert response.status_code == 201
+    batch = response.json
+    assert (batch["gtin"], batch["name"], batch["count"]) == (PRODUCT["gtin"], "order 4711", 100)
+    assert batch["ranges"] == [{"start": 0, "end": 100, "state": "issued"}]
+
+    path = f"/batches/{batch['id']}"
+    api.made(f"{path}/activate", {"start": 10, "end": 60})
+    api.made(f"{path}/void", {"start": 20, "end": 30, "reason": "damaged pallet"})
+    assert [tuple(span.values()) for span in api.get(path).json["ranges"]] == [
+        (0, 10, "issued"),
+        (10, 20, "activated"),
+        (20, 30, "voided"),
+        (30, 60, "activated"),
+        (60, 100, "issued"),
+    ]
+    with deployment.db.read() as tx:
+        change = tx.scalars(sa.select(RangeChange).order_by(RangeChange.id.desc())).first()
+    assert (change.by, change.reason) == ("api key 1", "damaged pallet")
+
+
+def test_without_a_range_the_whole_batch_is_meant(api, brand):
+    path = f"/batches/{brand.batch.id}"
+    whole = [{"start": 0, "end": 1000, "state": "activated"}]
+    assert api.made(f"{path}/activate")["ranges"] == whole
+    api.made(f"{path}/void", {})
+    assert api.made(f"{path}/activate", "", **{"Content-Type": "text/plain"})["ranges"] == whole
+    assert api.made(f"{path}/void", {"start": 990})["ranges"][-1] == {
+        "start": 990,
+        "end": 1000,
+        "state": "voided",
+    }
+    assert api.made(f"{path}/void", {"end": 5})["ranges"][0]["state"] == "voided"
+
+
+def test_a_range_outside_the_batch_is_refused(api, brand):
+    path = f"/batches/{brand.batch.id}/activate"
+    for range_ in ({"start": 0, "end": 1001}, {"start": 5, "end": 5}, {"start": 9, "end": 3}):
+        assert problem(api.post(path, range_)) == (422, "bad-range")
+    assert problem(api.post("/batches/999/activate")) == (404, "unknown-batch")
+    assert problem(api.get("/batches/999")) == (404, "unknown-batch")
+
+
+def test_batches_come_in_pages(api, brand):
+    for number in range(4):
+        api.made("/batches", {"gtin": PRODUCT["gtin"], "count": 5, "name": f"more {number}"})
+    names, after = [], None
+    for _ in range(3):
+        page = api.get(f"/batches?limit=2{f'&after={after}' if after else ''}").json
+        names += [batch["name"] for batch in page["items"]]
+        after = page["next"]
+    assert names == ["first batch", "more 0", "more 1", "more 2", "more 3"]
+    assert after is None
+    assert problem(api.get("/batches?after=more")) == (422, "invalid-input")
+    assert problem(api.get("/batches?after=99999999999999999999")) == (422, "invalid-input")
+
+
+def test_codes_are_listed_with_what_to_print(api, brand, deployment):
+    path = f"/batches/{brand.batch.id}/codes"
+    page = api.get(f"{path}?start=998&count=10").json
+    assert [code["index"] for code in page["items"]] == [998, 999]
+    assert page["next"] is None
+    code = page["items"][0]
+    assert code["url"] == f"http://localhost{brand.path(998)}"
+    assert deployment.codes.decode(code["code"], deployment.directory).index == 998
+
+    page = api.get(f"{path}?count=3").json
+    assert ([code["index"] for code in page["items"]], page["next"]) == ([0, 1, 2], 3)
+    assert len(api.get(f"{path}?start=0").json["items"]) == 100
+    assert api.get(f"{path}?start=1000").json == {"items": [], "next": None}
+    assert api.get(f"{path}?start={2**63 - 1}").json == {"items": [], "next": None}
+    assert problem(api.get("/batches/999/codes")) == (404, "unknown-batch")
+
+
+def test_an_answer_holds_at_most_1000_codes(api, brand):
+    batch = api.made("/batches", {"gtin": PRODUCT["gtin"], "count": 1001, "name": "more"})
+    page = api.get(f"/batches/{batch['id']}/codes?count=5000").json
+    assert (len(page["items"]), page["next"]) == (1000, 1000)
+
+
+# Campaigns
+
+
+def test_a_campaign_is_answered_as_it_was_sent(api, brand):
+    sent = {
+        "slug": "autumn-2026",
+        "title": "秋天一起喝",
+        "content": {"zh-Hans": {"title": "秋天", "body": "一起喝。", "share_text": "来一瓶 🍵"}},
+        "rules": [{"when": "claim", "for": "person", "what": "points", "amount": 20}],
+        "budget": 5000,
+        "gtins": ["6901234567892"],
+        "buy_url": "https://shop.example/tea",
+        "organiser": "Tea Ltd.",
+        "starts_at": "2026-09-01T00:00:00+08:00",
+        "ends_at": "2026-10-01T00:00:00+08:00",
+        "hold_days": 14,
+        "window_days": 60,
+    }
+    response = api.post("/campaigns", sent)
+    assert response.status_code == 201
+    expected = {
+        **sent,
+        "gtins": ["06901234567892"],
+        "starts_at": "2026-08-31T16:00:00Z",
+        "ends_at": "2026-09-30T16:00:00Z",
+        "state": "draft",
+        "created_at": "2026-03-02T09:30:00Z",
+    }
+    assert response.json == expected
+    assert api.get("/campaigns/autumn-2026").json == expected
+    listed = api.get("/campaigns").json
+    assert [campaign["slug"] for campaign in listed["items"]] == ["spring", "autumn-2026"]
+    assert listed["next"] is None
+    assert problem(api.post("/campaigns", sent)) == (409, "campaign-exists")
+
+
+def test_a_campaign_that_would_pay_too_much_cannot_be_published(api, brand):
+    draft = {"title": "T", "budget": 10_000, "rules": RULES}
+    api.made("/campaigns", {**draft, "slug": "dear", "rules": [{**RULES[0], "amount": 401}]})
+    api.made("/campaigns", {**draft, "slug": "empty", "rules": []})
+    api.made("/campaigns", {**draft, "slug": "nothing", "gtins": ["6900000000007"]})
+    past = {"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2026-02-01T00:00:00Z"}
+    api.made("/campaigns", {**draft, "slug": "past", **past})
+    refused = api.post("/campaigns/dear/publish")
+    assert problem(refused) == (422, "payout-over-bound")
+    assert (refused.json["payout"], refused.json["bound"]) == (401, 400)
+    assert problem(api.post("/campaigns/empty/publish")) == (422, "no-rules")
+    assert problem(api.post("/campaigns/nothing/publish")) == (422, "no-products")
+    assert problem(api.post("/campaigns/past/publish")) == (409, "campaign-over")
+    assert problem(api.post("/campaigns/spring/publish")) == (409, "already-published")
+    assert problem(api.post("/campaigns/none/publish")) == (404, "unknown-campaign")
+    assert problem(api.get("/campaigns/none")) == (404, "unknown-campaign")
+
+
+def test_a_campaign_that_ends_before_it_starts_is_refused(api):
+    draft = {"slug": "late", "title": "T", "budget": 100, "rules": RULES}
+    before_now = {**draft, "ends_at": "2026-01-01T00:00:00Z"}
+    assert problem(api.post("/campaigns", before_now)) == (422, "ends-too-early")
+    dates = {"starts_at": "2026-05-02T00:00:00Z", "ends_at": "2026-05-01T00:00:00Z"}
+    assert problem(api.post("/campaigns", {**draft, **dates})) == (422, "invalid-input")
+    for moment in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "2026-05-02T00:00:00"):
+        refused = api.post("/campaigns", {**draft, "starts_at": moment})
+        assert problem(refused) == (422, "invalid-input")
+
+
+def test_two_wrong_fields_are_named_both(api):
+    rule = {"when": "claim", "for": "person", "amount": "20"}
+    refused = api.post("/campaigns", {"slug": "No!", "title": "T", "budget": 5, "rules": [rule]})
+    assert problem(refused) == (422, "invalid-input")
+    assert {error["field"] for error in refused.json["errors"]} == {"slug", "rules.0.amount"}
+
+
+# Customers
+
+
+def test_a_customer_is_found_by_any_identity(api):
+    response = api.post("/customers", {"external_id": "m-1", "name": "小美 🍵"})
+    assert response.status_code == 201
+    customer = response.json
+    assert customer == {
+        "id": customer["id"],
+        "name": "小美 🍵",
+        "created_at": "2026-03-02T09:30:00Z",
+        "referrer_id": None,
+        "referred": 0,
+        "claims": 0,
+        "balances": {"points": {"available": 0, "pending": 0}},
+    }
+    again = api.post(
+        "/customers", {"external_id": "m-1", "phone": "138 0013 8000", "name": "Somebody else"}
+    )
+    assert (again.status_code, again.json) == (200, customer)
+    by_phone = api.post("/customers", {"phone": "+8613800138000", "email": "May@Example.com"})
+    assert (by_phone.status_code, by_phone.json["id"]) == (200, customer["id"])
+    assert api.post("/customers", {"email": "may@example.com"}).json["id"] == customer["id"]
+    assert api.get(f"/customers/{customer['id']}").json == customer
+
+
+def test_identities_of_two_people_are_refused(api):
+    api.made("/customers", {"external_id": "m-1"})
+    api.made("/customers", {"email": "bo@example.com"})
+    both = {"external_id": "m-1", "email": "bo@example.com"}
+    assert problem(api.post("/customers", both)) == (409, "customer-exists")
+
+
+def test_a_customer_needs_an_identity_that_can_be_one(api):
+    for body in (None, {}, {"name": "Ann"}, {"external_id": None}):
+        assert problem(api.post("/customers", body)) == (422, "invalid-input")
+    for body in ({"phone": "12"}, {"email": "@"}, {"external_id": "1", "phone": ""}):
+        refused = api.post("/customers", body)
+        assert problem(refused) == (422, "bad-contact")
+        assert refused.json["errors"][0]["field"] == list(body)[-1]
+    for name in ("", "  ", "x" * 4000):
+        assert problem(api.post("/customers", {"external_id": "1", "name": name})) == (
+            422,
+            "bad-name",
+        )
+    assert problem(api.get("/customers/1")) == (404, "unknown-customer")
+
+
+def test_a_tree_is_as_deep_and_wide_as_asked_for(api, brand):
+    people = [api.customer(f"m-{number}") for number in range(5)]
+    top, middle, *_ = people
+    parents = {middle: top, people[2]: top, people[3]: middle, people[4]: middle}
+    for number, customer in enumerate(people):
+        via = {"via": api.token(parents[customer])} if customer in parents else {}
+        body = {"url": brand.path(number), "customer_id": customer, **via}
+        api.made("/claims", body)
+    tree = api.get(f"/customers/{top}/tree?depth=1&limit=1").json
+    assert (tree["direct"], tree["total"], len(tree["children"])) == (2, 4, 1)
+    branch = tree["children"][0]
+    assert (branch["id"], branch["direct"], branch["total"]) == (middle, 2, 2)
+    assert branch["children"] == []
+    assert branch["referred_at"] == "2026-03-02T09:30:00Z"
+    tree = api.get(f"/customers/{top}/tree").json
+    assert [child["id"] for child in tree["children"]] == [middle, people[2]]
+    assert [child["id"] for child in tree["children"][0]["children"]] == people[3:]
+    assert api.get(f"/customers/{top}/tree?depth=0").json["children"] == []
+    assert api.get(f"/customers/{top}/tree?depth=999&limit=999").status_code == 200
+    assert problem(api.get("/customers/999/tree")) == (404, "unknown-customer")
+    assert problem(api.get(f"/customers/{top}/tree?depth=many")) == (422, "invalid-input")
+
+
+# Links
+
+
+def test_a_link_carries_campaign_customer_and_channel(api, brand, deployment):
+    ann = api.customer("ann")
+    response = api.post("/links", {"campaign": "spring", "customer_id": ann, "channel": "wechat"})
+    assert response.status_code == 201
+    made = response.json
+    assert made["url"] == f"http://localhost/s/{made['token']}"
+    link = deployment.links.read(made["token"])
+    assert (link.campaign, link.customer, link.hop) == (brand.campaign.id, ann, 0)
+    assert link.channel is Channel.wechat
+    assert deployment.links.read(api.token(ann)).visitor == link.visitor
+    plain = api.made("/links", {"campaign": "spring", "customer_id": ann})
+    assert deployment.links.read(plain["token"]).channel is Channel.unknown
+
+
+def test_a_link_needs_what_it_is_for(api, brand):
+    ann = api.customer("ann")
+    link = {"campaign": "spring", "customer_id": ann}
+    assert problem(api.post("/links", {**link, "campaign": "none"})) == (404, "unknown-campaign")
+    assert problem(api.post("/links", {**link, "customer_id": 99})) == (404, "unknown-customer")
+    assert problem(api.post("/links", {**link, "channel": "pigeon"})) == (422, "invalid-input")
+
+
+# Figures
+
+
+def test_metrics_are_integers(api, brand):
+    metrics = api.get("/campaigns/spring/metrics").json
+    wanted = "fetches opens engagements visitors shares scans claims new_customers"
+    assert {*wanted.split(), "referred_customers", "cost", "budget_left"} == set(metrics)
+    assert all(type(value) is int for value in metrics.values())
+    assert problem(api.get("/campaigns/none/metrics")) == (404, "unknown-campaign")
+
+
+def test_the_spread_comes_in_pages(api, brand):
+    ann = api.customer("ann")
+    token = api.token(ann)
+    for number in range(5):
+        body = {"url": brand.path(number), "customer_id": api.customer(f"m-{number}")}
+        api.made("/claims", {**body, "via": token})
+    edges, after = [], ""
+    for _ in range(3):
+        page = api.get(f"/campaigns/spring/spread?limit=2{after}").json
+        edges += page["items"]
+        after = f"&after={page['next']}"
+    assert page["next"] is None
+    assert len({edge["child"] for edge in edges}) == 5
+    assert len({edge["parent"] for edge in edges}) == 1
+    assert set(edges[0]) == {"parent", "child", "hop", "channel", "at"}
+    assert problem(api.get("/campaigns/none/spread")) == (404, "unknown-campaign")
+    for cursor in ("x", "~~~~", "%00", visitor_name(2**64 - 1)):
+        refused = api.get(f"/campaigns/spring/spread?after={cursor}")
+        assert problem(refused) == (422, "invalid-input")
