@@ -82,6 +82,8 @@ def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
     Openings may arrive out of order. A sharer whose own opening is still on its way gets a node
     without a parent but with the hop that the link says, and its parent when that opening comes.
     """
+    if visitor == link.visitor:
+        return False
     shared = {"campaign_id": link.campaign, "channel": link.channel.name, "at": at}
     above = _hop(tx, link.campaign, link.visitor)
     if above is None:
@@ -143,7 +145,8 @@ class Step:
 
 
 def _path_up() -> sa.Select[Any]:
-    node, campaign = sa.orm.aliased(SpreadNode), sa.bindparam("campaign")
+    node = sa.orm.aliased(SpreadNode)
+    campaign: sa.BindParameter[int] = sa.bindparam("campaign")
     base = (
         sa.select(SpreadNode.parent_id.label("visitor_id"), sa.literal(1).label("steps"))
         .where(SpreadNode.campaign_id == campaign)
@@ -169,7 +172,7 @@ _PATH_UP = _path_up()
 def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
     """The visitors above one in a campaign's spread, nearest first."""
     for row in run(tx, _PATH_UP, campaign=campaign_id, visitor=visitor):
-        yield Step(*row)
+        yield Step(row.visitor_id, row.customer_id)
 
 
 _PLACE = sa.select(Referral.referrer_id).where(Referral.customer_id == sa.bindparam("customer"))

@@ -47,7 +47,7 @@ def poster(*, brand: str, title: str, invitation: str, hint: str, url: str) -> b
     picture = Image.new("RGB", POSTER_SIZE, _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, width, 640), fill=_ACCENT)
-    draw.text((POSTER_MARGIN, 96), _settable(brand), font=_font(44), fill=_PAPER)
+    _write(draw, _settable(brand), bottom=154, size=44, lines=1, fill=_PAPER)
     _write(draw, _settable(title), bottom=580, size=92, lines=3, fill=_PAPER)
     _write(draw, _settable(invitation), bottom=800, size=44, lines=2, fill=_INK)
     side = 560

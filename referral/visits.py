@@ -148,14 +148,19 @@ class Headers(Protocol):
     def get(self, name: str, default: str) -> str: ...
 
 
+AGENT_LENGTH_MAX = 512
+"""How much of a user agent is looked at: the crawler list takes a second over a very long one."""
+
 _CRAWLERS = CrawlerDetect()
 # Preview fetchers of chat apps, and tools, that the crawler list does not know by these names.
 _FETCHERS = re.compile(
-    r"^$|WeChat(?:Share|Bot)|MicroMessenger-?Bot|Mpcrawler|QQ-URL-?Manager|DingTalkBot|Lark(?:Url)?"
-    r"Preview|WhatsApp/|TelegramBot|facebookexternalhit|Line(?:Bot|-Poker)|^(?:curl|Wget|Go-http|"
-    r"python|okhttp|Java|Apache-HttpClient|axios|node)",
+    r"WeChat(?:Share|Bot)|MicroMessenger-?Bot|Mpcrawler|QQ-URL-?Manager|DingTalkBot|Lark(?:Url)?"
+    r"Preview|TelegramBot|facebookexternalhit|Line(?:Bot|-Poker)|kakaotalk-scrap|^(?:WhatsApp/|curl|"
+    r"Wget|Go-http|python|okhttp|Java|Apache-HttpClient|axios|node)",
     re.IGNORECASE,
 )
+# The name alone is on the crawler list, but behind a browser's own it is the app's inner browser.
+_INNER_BROWSER = re.compile(r"(?<=\s)WhatsApp/\S+")
 
 
 def machine_reason(method: str, headers: Headers) -> str | None:
@@ -168,11 +173,11 @@ def machine_reason(method: str, headers: Headers) -> str | None:
     purpose = " ".join(headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if "prefetch" in purpose.lower() or "preview" in purpose.lower():
         return "prefetch"
-    agent = headers.get("User-Agent", "").strip()
+    agent = headers.get("User-Agent", "").strip()[:AGENT_LENGTH_MAX]
     if not agent:
         return "no-user-agent"
     if _FETCHERS.search(agent):
         return "fetcher"
-    if _CRAWLERS.isCrawler(agent):
+    if _CRAWLERS.isCrawler(_INNER_BROWSER.sub("", agent)):
         return "crawler"
     return None

@@ -1,4 +1,4 @@
-"""Campaigns: terms that are checked before they are stored, and again before they bind the brand."""
+"""Campaigns: terms are checked before they are stored, and again before they bind the brand."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,17 @@ from referral.campaigns import (
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.errors import Problem
-from tests.cast import BUDGET, GTIN, OTHER_GTIN, PRICE, RULES, add_product, draft, open_brand, publish
+from tests.cast import (
+    BUDGET,
+    GTIN,
+    OTHER_GTIN,
+    PRICE,
+    RULES,
+    add_product,
+    draft,
+    open_brand,
+    publish,
+)
 from tests.races import overtaken
 
 START = "2026-03-02T09:30:00+00:00"
@@ -104,9 +114,7 @@ def test_a_draft_is_stored_as_it_was_written(deployment: Deployment) -> None:
         stored = campaigns.campaign_by_slug(tx, "spring")
     assert stored.id == made.id
     assert stored.content == content
-    assert stored.rules == [
-        {**rule, "what": "points"} for rule in RULES
-    ]
+    assert stored.rules == [{**rule, "what": "points"} for rule in RULES]
     assert [rule.dump() for rule in stored.checked_rules] == stored.rules
     assert stored.buy_url == "https://shop.example/%E8%8C%B6"
     assert stored.starts_at.isoformat() == "2026-03-01T00:00:00+00:00"
@@ -273,7 +281,12 @@ def test_it_runs_from_its_start_up_to_its_end(deployment: Deployment, clock: Hel
         ends_at=(start + timedelta(days=1)).isoformat(),
     )
     running_at = []
-    for moment in (timedelta(seconds=-1), timedelta(), timedelta(seconds=86_399), timedelta(days=1)):
+    for moment in (
+        timedelta(seconds=-1),
+        timedelta(),
+        timedelta(seconds=86_399),
+        timedelta(days=1),
+    ):
         clock.set(start + moment)
         running_at.append(slugs(deployment))
     assert running_at == [[], ["spring"], ["spring"], []]
@@ -314,9 +327,7 @@ def test_it_runs_for_its_products_only(deployment: Deployment) -> None:
         ([], "en", "the campaign's own title"),
     ],
 )
-def test_texts_are_those_of_the_nearest_language(
-    there: list[str], wanted: str, found: str
-) -> None:
+def test_texts_are_those_of_the_nearest_language(there: list[str], wanted: str, found: str) -> None:
     content = {lang: {"title": lang} for lang in there}
     campaign = Campaign(title="the campaign's own title", content=content)
     assert campaign.content_in(wanted) == Content(title=found)

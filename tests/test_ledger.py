@@ -28,8 +28,6 @@ from tests.races import at_once, overtaken
 CAMPAIGN, ALICE, BOB = 7, 1, 2
 
 
-
-
 @contextmanager
 def undone(db: Database) -> Iterator[Session]:
     """A transaction that is rolled back, whatever is done to the ledger in it."""
@@ -147,14 +145,10 @@ def test_nothing_stays_with_the_receiver_when_the_payer_cannot_pay(funded: Deplo
         wallet = ledger.account(tx, Kind.wallet, ALICE, "points")
         budget = ledger.account(tx, Kind.budget, CAMPAIGN + 1, "points")
         assert wallet < budget
-        ledger.post(
-            tx, key="x", what="x", moves=[Move(budget, wallet, 5)], now=funded.clock.now()
-        )
+        ledger.post(tx, key="x", what="x", moves=[Move(budget, wallet, 5)], now=funded.clock.now())
 
     funded.db.transact(lambda tx: pay(tx, funded, "one", ALICE, 20))
-    funded.db.transact(
-        lambda tx: ledger.account(tx, Kind.budget, CAMPAIGN + 1, "points")
-    )
+    funded.db.transact(lambda tx: ledger.account(tx, Kind.budget, CAMPAIGN + 1, "points"))
     refused(funded, work, Insufficient)
 
 
@@ -193,9 +187,7 @@ def test_an_account_is_opened_once_also_at_the_same_moment(funded: Deployment) -
     def open_account(tx: Session) -> int:
         return ledger.account(tx, Kind.wallet, ALICE, "points")
 
-    first, second = overtaken(
-        funded.db, open_account, lambda: funded.db.transact(open_account)
-    )
+    first, second = overtaken(funded.db, open_account, lambda: funded.db.transact(open_account))
     assert isinstance(first, int)
     assert first == second
 

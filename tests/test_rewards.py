@@ -200,9 +200,7 @@ def test_releasing_twice_is_releasing_once(brand: Brand, clock: HeldClock) -> No
     assert (alice.points(), alice.pending()) == (20, 0)
 
 
-def test_two_that_release_at_the_same_moment_release_once(
-    brand: Brand, clock: HeldClock
-) -> None:
+def test_two_that_release_at_the_same_moment_release_once(brand: Brand, clock: HeldClock) -> None:
     alice, _, _ = cast_of(brand)
     for index in range(3):
         alice.claim(index)

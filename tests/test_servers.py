@@ -21,14 +21,8 @@ from redis.retry import Retry
 from referral import ledger
 from tests import servers
 from tests.conftest import check_ledger
-from tests.servers import (
-    PostgresServer,
-    ServerError,
-    ValkeyServer,
-    create_database,
-    drop_database,
-    is_alive,
-)
+from tests.processes import ServerError, is_alive
+from tests.servers import PostgresServer, ValkeyServer, create_database, drop_database
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -256,5 +256,3 @@ def _write(path: Path, kept: Kept) -> None:
     with open(draft, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         json.dump(asdict(kept), file, indent=2)
     draft.replace(path)
-
-

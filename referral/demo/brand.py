@@ -112,8 +112,8 @@ def campaign(starts_at: datetime) -> Draft:
             ),
             "en": Content(
                 title="A bottle for a friend",
-                body="Mistbridge brews mountain oolong, jasmine green and tangerine white tea cold, "
-                "for twelve hours, without sugar.\n\n"
+                body="Mistbridge brews mountain oolong, jasmine green and tangerine white tea "
+                "cold, for twelve hours, without sugar.\n\n"
                 "Every cap hides a code of its own: scan it to see that your tea is genuine, and "
                 "claim your points.\n\n"
                 "If a friend told you about us, your first claim brings points to both of you.",
@@ -137,22 +137,94 @@ def campaign(starts_at: datetime) -> Draft:
 
 
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗"
-_GIVEN = "雨桐 子涵 思远 梦琪 浩然 欣怡 一诺 沐阳 诗涵 晨曦 若溪 嘉怡 俊杰 晓峰 静怡 文博".split()
-_FONDLY = "明 敏 静 磊 洋 艳 勇 杰 娟 涛 霞 婷 雪 云 鱼 桃 葵 川".split()
-_WHAT = "爱喝茶的 早起的 慢吞吞的 山里的 不加糖的 想去海边的 会发光的 加班的 骑车的 路过的".split()
-_WHO = "猫 小鹿 企鹅 橘子 阿姨 程序员 兔子 云 松鼠 老王 柠檬 小满 鲸鱼".split()
+_GIVEN = (
+    "雨桐",
+    "子涵",
+    "思远",
+    "梦琪",
+    "浩然",
+    "欣怡",
+    "一诺",
+    "沐阳",
+    "诗涵",
+    "晨曦",
+    "若溪",
+    "嘉怡",
+    "俊杰",
+    "晓峰",
+    "静怡",
+    "文博",
+)
+_FONDLY = "明敏静磊洋艳勇杰娟涛霞婷雪云鱼桃葵川"
+_WHAT = (
+    "爱喝茶的",
+    "早起的",
+    "慢吞吞的",
+    "山里的",
+    "不加糖的",
+    "想去海边的",
+    "会发光的",
+    "加班的",
+    "骑车的",
+    "路过的",
+)
+_WHO = (
+    "猫",
+    "小鹿",
+    "企鹅",
+    "橘子",
+    "阿姨",
+    "程序员",
+    "兔子",
+    "云",
+    "松鼠",
+    "老王",
+    "柠檬",
+    "小满",
+    "鲸鱼",
+)
 _FIRST = (
-    "Kevin Mia Leo Coco Vivian Jason Amy Eric Luna Ray Tina Oscar Yoyo Bella Max Iris Ken Nana "
-    "Sophie Alan"
-).split()
-_LAST = "L. W. Z. C. H. Chen Lin Wu Tan Ho Lee".split()
+    "Kevin",
+    "Mia",
+    "Leo",
+    "Coco",
+    "Vivian",
+    "Jason",
+    "Amy",
+    "Eric",
+    "Luna",
+    "Ray",
+    "Tina",
+    "Oscar",
+    "Yoyo",
+    "Bella",
+    "Max",
+    "Iris",
+    "Ken",
+    "Nana",
+    "Sophie",
+    "Alan",
+)
+_LAST = (
+    "L.",
+    "W.",
+    "Z.",
+    "C.",
+    "H.",
+    "Chen",
+    "Lin",
+    "Wu",
+    "Tan",
+    "Ho",
+    "Lee",
+)
 _SIGNS = ("🍵", "🌿", "☁️", "🍋", "🐟", "🌙")
 
 
 def nickname(rng: Random) -> str | None:
     """What a customer calls herself; None for the few who never say."""
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.06:
         return None
     if kind < 0.38:
         return rng.choice(("小", "阿", "老", "大")) + rng.choice(_FONDLY)

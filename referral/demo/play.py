@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from referral import actions, cascades, intake, links, people, visits
+from referral import actions, campaigns, cascades, intake, links, people, visits
 from referral.cascades import Event, Parameters
 from referral.clock import HeldClock
 from referral.codes import Code
@@ -26,13 +26,15 @@ from referral.links import Channel, Link, VisitorCookie
 from referral.people import Contact
 from referral.visits import Visit
 
-SEED = 20_261
+SEED = 20_276
 CHUNK = 300
 """How many events one transaction holds: many, because commits cost; few, so that a service that
 runs beside it waits only a moment."""
-MEMBERS = 0.35
+MEMBERS = 0.4
 """How many of those who come without a link are members of the brand's own shop, which claims for
 them by the API."""
+BYSTANDERS = 1
+"""How many members have not bought anything yet, for each who has."""
 STRIDE = 7_919
 """A prime: steps of it visit every index of a range once, in no order that shows."""
 _NAMES = UUID("9a1d0c5e-53c5-4f3f-8d0c-5f8f4a1b6f20")
@@ -45,10 +47,17 @@ Progress = Callable[[int, int], None]
 class Person:
     """Somebody in the history: what will be used once it is needed."""
 
+    number: int
     visitor: int
-    contact: Contact
     name: str | None
     is_member: bool
+
+    @property
+    def contact(self) -> Contact:
+        """Nobody's phone number, which may be somebody's after all: example.com is nobody's."""
+        if self.is_member:
+            return member_number(self.number)
+        return people.email(f"customer.{self.number}@example.com")
 
     @property
     def address(self) -> str:
@@ -68,6 +77,8 @@ class Step:
 class Plan:
     people: list[Person]
     steps: list[Step]
+    bystanders: list[str | None]
+    """The names of the shop's members who have not bought anything yet."""
 
 
 def plan(parameters: Parameters, seed: int) -> Plan:
@@ -88,16 +99,16 @@ def plan(parameters: Parameters, seed: int) -> Plan:
     for number, event in enumerate(events):
         package = _package(rng, sold) if event.kind is cascades.Kind.purchase else None
         steps.append(Step(event, uuid5(_NAMES, f"{seed}|event|{number}"), package))
-    return Plan(persons, steps)
+    return Plan(persons, steps, [brand.nickname(rng) for _ in range(len(members) * BYSTANDERS)])
 
 
 def _person(rng: Random, seed: int, number: int, is_member: bool) -> Person:
-    # Nobody's phone: every mobile number that is valid may be somebody's, example.com is nobody's.
-    contact = people.email(f"customer.{number}@example.com")
-    if is_member:
-        contact = people.external(f"M{100_000 + number}")
     visitor = uuid5(_NAMES, f"{seed}|visitor|{number}").int >> 65
-    return Person(visitor, contact, brand.nickname(rng), is_member)
+    return Person(number, visitor, brand.nickname(rng), is_member)
+
+
+def member_number(number: int) -> Contact:
+    return people.external(f"M{100_000 + number}")
 
 
 def _package(rng: Random, sold: list[int]) -> tuple[int, int]:
@@ -116,6 +127,8 @@ class State:
 
     cookie: VisitorCookie
     customer: int | None = None
+    link: Link | None = None
+    """A member's own link, as the shop got it from the API."""
 
 
 class Stage:
@@ -131,16 +144,23 @@ class Stage:
         self._batch_ids = batch_ids
         self._states: dict[int, State] = {}
         with deployment.db.read() as tx:
-            self._campaign = actions.campaigns.campaign_by_slug(tx, brand.CAMPAIGN).id
+            self._campaign = campaigns.campaign_by_slug(tx, brand.CAMPAIGN).id
 
     def play(self, progress: Progress) -> None:
         steps = self._plan.steps
+        self._deployment.db.transact(self._register_bystanders)
         for at in range(0, len(steps), CHUNK):
             progress(at, len(steps))
             chunk = partial(self._play, steps=steps[at : at + CHUNK])
             self._states.update(self._deployment.db.transact(chunk))
         progress(len(steps), len(steps))
         self._deployment.limits.sweep()
+
+    def _register_bystanders(self, _tx: Session) -> None:
+        """The shop hands over all its members when the brand begins."""
+        self._clock.set(self._start)
+        for number, name in enumerate(self._plan.bystanders, start=len(self._plan.people)):
+            actions.add_customer(self._deployment, [member_number(number)], name)
 
     def _play(self, _tx: Session, steps: Sequence[Step]) -> dict[int, State]:
         """One transaction; the actions join it. Returns the states it changes, so that a
@@ -201,7 +221,8 @@ class Stage:
         signed_in = actions.sign_in(self._deployment, person.contact, code, state.cookie.visitor)
         if person.name is not None:
             actions.rename(self._deployment, signed_in.customer, person.name)
-        return State(replace(state.cookie, visitor=signed_in.visitor), signed_in.customer)
+        cookie = replace(state.cookie, visitor=signed_in.visitor)
+        return replace(state, cookie=cookie, customer=signed_in.customer)
 
     def _share(self, step: Step, states: ChainMap[int, State]) -> None:
         link = self._link(step.event.person, step.event.channel, states)
@@ -246,9 +267,13 @@ class Stage:
     def _link(self, number: int, channel: str, states: ChainMap[int, State]) -> Link:
         """A person's own link, as the page or (for the shop's members) the API gives it."""
         state, put = states[number], Channel.named(channel)
-        if state.customer is not None and self._plan.people[number].is_member:
-            return actions.make_link(self._deployment, brand.CAMPAIGN, state.customer, put)
-        return links.own_link(state.cookie, self._campaign, state.customer).through(put)
+        if state.customer is None or not self._plan.people[number].is_member:
+            return links.own_link(state.cookie, self._campaign, state.customer).through(put)
+        link = state.link or actions.make_link(
+            self._deployment, brand.CAMPAIGN, state.customer, Channel.unknown
+        )
+        states[number] = replace(state, link=link)
+        return link.through(put)
 
     def _hand_in(
         self, step: Step, kind: visits.Kind, link: Link | None = None, **more: object

@@ -21,7 +21,7 @@ from referral.reports import batches as report
 from referral.web.api.auth import caller
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Count, Page
-from referral.web.api.reading import Index, Input, Query
+from referral.web.api.reading import Index, Input, Line, Query
 from referral.web.context import deployment
 
 CODES_DEFAULT = 100
@@ -35,7 +35,7 @@ class BatchIn(Input):
     gtin: str = Field(max_length=40, examples=["06901234567892"])
     count: int = Field(gt=0, le=SIZE_MAX)
     """How many codes."""
-    name: str = Field(min_length=1, max_length=NAME_LENGTH_MAX)
+    name: Line = Field(min_length=1, max_length=NAME_LENGTH_MAX)
     """For the brand's own use, such as a production order."""
 
 
@@ -46,7 +46,7 @@ class RangeIn(Input):
     """Left out: from the first code on."""
     end: Index | None = None
     """Left out: up to the last code."""
-    reason: str = Field(default="", max_length=REASON_LENGTH_MAX)
+    reason: Line = Field(default="", max_length=REASON_LENGTH_MAX)
     """Kept with the change."""
 
 

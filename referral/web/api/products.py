@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from referral import actions
 from referral.catalog import NAME_LENGTH_MAX, PRICE_MAX, BadGTIN, ProductExists
 from referral.web.api.endpoint import Output, post
-from referral.web.api.reading import Input
+from referral.web.api.reading import Input, Line
 from referral.web.context import deployment
 
 
@@ -27,7 +27,7 @@ class ProductIn(Input):
 
     gtin: str = Field(max_length=40, examples=["06901234567892"])
     """GTIN of 8, 12, 13 or 14 digits; the last one is its check digit."""
-    name: str = Field(min_length=1, max_length=NAME_LENGTH_MAX)
+    name: Line = Field(min_length=1, max_length=NAME_LENGTH_MAX)
     """What consumers read on the scan page."""
     price: int = Field(gt=0, le=PRICE_MAX)
     """Retail price, in minor units of the currency; it bounds what one purchase may pay out."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from referral.errors import InvalidInput
@@ -21,6 +21,18 @@ ERRORS_MAX = 50
 
 M = TypeVar("M", bound=BaseModel)
 
+
+def _one_line(sent: Any) -> Any:
+    """Without line breaks, and without characters that cannot be seen or turn a text around."""
+    if not isinstance(sent, str):
+        return sent
+    # The zero-width joiner holds emoji such as families together.
+    kept = "".join(c if c.isprintable() or c == "\u200d" else " " for c in sent)
+    return " ".join(kept.split())
+
+
+Line = Annotated[str, BeforeValidator(_one_line)]
+"""A text as people read it, in one line."""
 Id = Annotated[int, Field(ge=1, le=INT64_MAX)]
 Index = Annotated[int, Field(ge=0, le=INT64_MAX)]
 

@@ -18,7 +18,7 @@ from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import offset_of
 
-FRIENDS_PAGE = 20
+FRIENDS_PAGE = 10
 
 
 @dataclass(frozen=True)

@@ -97,18 +97,15 @@ def test_codes_that_cannot_be_claimed(api, brand):
     assert brand.metrics().claims == 0
 
 
-def test_a_code_of_a_batch_another_process_has_just_issued(api, brand, deployment):
+def test_a_code_of_a_batch_another_process_has_just_issued(api, brand, deployment, monkeypatch):
     ann = api.customer("ann")
-    with deployment.db.read():
-        deployment.directory.batch(brand.batch.id)  # read just now, and kept for a while
-    remembered = BatchDirectory.forget
-    try:
-        BatchDirectory.forget = lambda self: None
+    deployment.directory.forget()
+    deployment.directory.batch(brand.batch.id)  # read just now, and kept for a while
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchDirectory, "forget", lambda self: None)
         later = actions.issue_batch(
             deployment, gtin=brand.product.gtin, count=10, name="later", by="elsewhere"
         )
-    finally:
-        BatchDirectory.forget = remembered
     actions.set_range(deployment, later.id, RangeState.activated, by="elsewhere")
     code = deployment.codes.encode(later, 0).text
     assert claim(api, ann, code=code).status_code == 201

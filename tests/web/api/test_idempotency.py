@@ -83,12 +83,11 @@ def test_a_key_is_kept_for_a_day(api, deployment, clock):
     assert deployment.db.transact(lambda tx: idempotency.sweep(tx, clock.now())) == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 201, "名", "a\tb"])
-def test_a_key_is_short_and_printable(api, deployment, key):
-    sent = key.encode().decode("latin-1")
-    refused = api.post("/products", PRODUCT, once=sent)
-    assert problem(refused) == (422, "invalid-input")
-    assert refused.json["errors"][0]["field"] == "Idempotency-Key"
+def test_a_key_is_short_and_printable(api, deployment):
+    for key in ("", "x" * 201, "caf\xe9", "a\tb"):
+        refused = api.post("/products", PRODUCT, once=key)
+        assert problem(refused) == (422, "invalid-input")
+        assert refused.json["errors"][0]["field"] == "Idempotency-Key"
     assert count(deployment, Product) == 0
 
 
@@ -133,18 +132,19 @@ def test_a_process_that_dies_leaves_no_effect_and_is_taken_over(
     assert count(deployment, Product) == 1
 
 
-@pytest.mark.parametrize("failure", [Unavailable, TooMany, RuntimeError])
-def test_what_may_pass_is_not_kept(api, deployment, monkeypatch, failure):
-    def fail(*args, **kwargs):
-        work(*args, **kwargs)
-        raise failure
-
+def test_what_may_pass_is_not_kept(api, deployment, monkeypatch):
     work = actions.add_product
-    with monkeypatch.context() as patch:
-        patch.setattr(actions, "add_product", fail)
-        assert api.post("/products", PRODUCT, once="a").status_code in {429, 500, 503}
-    assert count(deployment, Product) == 0
-    assert count(deployment, IdempotentAnswer) == 0
+    for failure, status in ((Unavailable, 503), (TooMany, 429), (RuntimeError, 500)):
+
+        def fail(*args, failure=failure, **kwargs):
+            work(*args, **kwargs)
+            raise failure
+
+        with monkeypatch.context() as patch:
+            patch.setattr(actions, "add_product", fail)
+            assert api.post("/products", PRODUCT, once="a").status_code == status
+        assert count(deployment, Product) == 0
+        assert count(deployment, IdempotentAnswer) == 0
     assert api.post("/products", PRODUCT, once="a").status_code == 201
 
 

@@ -59,6 +59,14 @@ def test_a_wrong_digit_in_a_gtin_is_refused(api):
     )
 
 
+def test_a_name_is_one_line_that_can_be_seen(api):
+    name = "  Cold\nBrew\u202e\tTea \x1b "
+    assert api.made("/products", {**PRODUCT, "name": name})["name"] == "Cold Brew Tea"
+    refused = api.post("/products", {**PRODUCT, "name": " \u200b "})
+    assert problem(refused) == (422, "invalid-input")
+    assert refused.json["errors"][0]["field"] == "name"
+
+
 # Batches
 
 
