@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from referral import batches, campaigns, catalog, claims, graph, people, rewards, staff
+from referral import batches, campaigns, catalog, claims, graph, idempotency, people, rewards, staff
 from referral.batches import Batch, RangeState
 from referral.campaigns import Campaign
 from referral.catalog import Product
@@ -377,3 +377,22 @@ def release_rewards(deployment: Deployment) -> int:
     ):
         total += moved
     return total
+
+
+@dataclass(frozen=True)
+class Swept:
+    """How much was dropped."""
+
+    limits: int
+    answers: int
+    sign_in_codes: int
+
+
+def sweep(deployment: Deployment) -> Swept:
+    """Drop what is of no use any more; safe to run at any time."""
+    now = deployment.clock.now()
+    return Swept(
+        limits=deployment.limits.sweep(),
+        answers=deployment.db.transact(lambda tx: idempotency.sweep(tx, now)),
+        sign_in_codes=deployment.db.transact(lambda tx: people.sweep_sign_in_codes(tx, now)),
+    )

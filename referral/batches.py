@@ -24,7 +24,9 @@ SIZE_MAX = 100_000_000
 NAME_LENGTH_MAX = 120
 REASON_LENGTH_MAX = 200
 DIRECTORY_SECONDS_MAX = 2.0
-"""How long a process may go on without a batch that another one has issued."""
+"""How old the directory may be."""
+LOOKS_PER_SECOND_MAX = 50
+"""How often unknown codes may have it looked at again: that bounds what guessing costs."""
 
 
 class RangeState(StrEnum):
@@ -239,6 +241,7 @@ class BatchDirectory:
         self._lock = Lock()
         self._read_at = float("-inf")
         self._shelf = _Shelf()
+        self._look_second = self._looks = 0
 
     def find(self, global_index: int) -> Entry | None:
         shelf = self._fresh()
@@ -259,17 +262,33 @@ class BatchDirectory:
         """Read again at the next look: this process has issued a batch."""
         self._read_at = float("-inf")
 
+    def look_again(self) -> bool:
+        """After a miss: whether another process has issued a batch in the meantime."""
+        second = int(monotonic())
+        if second != self._look_second:
+            self._look_second, self._looks = second, 0
+        self._looks += 1
+        if self._looks > LOOKS_PER_SECOND_MAX:
+            return False
+        before = self._shelf
+        self.forget()
+        return self._fresh() is not before
+
     def _fresh(self) -> _Shelf:
         if monotonic() - self._read_at >= DIRECTORY_SECONDS_MAX:
             with self._lock:
                 if monotonic() - self._read_at >= DIRECTORY_SECONDS_MAX:
-                    self._shelf = self._read()
+                    self._shelf = self._read(self._shelf)
                     self._read_at = monotonic()
         return self._shelf
 
-    def _read(self) -> _Shelf:
+    def _read(self, known: _Shelf) -> _Shelf:
+        """What the database has; `known` itself when no batch has been added to it."""
         columns = (Batch.id, Batch.product_id, Product.gtin, Product.name)
         with self._db.read() as session:
+            newest = session.scalar(sa.select(sa.func.max(Batch.id)))
+            if newest is None or newest in known.by_id:
+                return known
             rows = session.execute(
                 sa.select(*columns, Batch.first_index, Batch.size, Batch.key_id)
                 .join(Product, Product.id == Batch.product_id)

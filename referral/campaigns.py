@@ -225,7 +225,7 @@ def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:
 
 
 def revise(campaign: Campaign, draft: Draft, now: datetime) -> Campaign:
-    """Change a draft, which is locked; its slug stays. Raises `AlreadyPublished`, `EndsTooEarly`."""
+    """Change a locked draft; its slug stays. Raises `AlreadyPublished`, `EndsTooEarly`."""
     if campaign.state == CampaignState.published:
         raise AlreadyPublished()
     for name, value in _columns(draft, now).items():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from referral.batches import BatchDirectory
 from referral.clock import Clock, DatabaseClock
-from referral.codes import CodeCodec
+from referral.codes import Code, CodeCodec, MistypedCode, UnknownCode
 from referral.config import Config
 from referral.crypto import KeyRing
 from referral.db import Database
@@ -26,6 +26,17 @@ class Deployment:
     directory: BatchDirectory
     limits: Limits
     sender: Sender
+
+    def read_code(self, text: str) -> Code:
+        """The genuine code in a text as scanned or typed. Raises `MistypedCode`, `UnknownCode`."""
+        try:
+            return self.codes.decode(text, self.directory)
+        except MistypedCode:
+            raise
+        except UnknownCode:
+            if not self.directory.look_again():
+                raise
+            return self.codes.decode(text, self.directory)
 
     def address(self, path: str) -> str:
         """The public address of a path that begins with a slash."""

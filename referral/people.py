@@ -376,6 +376,12 @@ def issue_sign_in_code(
     insert_new(tx, SignInCode, row)
 
 
+def sweep_sign_in_codes(tx: Session, now: datetime) -> int:
+    """Drop one-time codes that are used or too old. Returns how many."""
+    spent = sa.or_(SignInCode.used_at.is_not(None), SignInCode.expires_at <= now)
+    return tx.connection().execute(sa.delete(SignInCode).where(spent)).rowcount
+
+
 class CodeCheck(StrEnum):
     right = "right"
     wrong = "wrong"

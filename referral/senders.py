@@ -3,9 +3,9 @@
 import json
 import smtplib
 import sys
-import urllib.error
 import urllib.request
 from email.message import EmailMessage
+from http.client import HTTPException
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -89,10 +89,20 @@ class HookSender:
             headers={"Content-Type": "application/json", "User-Agent": "referral"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+            with _OPENER.open(request, timeout=TIMEOUT_SECONDS):
                 pass
-        except (OSError, urllib.error.HTTPError):
+        except (OSError, HTTPException):
             raise NotSent() from None
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirected POST is repeated as a GET: it would be answered, and nothing would be sent."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
 
 
 def sender_for(setting: str) -> Sender:

@@ -9,7 +9,8 @@ Neither needs root, and both work as root, in a container and in a folder other 
 TEST_DATABASE_URL and TEST_REDIS_URL name servers that already run and are used instead; their
 database `referral_test_*`, and the Redis databases from the named number on, are emptied.
 
-However this process ends, the servers end with it and their files are removed: see `processes.Scratch`.
+However this process ends, the servers end with it and their files are removed: see
+`processes.Scratch`.
 """
 
 import functools

@@ -1,6 +1,7 @@
 """Batches as the API shows them: with their product and the states of their codes."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,3 +47,8 @@ def listed(tx: Session, *, after: int, limit: int) -> list[BatchReport]:
     ):
         spans[batch_id].append(Span(start, end, state))
     return [BatchReport(*row, ranges=spans[row.id]) for row in rows]
+
+
+def made_without(tx: Session, key_ids: Sequence[str]) -> list[int]:
+    """The batches whose key is none of these: nobody could read or make their codes."""
+    return list(tx.scalars(sa.select(Batch.id).where(Batch.key_id.not_in(key_ids))))

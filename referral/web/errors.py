@@ -5,7 +5,7 @@ from apiflask import APIFlask
 from flask import Response, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from referral.errors import N_, InvalidInput, NotFound, Problem, TooMany, Unavailable
 from referral.web.problems import problem_response
@@ -89,7 +89,11 @@ def _page(problem: Problem) -> str:
 def _http_error(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < 400:
         return error  # a redirect that routing raised
-    return answer(_BY_STATUS.get(error.code, InvalidInput if error.code < 500 else Unexpected)())
+    problem = _BY_STATUS.get(error.code, InvalidInput if error.code < 500 else Unexpected)
+    response = answer(problem())
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.allow.update(error.valid_methods)
+    return response
 
 
 def _unexpected(error: Exception) -> Response:

@@ -7,8 +7,9 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from referral import actions, campaigns, people
-from referral.errors import Problem
+from referral.errors import Problem, TooMany
 from referral.reports import customers
+from referral.senders import NotSent
 from referral.web import sharing
 from referral.web.context import (
     customer,
@@ -42,7 +43,7 @@ def send_code() -> Page:
     try:
         contact = people.contact(typed)
         code = actions.request_sign_in_code(deployment(), contact, remote_address(), _code_message)
-    except Problem as problem:
+    except (people.BadContact, TooMany, NotSent) as problem:
         return _sign_in_page(typed, target, _sentence(problem)), problem.status
     session["signing_in"] = {"kind": contact.kind, "value": _sealed(contact.value), "next": target}
     session["demo_code"] = code
@@ -65,7 +66,7 @@ def check_code() -> Page:
     typed = request.form.get("code", "")
     try:
         signed_in = actions.sign_in(deployment(), _contact(signing_in), typed, visitor().visitor)
-    except Problem as problem:
+    except (people.WrongSignInCode, people.SignInCodeSpent, TooMany) as problem:
         return _code_page(signing_in, _sentence(problem)), problem.status
     sign_in_session(signed_in.customer, signed_in.visitor)
     return redirect(_next(signing_in["next"]), 303)

@@ -149,7 +149,7 @@ def _find(text: str, gtin: str | None = None) -> tuple[Code, Entry]:
     """The genuine code in an address, or as typed. Misses are counted against guessing."""
     try:
         product_gtin = catalog.gtin14(gtin) if gtin is not None else None
-        code = deployment().codes.decode(text, deployment().directory)
+        code = deployment().read_code(text)
     except MistypedCode:
         raise
     except UnknownCode:

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from flask import after_this_request
 from pydantic import Field
-from werkzeug.wrappers import Response
 
 from referral import actions, batches
 from referral.batches import (
@@ -119,14 +117,7 @@ def issue_batch(body: BatchIn) -> BatchOut:
     batch = actions.issue_batch(
         deployment(), gtin=body.gtin, count=body.count, name=body.name, by=caller()
     )
-    # Once more when all is committed: another request may have read the directory since.
-    after_this_request(_forget_directory)
     return _batch(batch.id)
-
-
-def _forget_directory(response: Response) -> Response:
-    deployment().directory.forget()
-    return response
 
 
 @get("/batches", query=Page, answer=BatchList)

@@ -137,10 +137,10 @@ def add_claim(body: ClaimIn) -> tuple[ClaimedOut, int]:
 def _code(body: ClaimIn) -> Code:
     """The genuine code that was sent."""
     if body.code is not None:
-        return _decode(body.code)
+        return deployment().read_code(body.code)
     gtin, text = _parts(body.url or "")
     gtin = gtin14(gtin)
-    code = _decode(text)
+    code = deployment().read_code(text)
     if deployment().directory.batch(code.batch_id).gtin != gtin:
         raise WrongProduct()
     return code
@@ -155,18 +155,6 @@ def _parts(url: str) -> tuple[str, str]:
     if found is None:
         raise invalid_field("url", "This is not an address such as .../01/GTIN/21/CODE.")
     return unquote(found["gtin"]), unquote(found["code"])
-
-
-def _decode(text: str) -> Code:
-    try:
-        return deployment().codes.decode(text, deployment().directory)
-    except MistypedCode:
-        raise
-    except UnknownCode:
-        # Of a batch that another process has issued just now, perhaps. Guessing needs a key here,
-        # so that looking again may cost a query.
-        deployment().directory.forget()
-        return deployment().codes.decode(text, deployment().directory)
 
 
 def _link(tx: Session, body: ClaimIn) -> tuple[Link | None, ViaReason | None]:

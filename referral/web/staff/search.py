@@ -140,7 +140,7 @@ def _code(tx: Session, query: str) -> FoundCode | None:
     match = re.search(r"/21/([^/]+)|/c/([^/]+)", path)
     text = (match[1] or match[2]) if match else query
     try:
-        code = deployment().codes.decode(text, deployment().directory)
+        code = deployment().read_code(text)
     except UnknownCode:
         return None
     claim = claims.claim_of(tx, code)

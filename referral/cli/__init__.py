@@ -1,0 +1,35 @@
+"""The command `referral`: setting a deployment up, looking after it and starting it."""
+
+import click
+
+from referral import __version__
+from referral.cli.care import doctor, ledger_group, rewards_group, sweep
+from referral.cli.codes import codes
+from referral.cli.output import Commands
+from referral.cli.service import demo, run, serve
+from referral.cli.setup import api_key, campaign, db_group, product, staff
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="referral")
+def cli() -> None:
+    """Package codes, traced sharing and referral rewards for one brand.
+
+    Settings come from the environment: REFERRAL_DATA_DIR, REFERRAL_DATABASE_URL and others, see
+    docs/settings.md. Errors go to standard error with exit code 1, wrong usage with 2.
+    """
+
+
+for command in (
+    *(run, serve, demo),
+    *(db_group, staff, api_key, product, campaign, codes),
+    *(ledger_group, rewards_group, sweep, doctor),
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    cli(prog_name="referral")

@@ -1,0 +1,142 @@
+"""Looking after a deployment: whether it is well, and what has to be done now and then."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+
+from referral import actions, ledger
+from referral.cli.output import answer, json_option, opened, sentence
+from referral.config import LANGUAGES, Config, ConfigError
+from referral.db import migration_head, migration_of
+from referral.deployment import Deployment, open_deployment
+from referral.errors import Problem
+from referral.reports import batches as batch_reports
+
+TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
+FINDINGS_SHOWN_MAX = 20
+
+
+@click.group("ledger")
+def ledger_group() -> None:
+    """The ledger."""
+
+
+@ledger_group.command()
+@json_option
+def verify(as_json: bool) -> None:
+    """Check that every entry sums to zero and every balance is what was posted; else exit 1."""
+    with opened() as deployment, deployment.db.read() as tx:
+        findings = ledger.verify(tx)
+    found = {"ok": not findings, "findings": findings}
+    answer(found, as_json, "\n".join(findings) or "The ledger adds up.")
+    if findings:
+        raise click.ClickException(f"The ledger does not add up: {len(findings)} finding(s).")
+
+
+@click.group("rewards")
+def rewards_group() -> None:
+    """Rewards."""
+
+
+@rewards_group.command()
+@json_option
+def release(as_json: bool) -> None:
+    """Make rewards available whose hold is over. To be run daily; running it twice does no harm."""
+    with opened() as deployment:
+        count = actions.release_rewards(deployment)
+    answer({"released": count}, as_json, f"{count:,} rewards became available.")
+
+
+@click.command()
+@json_option
+def sweep(as_json: bool) -> None:
+    """Drop what is of no use any more: spent limits, old answers, old one-time codes."""
+    with opened() as deployment:
+        swept = actions.sweep(deployment)
+    words = f"Dropped {swept.limits:,} spent limits, {swept.answers:,} kept answers and "
+    answer(asdict(swept), as_json, f"{words}{swept.sign_in_codes:,} one-time codes.")
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    ok: bool
+    words: str
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check settings, database, Redis, keys, translations and ledger; exit 1 on trouble."""
+    checks = list(_checks())
+    ok = all(check.ok for check in checks)
+    lines = [f"{'ok  ' if c.ok else 'FAIL'}  {c.name:<13}{c.words}" for c in checks]
+    answer({"ok": ok, "checks": [asdict(check) for check in checks]}, as_json, "\n".join(lines))
+    if not ok:
+        names = ", ".join(check.name for check in checks if not check.ok)
+        raise click.ClickException(f"Something is wrong with: {names}.")
+
+
+def _checks() -> Iterator[Check]:
+    try:
+        config = Config.from_env()
+    except ConfigError as error:
+        yield Check("settings", False, str(error))
+        return
+    yield Check("settings", True, f"{config.brand} at {config.base_url}, data in {config.data_dir}")
+    yield _translations()
+    deployment = open_deployment(config)
+    try:
+        if config.redis_url:
+            well = deployment.limits.redis_answers()
+            yield Check("redis", well, "answers" if well else "away; limits use the database")
+        database = _database(deployment)
+        yield database
+        if database.ok:
+            yield _keys(deployment)
+            yield _ledger(deployment)
+    finally:
+        deployment.db.close()
+
+
+def _translations() -> Check:
+    missing = [
+        tag
+        for tag in LANGUAGES
+        if not (TRANSLATIONS / tag.replace("-", "_") / "LC_MESSAGES" / "messages.mo").is_file()
+    ]
+    if missing:
+        return Check("translations", False, f"not compiled: {', '.join(missing)}; run `make setup`")
+    return Check("translations", True, ", ".join(LANGUAGES))
+
+
+def _database(deployment: Deployment) -> Check:
+    try:
+        with deployment.db.read() as tx:
+            current = migration_of(tx)
+    except (Problem, sa.exc.SQLAlchemyError) as error:
+        return Check("database", False, sentence(error))
+    if current != migration_head():
+        words = f"is at migration {current or 'none'}, not {migration_head()}"
+        return Check("database", False, f"{words}; run `referral db upgrade`")
+    kind = "SQLite" if deployment.db.is_sqlite else "PostgreSQL"
+    return Check("database", True, f"{kind}, migration {current}")
+
+
+def _keys(deployment: Deployment) -> Check:
+    with deployment.db.read() as tx:
+        lost = batch_reports.made_without(tx, deployment.keys.key_ids)
+    if lost:
+        words = f"batches {', '.join(map(str, lost))} were made with a key that is not in"
+        return Check("secret keys", False, f"{words} REFERRAL_SECRET_KEYS")
+    return Check("secret keys", True, f"{len(deployment.keys.key_ids)}, covering every batch")
+
+
+def _ledger(deployment: Deployment) -> Check:
+    with deployment.db.read() as tx:
+        findings = ledger.verify(tx)
+    shown = "; ".join(findings[:FINDINGS_SHOWN_MAX])
+    return Check("ledger", not findings, shown or "adds up")

@@ -1,0 +1,70 @@
+"""The console's staff: Olga owns the account, Ann may only look."""
+
+import html
+import re
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+
+from referral import actions
+from referral.deployment import Deployment
+from referral.staff import Role
+from tests.readers import Reader
+from tests.web.conftest import Brand
+
+PASSWORD = "four ordinary words here"
+CAMPAIGN = {
+    "title": "Autumn harvest",
+    "slug": "autumn",
+    "budget": "10,000",
+    "hold_days": "7",
+    "window_days": "30",
+    "claim": "20",
+    "friend": "30",
+    "referrer": "50",
+}
+
+
+@pytest.fixture(autouse=True)
+def _accounts(deployment: Deployment) -> None:
+    actions.add_staff(deployment, email="olga@brand.example", password=PASSWORD, role=Role.owner)
+    actions.add_staff(deployment, email="ann@brand.example", password=PASSWORD, role=Role.analyst)
+
+
+def sign_in(reader: Reader, name: str, then: str = "/staff/") -> Reader:
+    reader.get(f"/staff/sign-in?{urlencode({'next': then})}")
+    answer = reader.send(
+        "/staff/sign-in", email=f"{name}@brand.example", password=PASSWORD, next=then
+    )
+    assert answer.status_code == 303, reader.page
+    return reader
+
+
+@pytest.fixture
+def owner(app: Flask) -> Reader:
+    return sign_in(Reader(app), "olga")
+
+
+@pytest.fixture
+def analyst(app: Flask) -> Reader:
+    return sign_in(Reader(app), "ann")
+
+
+@pytest.fixture
+def spread_brand(brand: Brand, alice: Reader, bob: Reader, charlie: Reader) -> Brand:
+    """Alice's link reaches Charlie through Bob, who never signs in; a draft waits beside it."""
+    alice.sign_in("13800138000")
+    alice.claim(brand.path(1))
+    bob.get(alice.own_link)
+    charlie.get(bob.own_link)
+    charlie.sign_in("charlie@example.com")
+    charlie.claim(brand.path(2))
+    actions.rename(brand.deployment, 1, "Alice")
+    return brand
+
+
+def text(reader: Reader) -> str:
+    """What the page says, without its markup."""
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", reader.page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())

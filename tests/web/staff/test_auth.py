@@ -1,0 +1,185 @@
+"""Who gets into the console, for how long, and what each role may do there."""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask, url_for
+
+from referral.clock import HeldClock
+from tests.readers import Reader
+from tests.web.conftest import Brand
+from tests.web.staff.conftest import PASSWORD, sign_in, text
+
+OPEN = {"staff.sign_in", "staff.check_sign_in", "staff.sign_out"}
+CHANGES = {
+    "staff.add_product",
+    "staff.issue_batch",
+    "staff.set_range",
+    "staff.new_campaign",
+    "staff.add_campaign",
+    "staff.edit_campaign",
+    "staff.revise_campaign",
+    "staff.publish_campaign",
+}
+READS = {
+    "staff.home",
+    "staff.products",
+    "staff.batch_list",
+    "staff.batch",
+    "staff.campaign_list",
+    "staff.campaign",
+    "staff.campaign_ledger",
+    "staff.spread",
+    "staff.first_sharers",
+    "staff.spread_of",
+    "staff.spread_branches",
+    "staff.tree",
+    "staff.root_branches",
+    "staff.tree_of",
+    "staff.branches",
+    "staff.customer",
+    "staff.search",
+    "staff.find",
+}
+
+
+@pytest.mark.parametrize(
+    "email,password",
+    [("olga@brand.example", "wrong"), ("nobody@brand.example", PASSWORD), ("a\0b", "x"), ("", "")],
+)
+def test_it_refuses_a_wrong_password_and_an_unknown_address(
+    app: Flask, email: str, password: str
+) -> None:
+    reader = Reader(app)
+    reader.get("/staff/sign-in")
+    answer = reader.send("/staff/sign-in", email=email, password=password)
+    assert answer.status_code in {400, 403}
+    assert "E-mail address or password is not right" in text(reader)
+    assert "wrong" not in re.findall(r'value="([^"]*)"', reader.page)
+    assert reader.get("/staff/").status_code == 303
+
+
+def test_it_refuses_an_eleventh_try_even_with_the_right_password(app: Flask) -> None:
+    reader = Reader(app)
+    reader.get("/staff/sign-in")
+    for _ in range(10):
+        assert reader.send("/staff/sign-in", email="olga@brand.example", password="no").status_code
+    answer = reader.send("/staff/sign-in", email="Olga@brand.example ", password=PASSWORD)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_session_ends_after_twelve_hours(app: Flask, owner: Reader, clock: HeldClock) -> None:
+    clock.advance(minutes=12 * 60 - 1)
+    assert owner.get("/staff/").status_code == 200
+    clock.advance(minutes=1)
+    assert owner.get("/staff/").status_code == 303
+
+
+def test_signing_out_ends_the_session_and_leaves_a_customer_signed_in(
+    brand: Brand, app: Flask
+) -> None:
+    reader = Reader(app)
+    reader.sign_in("13800138000")
+    sign_in(reader, "olga")
+    assert reader.get("/me").status_code == 200
+    reader.get("/staff/")
+    assert reader.send("/staff/sign-out").status_code == 303
+    assert reader.get("/staff/").status_code == 303
+    assert reader.get("/me").status_code == 200
+
+
+def test_a_forged_or_altered_session_is_nobody(app: Flask) -> None:
+    for value in ("", "x", "AAAA.BBBB", "é", "A" * 3000):
+        reader = Reader(app)
+        reader.set_cookie("referral_staff", value)
+        assert reader.get("/staff/").status_code == 303
+
+
+def test_a_form_without_a_token_against_forgery_changes_nothing(owner: Reader) -> None:
+    fields = {"gtin": "6901234567892", "name": "Tea", "price": "20", "currency": "CNY"}
+    assert owner.post("/staff/products", fields).status_code == 400
+    assert owner.post("/staff/sign-out").status_code == 400
+    owner.get("/staff/products")
+    assert "No product yet" in text(owner)
+
+
+@pytest.mark.parametrize(
+    "target,leads_to",
+    [
+        ("/staff/tree?offset=20", "/staff/tree?offset=20"),
+        ("https://evil.example/", "/staff/"),
+        ("//evil.example/staff/", "/staff/"),
+        ("/staff/\\evil.example", "/staff/"),
+        ("/staff/\r\nX: 1", "/staff/"),
+        ("/me", "/staff/"),
+        ("", "/staff/"),
+    ],
+)
+def test_signing_in_leads_back_into_the_console_and_nowhere_else(
+    app: Flask, target: str, leads_to: str
+) -> None:
+    reader = Reader(app)
+    reader.get("/staff/sign-in")
+    answer = reader.send(
+        "/staff/sign-in", email="olga@brand.example", password=PASSWORD, next=target
+    )
+    assert answer.location == leads_to
+    assert reader.get(f"/staff/sign-in?{urlencode({'next': target})}").location == leads_to
+
+
+def test_a_signed_out_reader_is_sent_to_sign_in_and_back(brand: Brand, app: Flask) -> None:
+    answer = Reader(app).get("/staff/campaigns/spring?lang=en")
+    assert answer.location.startswith("/staff/sign-in?next=/staff/campaigns/spring?lang%3Den")
+
+
+# Roles
+
+
+def test_every_route_says_whom_it_is_for(app: Flask) -> None:
+    known = {rule.endpoint for rule in app.url_map.iter_rules() if rule.endpoint[:6] == "staff."}
+    assert known == OPEN | CHANGES | READS
+
+
+def test_every_route_keeps_to_the_roles(
+    app: Flask, spread_brand: Brand, owner: Reader, analyst: Reader
+) -> None:
+    owner.get("/staff/campaigns/spring/spread")
+    visitor = re.findall(r'/spread/([^/"]+)/branches', owner.page)[0]
+    values = {"batch_id": 1, "customer_id": 1, "slug": "spring", "visitor": visitor}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint not in READS | CHANGES:
+            continue
+        with app.test_request_context():
+            path = url_for(rule.endpoint, **{k: values[k] for k in rule.arguments})
+        method = "POST" if "POST" in (rule.methods or ()) else "GET"
+
+        def ask(reader: Reader, path: str = path, method: str = method) -> int:
+            if method == "GET":
+                return reader.get(path).status_code
+            reader.get("/staff/search")
+            if "csrf_token" not in reader.page:
+                reader.get("/staff/sign-in")
+            return reader.send(path).status_code
+
+        assert ask(Reader(app)) == 303, f"{method} {path} lets a stranger in"
+        assert ask(owner) in {200, 409, 422}, f"{method} {path} refuses an owner"
+        if rule.endpoint in CHANGES:
+            assert ask(analyst) == 403, f"{method} {path} lets an analyst change things"
+            assert "Your role does not allow this" in text(analyst)
+        else:
+            assert ask(analyst) in {200, 422}, f"{method} {path} refuses an analyst"
+
+
+def test_an_analyst_sees_figures_but_neither_forms_nor_unclaimed_codes(
+    spread_brand: Brand, analyst: Reader, owner: Reader
+) -> None:
+    code = spread_brand.deployment.codes.encode(spread_brand.batch, 0)
+    for path in ("/products", "/batches", "/batches/1", "/campaigns", "/campaigns/spring", "/"):
+        assert analyst.get(f"/staff{path}").status_code == 200
+        posted = re.findall(r'method="post" action="([^"]+)"', analyst.page)
+        assert set(posted) == {"/staff/search", "/staff/sign-out"}
+        assert code.text not in analyst.page
+    owner.get("/staff/batches/1")
+    assert code.grouped in owner.page

@@ -1,0 +1,237 @@
+"""The console's forms: a brand set up from nothing, exact numbers, everything typed wrong."""
+
+import pytest
+
+from referral import batches
+from referral.campaigns import campaign_by_slug
+from referral.catalog import product_by_gtin
+from referral.deployment import Deployment
+from tests.readers import Reader
+from tests.web.conftest import Brand
+from tests.web.staff.conftest import CAMPAIGN, text
+
+AWKWARD = {
+    "empty": "",
+    "spaces": "   ",
+    "nul": "a\0b",
+    "emoji": "👩‍👩‍👧 🍵",
+    "long": "x" * 4000,
+    "negative": "-1",
+    "huge": "9" * 400,
+    "just too big for 64 bits": str(2**63),
+    "commas": "1,0,0",
+    "float": "1e9",
+    "infinity": "Infinity",
+    "markup": "<script>alert(1)</script>",
+    "per cent": "100 %s %(x)s",
+    "a line break": "a\r\nb",
+    "not a digit to int()": "²",
+    "reversed": "\u202eabc",
+}
+
+
+def test_an_owner_sets_up_a_brand_from_nothing(owner: Reader, deployment: Deployment) -> None:
+    owner.get("/staff/")
+    assert "Set up your first campaign" in text(owner)
+    owner.get("/staff/products")
+    owner.send(
+        "/staff/products",
+        gtin="690 1234 567892",
+        name=" 茶  Tea ",
+        price="1,012.50",
+        currency="cny",
+    )
+    with deployment.db.read() as tx:
+        product = product_by_gtin(tx, "06901234567892")
+    assert (product.name, product.price, product.currency) == ("茶 Tea", 101_250, "CNY")
+
+    owner.get("/staff/batches")
+    answer = owner.send("/staff/batches", gtin=product.gtin, count="1,000", name="Lot 1")
+    owner.get(answer.location)
+    assert "1,000 codes are issued" in text(owner)
+    owner.send(answer.location, state="activated", start="0", end="600", reason="shipped")
+    owner.get(answer.location)
+    owner.send(answer.location, state="voided", start="10", end="20", reason="stolen")
+    with deployment.db.read() as tx:
+        spans = [(s.start, s.end, str(s.state)) for s in batches.ranges(tx, 1)]
+    assert spans == [
+        (0, 10, "activated"),
+        (10, 20, "voided"),
+        (20, 600, "activated"),
+        (600, 1000, "issued"),
+    ]
+    owner.get(answer.location)
+    assert "olga@brand.example stolen" in text(owner)
+
+    owner.get("/staff/new-campaign")
+    answer = owner.send("/staff/new-campaign", **CAMPAIGN, **{"en-title": "Harvest", "gtins": "x"})
+    owner.get(answer.location)
+    answer = owner.send(answer.location)
+    owner.get(answer.location)
+    assert "Published. 10,000 points are put up for it." in text(owner)
+    owner.get("/staff/")
+    assert "Set up your first campaign" not in text(owner)
+
+
+@pytest.mark.parametrize(
+    "price,currency,minor",
+    [
+        ("20", "CNY", 2000),
+        ("0.01", "CNY", 1),
+        ("１２．５０", "CNY", 1250),
+        ("19.90", "USD", 1990),
+        ("1.10", "EUR", 110),
+        ("2,380", "JPY", 2380),
+        ("1.005", "KWD", 1005),
+        ("20.00", "JPY", 20),
+    ],
+)
+def test_a_price_is_read_exactly(
+    owner: Reader, deployment: Deployment, price: str, currency: str, minor: int
+) -> None:
+    owner.get("/staff/products")
+    owner.send("/staff/products", gtin="6901234567892", name="Tea", price=price, currency=currency)
+    with deployment.db.read() as tx:
+        assert product_by_gtin(tx, "06901234567892").price == minor
+
+
+@pytest.mark.parametrize(
+    "field,value,says",
+    [
+        ("gtin", "6901234567893", "This is not a GTIN"),
+        ("gtin", "690123456789é", "This is not a GTIN"),
+        ("name", "", "Please fill this in"),
+        ("name", "x" * 121, "This has 121 characters; at most 120 fit."),
+        ("price", "12,50", "with a point"),
+        ("price", "0", "above zero"),
+        ("price", "12.505", "CNY has 2 digits after the point"),
+        ("price", "999999999999", "above zero"),
+        ("currency", "ZZZ", "three letters"),
+    ],
+)
+def test_a_refused_product_keeps_what_was_typed(
+    owner: Reader, field: str, value: str, says: str
+) -> None:
+    fields = {"gtin": "6901234567892", "name": "Kept tea", "price": "20", "currency": "CNY"}
+    owner.get("/staff/products")
+    answer = owner.send("/staff/products", **{**fields, field: value})
+    assert answer.status_code == 422
+    assert says in text(owner)
+    for kept in {**fields, field: value}.values():
+        assert f'value="{kept}"' in owner.page
+    assert 'aria-invalid="true"' in owner.page
+    assert "No product yet" in text(owner)
+
+
+def test_the_same_product_twice_is_said_at_the_field(owner: Reader) -> None:
+    fields = {"gtin": "6901234567892", "name": "Tea", "price": "20", "currency": "CNY"}
+    owner.get("/staff/products")
+    assert owner.send("/staff/products", **fields).status_code == 303
+    owner.get("/staff/products")
+    assert owner.send("/staff/products", **fields).status_code == 422
+    assert "There is a product with this GTIN already." in text(owner)
+
+
+@pytest.mark.parametrize(
+    "start,end", [("5", "5"), ("9", "3"), ("0", "1001"), ("", ""), ("-1", "2")]
+)
+def test_a_range_outside_the_batch_changes_nothing(
+    brand: Brand, owner: Reader, start: str, end: str
+) -> None:
+    with brand.deployment.db.read() as tx:
+        before = batches.ranges(tx, 1)
+    owner.get("/staff/batches/1")
+    answer = owner.send("/staff/batches/1", state="voided", start=start, end=end, reason="r")
+    assert answer.status_code == 422
+    with brand.deployment.db.read() as tx:
+        assert batches.ranges(tx, 1) == before
+
+
+def test_voiding_needs_a_reason(brand: Brand, owner: Reader) -> None:
+    owner.get("/staff/batches/1")
+    assert owner.send("/staff/batches/1", state="voided", start="0", end="9").status_code == 422
+    assert owner.send("/staff/batches/1", state="burnt", start="0", end="9").status_code == 422
+
+
+# Campaigns
+
+
+def test_a_campaign_that_pays_too_much_is_refused_kindly_and_can_be_put_right(
+    brand: Brand, owner: Reader
+) -> None:
+    owner.get("/staff/new-campaign")
+    owner.send("/staff/new-campaign", **{**CAMPAIGN, "referrer": "5000"})
+    owner.get("/staff/campaigns/autumn")
+    answer = owner.send("/staff/campaigns/autumn")
+    assert answer.status_code == 422
+    assert "It could pay out 5,050 points; 400 is the most allowed" in text(owner)
+    assert "20 % of the cheapest product's price" in text(owner)
+
+    owner.get("/staff/campaigns/autumn/edit")
+    assert 'value="5000"' in owner.page
+    owner.send("/staff/campaigns/autumn/edit", **CAMPAIGN)
+    owner.get("/staff/campaigns/autumn")
+    assert owner.send("/staff/campaigns/autumn").status_code == 303
+    assert owner.send("/staff/campaigns/autumn").status_code == 409
+    assert owner.get("/staff/campaigns/autumn/edit").status_code == 409
+    assert owner.send("/staff/campaigns/autumn/edit", **CAMPAIGN).status_code == 409
+
+
+def test_a_campaign_keeps_every_field(brand: Brand, owner: Reader) -> None:
+    fields = {
+        **CAMPAIGN,
+        "first": "5",
+        "organiser": "Brand Ltd",
+        "buy_url": "https://shop.example/茶",
+        "gtins": brand.product.gtin,
+        "starts_at": "2026-04-01T09:00",
+        "ends_at": "2026-05-01T09:00",
+        "zh-Hans-title": "秋收",
+        "zh-Hans-body": "第一段\r\n\r\n第二段",
+        "zh-Hans-share_text": "我们都得积分",
+        "en-body": "Only a body",
+    }
+    owner.get("/staff/new-campaign")
+    assert owner.send("/staff/new-campaign", **fields).status_code == 303
+    with brand.deployment.db.read() as tx:
+        campaign = campaign_by_slug(tx, "autumn")
+    # Typed in the deployment's time zone, eight hours ahead of UTC.
+    assert campaign.starts_at.isoformat() == "2026-04-01T01:00:00+00:00"
+    assert [(r.id, r.amount) for r in campaign.checked_rules] == [
+        ("claim:person:points", 20),
+        ("first_claim:person:points", 5),
+        ("referred_first_claim:person:points", 30),
+        ("referred_first_claim:referrer:points", 50),
+    ]
+    assert campaign.content["zh-Hans"]["body"] == "第一段\n\n第二段"
+    assert campaign.content["en"]["title"] == "Autumn harvest"
+    assert set(campaign.content) == {"zh-Hans", "en"}
+    owner.get("/staff/campaigns/autumn/edit")
+    for kept in ("2026-04-01T09:00", "秋收", "Brand Ltd", "10000"):
+        assert f'value="{kept}"' in owner.page
+
+
+@pytest.mark.parametrize("kind", AWKWARD)
+@pytest.mark.parametrize(
+    "path,fields",
+    [
+        ("/staff/products", ("gtin", "name", "price", "currency")),
+        ("/staff/batches", ("gtin", "count", "name")),
+        ("/staff/batches/1", ("state", "start", "end", "reason")),
+        ("/staff/new-campaign", (*CAMPAIGN, "buy_url", "starts_at", "ends_at", "zh-Hans-body")),
+        ("/staff/campaigns/autumn/edit", ("title", "budget", "first", "gtins", "en-title")),
+        ("/staff/search", ("q",)),
+    ],
+)
+def test_awkward_input_is_never_an_error_of_ours(
+    brand: Brand, owner: Reader, path: str, fields: tuple[str, ...], kind: str
+) -> None:
+    owner.get("/staff/new-campaign")
+    owner.send("/staff/new-campaign", **CAMPAIGN)
+    owner.get("/staff/search")
+    good = {**CAMPAIGN, "slug": "other"} if "campaign" in path else {}
+    for field in fields:
+        answer = owner.send(path, **{**good, field: AWKWARD[kind]})
+        assert answer.status_code in {200, 303, 404, 422}, f"{field} of {path}"
+        assert "<script>alert" not in owner.page
+        owner.get("/staff/search")

@@ -1,0 +1,149 @@
+"""What staff look at: the tree, the spread, the ledger, a customer, and the search."""
+
+import html
+import re
+from urllib.parse import urlencode
+
+import pytest
+
+from referral import actions, people
+from referral.links import Channel
+from tests.cast import Person
+from tests.readers import Reader
+from tests.web.conftest import PER_CLAIM, PER_FRIEND, Brand
+from tests.web.staff.conftest import text
+
+
+def test_the_spread_shows_the_anonymous_hop(spread_brand: Brand, analyst: Reader) -> None:
+    analyst.get("/staff/campaigns/spring")
+    assert re.search(r"Fetches 0 .*Opens 2 .*Engagements 0 ", text(analyst))
+    branch = re.findall(r'href="([^"]+)" data-branches="([^"]+)"', analyst.page)[0]
+    analyst.get(html.unescape(branch[1]))
+    assert "<html" not in analyst.page
+    assert "dot hollow" in analyst.page
+    assert "Anonymous hop 1" in text(analyst)
+
+    # Without scripts the same branch is a page, and so is the one below it.
+    analyst.get(html.unescape(branch[0]))
+    below = re.findall(r'href="([^"]+)" data-branches', analyst.page)[0]
+    analyst.get(html.unescape(below))
+    assert "Customer 2 hop 2" in text(analyst)
+    assert re.search(r"How it came here Alice Anonymous", text(analyst))
+
+
+def test_the_tree_opens_branch_by_branch(spread_brand: Brand, analyst: Reader) -> None:
+    analyst.get("/staff/tree")
+    assert "Alice first claim" in text(analyst)
+    assert "1 friend" in text(analyst)
+    assert "Customer 2" not in text(analyst)
+    analyst.get("/staff/tree/1/branches")
+    assert "Customer 2 first claim" in text(analyst)
+    analyst.get("/staff/tree/2")
+    assert "Who brings in whom / Alice" in text(analyst)
+
+
+def test_a_long_branch_comes_in_pages(brand: Brand, analyst: Reader) -> None:
+    d = brand.deployment
+    alice = Person(brand, people.phone("13800138000"))
+    alice.sign_in()
+    for number in range(23):
+        friend = Person(brand, people.email(f"friend{number}@example.com"))
+        friend.open(actions.make_link(d, "spring", alice.customer, Channel.copy))
+        friend.claim(number)
+    analyst.get("/staff/tree/1")
+    assert len(re.findall("<li>", analyst.page.partition("data-tree")[2])) == 20
+    following = re.findall(r'data-more="([^"]+)"', analyst.page)[0]
+    analyst.get(html.unescape(following))
+    assert len(re.findall("<li>", analyst.page)) == 3
+
+
+def test_a_customer_page_says_why_and_shows_the_entry_behind_each_reward(
+    spread_brand: Brand, analyst: Reader
+) -> None:
+    analyst.get("/staff/customers/2")
+    said = text(analyst)
+    assert re.search(r"Brought in by Alice Anonymous Customer 2", said)
+    assert "Through 1 person who never signed in." in said
+    assert "First link opened, nearest customer above it" in said
+    assert "c***@example.com" in said
+    assert "charlie@example.com" not in analyst.page
+    for amount in (PER_CLAIM, PER_FRIEND):
+        budget, wallet = (
+            f"Budget · Spring together −{amount} points",
+            f"Wallet · Customer 2 +{amount}",
+        )
+        assert re.search(rf"{re.escape(budget)} {re.escape(wallet)} points Sum 0 points", said)
+    analyst.get("/staff/customers/1")
+    assert "For a referred friend's first claim, to the referrer" in text(analyst)
+    assert "Nobody." in text(analyst)
+
+
+def test_the_ledger_behind_a_budget_sums_to_zero_line_by_line(
+    spread_brand: Brand, analyst: Reader
+) -> None:
+    analyst.get("/staff/campaigns/spring/ledger")
+    said = text(analyst)
+    assert said.count("Sum 0 points") == 5
+    assert "Budget put up" in said
+    assert "Brand −100,000 points" in said
+
+
+@pytest.mark.parametrize(
+    "query,leads_to",
+    [
+        ("1", "/staff/customers/1"),
+        ("#2", "/staff/customers/2"),
+        ("138 0013 8000", "/staff/customers/1"),
+        ("Charlie@Example.com", "/staff/customers/2"),
+    ],
+)
+def test_a_customer_is_found_by_number_phone_and_email(
+    spread_brand: Brand, analyst: Reader, query: str, leads_to: str
+) -> None:
+    analyst.get("/staff/search")
+    assert analyst.send("/staff/search", q=query).location == leads_to
+
+
+def test_a_link_and_a_code_are_found(spread_brand: Brand, analyst: Reader) -> None:
+    d = spread_brand.deployment
+    token = d.links.token(actions.make_link(d, "spring", 2, Channel.poster))
+    code = d.codes.encode(spread_brand.batch, 2)
+    for query in (token, f"http://localhost/s/{token}?from=groupmessage", f"/s/{token}"):
+        analyst.get("/staff/search")
+        assert analyst.send("/staff/search", q=query).status_code == 200
+        assert re.search(r"Credits Customer 2 Hop 2 Channel Poster", text(analyst))
+    for query in (code.text, code.grouped.lower(), f"https://x.example{spread_brand.path(2)}"):
+        analyst.get("/staff/search")
+        assert analyst.send("/staff/search", q=query).status_code == 200
+        assert re.search(r"State Activated .*Claimed by Customer 2", text(analyst))
+    analyst.get("/staff/search")
+    assert analyst.send("/staff/search", q="nobody@example.com").status_code == 404
+    assert "Nothing is found for that" in text(analyst)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/staff/campaigns/%00",
+        "/staff/campaigns/nothing",
+        "/staff/campaigns/spring/spread/%00",
+        "/staff/campaigns/spring/spread/AAAAAAAAAAA",
+        "/staff/campaigns/spring/spread/__________8",
+        "/staff/batches/99999999999999999999",
+        "/staff/batches/77",
+        "/staff/customers/9223372036854775807",
+        "/staff/tree/9223372036854775807/branches",
+    ],
+)
+def test_what_is_not_there_is_a_friendly_page(brand: Brand, owner: Reader, path: str) -> None:
+    assert owner.get(path).status_code == 404
+    assert owner.heading
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "9" * 30, "", "²", "999999999"])
+def test_a_strange_offset_is_the_beginning_or_an_empty_end(
+    spread_brand: Brand, owner: Reader, offset: str
+) -> None:
+    query = urlencode({"offset": offset})
+    for path in ("products", "batches", "campaigns", "tree", "campaigns/spring/ledger"):
+        assert owner.get(f"/staff/{path}?{query}").status_code == 200
