@@ -1,7 +1,8 @@
-"""Transactions: retried where the database asks for it, joined when nested, and named when it is gone."""
+"""Transactions: retried where the database asks for it, joined when nested; and a database gone."""
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
@@ -16,11 +17,12 @@ from referral.db import TRIES_MAX, Database, insert_new, insert_new_id, lock, up
 from referral.deployment import Deployment
 from referral.errors import Problem, Unavailable
 from referral.people import Customer, Visitor
-from tests.cast import GTIN, add_product
+from tests.cast import GTIN
 from tests.races import at_once, overtaken
 from tests.servers import PostgresServer
 
 WAIT_SECONDS = 30
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 def rows(deployment: Deployment, model: type = Visitor) -> int:
@@ -160,27 +162,16 @@ def test_a_reader_changes_nothing(deployment: Deployment) -> None:
 
 
 def test_a_named_lock_is_waited_for(deployment: Deployment) -> None:
-    order: list[str] = []
-
     def first(tx: Session) -> None:
         lock(tx, "something")
-        order.append("first")
+        insert_new(tx, Visitor, visitor(deployment, 1))
 
-    def second() -> None:
-        def work(tx: Session) -> None:
-            lock(tx, "something")
-            order.append("second")
+    def second(tx: Session) -> int:
+        lock(tx, "something")
+        return tx.scalar(sa.select(sa.func.count()).select_from(Visitor)) or 0
 
-        deployment.db.transact(work)
-
-    def first_and_more(tx: Session) -> None:
-        first(tx)
-        other_name = Event()
-        at_once([other_name.set])
-        assert other_name.is_set()
-
-    assert overtaken(deployment.db, first_and_more, second) == (None, None)
-    assert order == ["first", "second"]
+    outcome = overtaken(deployment.db, first, lambda: deployment.db.transact(second))
+    assert outcome == (None, 1), "the second began to look when the first had committed"
 
 
 def test_named_errors_and_wrong_statements_pass_unchanged(deployment: Deployment) -> None:
@@ -196,11 +187,29 @@ def test_named_errors_and_wrong_statements_pass_unchanged(deployment: Deployment
 # Conflicts that the database wants retried
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of one's own, which can be killed."""
+    with PostgresServer(settings={"deadlock_timeout": "10ms"}) as server:
+        url = server.create_database("brand")
+        upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
+        yield server
+
+
+@pytest.fixture
+def postgres_db(server: PostgresServer) -> Iterator[Database]:
+    url = server.url.replace("postgresql://", "postgresql+psycopg://")
+    db = Database(url.replace("/postgres?", "/brand?"))
+    db.transact(lambda tx: tx.execute(sa.text("TRUNCATE visitors, customers CASCADE")))
+    yield db
+    db.close()
+
+
 class Deadlock:
     """Two transactions that take two rows in opposite order: one of them is told to begin anew."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        self._db = deployment.db
+    def __init__(self, db: Database) -> None:
+        self._db = db
         self._holds = {1: Event(), 2: Event()}
         self.begun: list[int] = []
 
@@ -212,7 +221,7 @@ class Deadlock:
             assert self._holds[second].wait(WAIT_SECONDS)
             self._lock(tx, second)
             tx.execute(
-                sa.update(Customer).where(Customer.id == second).values(name_encrypted=f"{first}")
+                sa.update(Customer).where(Customer.id == second).values(name_encrypted=str(first))
             )
 
         self._db.transact(work)
@@ -221,43 +230,37 @@ class Deadlock:
         tx.execute(sa.select(Customer.id).where(Customer.id == customer).with_for_update())
 
 
-@pytest.fixture
-def on_postgres(deployment: Deployment, request: pytest.FixtureRequest) -> Deployment:
-    if deployment.db.is_sqlite:
-        pytest.skip("SQLite has one writer at a time: there is nothing to retry")
-    return deployment
-
-
-def test_a_deadlock_is_tried_again(on_postgres: Deployment) -> None:
-    now = on_postgres.clock.now()
-    people = [{"id": n, "name_encrypted": None, "created_at": now} for n in (1, 2)]
-    on_postgres.db.transact(lambda tx: tx.execute(sa.insert(Customer), people))
-    deadlock = Deadlock(on_postgres)
+def test_a_deadlock_is_tried_again(postgres_db: Database) -> None:
+    people = [{"id": n, "name_encrypted": None, "created_at": NOW} for n in (1, 2)]
+    postgres_db.transact(lambda tx: tx.execute(sa.insert(Customer), people))
+    deadlock = Deadlock(postgres_db)
     assert at_once([lambda: deadlock.take(1, 2), lambda: deadlock.take(2, 1)]) == [None, None]
     assert len(deadlock.begun) == 3, "one of the two began twice"
-    with on_postgres.db.read() as tx:
+    with postgres_db.read() as tx:
         names = tx.execute(sa.select(Customer.id, Customer.name_encrypted)).all()
     assert sorted(names) == [(1, "2"), (2, "1")]
 
 
-def test_a_serialization_failure_is_tried_again(on_postgres: Deployment) -> None:
+def test_a_serialization_failure_is_tried_again(postgres_db: Database) -> None:
     """Both read the sum and add a row; serializable, one of them has to see the other's."""
-    db, seen, both = on_postgres.db, [], {1: Event(), 2: Event()}
+    seen: list[int] = []
+    both = {1: Event(), 2: Event()}
 
     def add(number: int) -> None:
         def work(tx: Session) -> None:
             tx.connection(execution_options={"isolation_level": "SERIALIZABLE"})
-            count = tx.scalar(sa.select(sa.func.count()).select_from(Visitor)) or 0
+            there = tx.scalar(sa.select(sa.func.count()).select_from(Visitor)) or 0
             both[number].set()
             assert both[3 - number].wait(WAIT_SECONDS)
-            seen.append(count)
-            insert_new(tx, Visitor, visitor(on_postgres, 100 + count))
+            seen.append(there)
+            row = {"id": 100 + there, "customer_id": None, "created_at": NOW}
+            insert_new(tx, Visitor, row)
 
-        db.transact(work)
+        postgres_db.transact(work)
 
     assert at_once([lambda: add(1), lambda: add(2)]) == [None, None]
     assert sorted(seen) == [0, 0, 1]
-    assert rows(on_postgres) == 2
+    assert count(postgres_db) == 2
 
 
 class Conflict(Exception):
@@ -350,35 +353,14 @@ def test_a_sqlite_that_is_not_there_is_a_named_error_and_recovers(
     db.close()
 
 
-def test_a_pool_that_is_used_up_is_a_named_error(on_postgres: Deployment, impatient: None) -> None:
-    db = Database(on_postgres.config.database_url)
+def test_a_pool_that_is_used_up_is_a_named_error(postgres_db: Database, impatient: None) -> None:
+    db = Database(postgres_db.engine.url.render_as_string(hide_password=False))
     held = [db.engine.connect() for _ in range(16)]
     with pytest.raises(Unavailable):
         count(db)
     for connection in held:
         connection.close()
     assert count(db) == 0
-    db.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL of one's own, which can be killed."""
-    with PostgresServer() as server:
-        url = server.create_database("brand")
-        upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
-        yield server
-
-
-@pytest.fixture
-def postgres_db(server: PostgresServer) -> Iterator[Database]:
-    db = Database(
-        server.url.replace("postgresql://", "postgresql+psycopg://").replace(
-            "/postgres?", "/brand?"
-        )
-    )
-    db.transact(lambda tx: tx.execute(sa.text("TRUNCATE visitors")))
-    yield db
     db.close()
 
 

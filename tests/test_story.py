@@ -66,8 +66,9 @@ def test_the_main_job(
     live_server: Callable[..., ServiceProcess], phone: Contexts, desktop: Contexts
 ) -> None:
     server = live_server(REFERRAL_BRAND="Yunling")
-    server.command("staff", "add", "owner@brand.example", "--role", "owner", "--password-stdin",
-                   text=PASSWORD)
+    server.command(
+        "staff", "add", "owner@brand.example", "--role", "owner", "--password-stdin", text=PASSWORD
+    )
 
     # 1. Staff create a product, a batch of codes and a campaign, and activate the batch.
     office = desktop("en-SG").new_page()
@@ -104,8 +105,18 @@ def test_the_main_job(
     office.get_by_role("button", name=re.compile("publish", re.IGNORECASE)).click()
     check_accessibility(office)
 
-    server.command("codes", "export", "--batch", str(batch), "--start", "0", "--end", "2",
-                   "--out", str(server.folder / "print"))
+    server.command(
+        "codes",
+        "export",
+        "--batch",
+        str(batch),
+        "--start",
+        "0",
+        "--end",
+        "2",
+        "--out",
+        str(server.folder / "print"),
+    )
     addresses = re.findall(r"https?://\S+", (server.folder / "print" / "codes.csv").read_text())
     assert len(addresses) == 2
     scanned = [read_back(printed(address)) for address in addresses]

@@ -16,7 +16,14 @@ from werkzeug.wrappers import Response
 
 from referral.crypto import TokenSigner
 from referral.errors import Problem, TooMany, Unavailable
-from referral.staff import NotAllowed, Right, StaffMember, check_password, staff_by_id
+from referral.staff import (
+    NotAllowed,
+    Right,
+    StaffMember,
+    WrongPassword,
+    check_password,
+    staff_by_id,
+)
 from referral.web import errors
 from referral.web.context import deployment, now
 from referral.web.staff import words
@@ -90,20 +97,15 @@ def check_sign_in() -> Page | tuple[str, int, dict[str, str]]:
     password = form.values.pop("password", "")
     try:
         if not form.ok:
-            raise Problem()
+            raise WrongPassword()
         deployment().limits.staff_sign_in(email)
         with deployment().db.read() as tx:
             member = check_password(tx, email, password)
-    except Unavailable:
-        raise
-    except TooMany as problem:
+    except (WrongPassword, TooMany) as problem:
         form.refuse("", words.sentence(problem))
         page = render_template("staff/sign_in.html", form=form, next=target)
-        return page, problem.status, {"Retry-After": str(problem.details.get("retry_after", 60))}
-    except Problem as problem:
-        if form.ok:
-            form.refuse("", words.sentence(problem))
-        return render_template("staff/sign_in.html", form=form, next=target), problem.status
+        wait = {"Retry-After": str(problem.details["retry_after"])} if problem.details else {}
+        return page, problem.status, wait
     # A form that was open before belongs to whoever sat here before.
     session.pop("csrf_token", None)
     response = redirect(target, 303)

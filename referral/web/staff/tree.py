@@ -2,6 +2,7 @@
 
 from flask import render_template, request
 
+from referral import people
 from referral.reports import lists, trees
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
@@ -53,5 +54,6 @@ def branches(member: StaffMember, customer_id: int) -> Page:
     """The same children as a fragment, for a branch that is opened in place."""
     offset = offset_of(request.args)
     with deployment().db.read() as tx:
+        people.customer_by_id(tx, customer_id)
         listed = trees.children(tx, deployment().keys, customer_id, offset=offset, limit=PAGE)
     return render_template("staff/_branches.html", listed=listed, top=customer_id)

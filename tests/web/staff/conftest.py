@@ -26,12 +26,6 @@ CAMPAIGN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _accounts(deployment: Deployment) -> None:
-    actions.add_staff(deployment, email="olga@brand.example", password=PASSWORD, role=Role.owner)
-    actions.add_staff(deployment, email="ann@brand.example", password=PASSWORD, role=Role.analyst)
-
-
 def sign_in(reader: Reader, name: str, then: str = "/staff/") -> Reader:
     reader.get(f"/staff/sign-in?{urlencode({'next': then})}")
     answer = reader.send(
@@ -42,12 +36,22 @@ def sign_in(reader: Reader, name: str, then: str = "/staff/") -> Reader:
 
 
 @pytest.fixture
-def owner(app: Flask) -> Reader:
+def olga(deployment: Deployment) -> None:
+    actions.add_staff(deployment, email="olga@brand.example", password=PASSWORD, role=Role.owner)
+
+
+@pytest.fixture
+def ann(deployment: Deployment) -> None:
+    actions.add_staff(deployment, email="ann@brand.example", password=PASSWORD, role=Role.analyst)
+
+
+@pytest.fixture
+def owner(app: Flask, olga: None) -> Reader:
     return sign_in(Reader(app), "olga")
 
 
 @pytest.fixture
-def analyst(app: Flask) -> Reader:
+def analyst(app: Flask, ann: None) -> Reader:
     return sign_in(Reader(app), "ann")
 
 

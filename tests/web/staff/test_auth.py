@@ -44,23 +44,19 @@ READS = {
 }
 
 
-@pytest.mark.parametrize(
-    "email,password",
-    [("olga@brand.example", "wrong"), ("nobody@brand.example", PASSWORD), ("a\0b", "x"), ("", "")],
-)
-def test_it_refuses_a_wrong_password_and_an_unknown_address(
-    app: Flask, email: str, password: str
-) -> None:
+def test_it_refuses_a_wrong_password_and_an_unknown_address(app: Flask, olga: None) -> None:
     reader = Reader(app)
     reader.get("/staff/sign-in")
-    answer = reader.send("/staff/sign-in", email=email, password=password)
-    assert answer.status_code in {400, 403}
-    assert "E-mail address or password is not right" in text(reader)
-    assert "wrong" not in re.findall(r'value="([^"]*)"', reader.page)
+    wrong = [("olga@brand.example", "wrong"), ("nobody@brand.example", PASSWORD), ("a\0b", "x")]
+    for email, password in [*wrong, ("", "")]:
+        answer = reader.send("/staff/sign-in", email=email, password=password)
+        assert answer.status_code == 403
+        assert "E-mail address or password is not right" in text(reader)
+        assert password not in re.findall(r'value="([^"]+)"', reader.page)
     assert reader.get("/staff/").status_code == 303
 
 
-def test_it_refuses_an_eleventh_try_even_with_the_right_password(app: Flask) -> None:
+def test_it_refuses_an_eleventh_try_even_with_the_right_password(app: Flask, olga: None) -> None:
     reader = Reader(app)
     reader.get("/staff/sign-in")
     for _ in range(10):
@@ -78,7 +74,7 @@ def test_a_session_ends_after_twelve_hours(app: Flask, owner: Reader, clock: Hel
 
 
 def test_signing_out_ends_the_session_and_leaves_a_customer_signed_in(
-    brand: Brand, app: Flask
+    brand: Brand, app: Flask, olga: None
 ) -> None:
     reader = Reader(app)
     reader.sign_in("13800138000")
@@ -105,28 +101,23 @@ def test_a_form_without_a_token_against_forgery_changes_nothing(owner: Reader) -
     assert "No product yet" in text(owner)
 
 
-@pytest.mark.parametrize(
-    "target,leads_to",
-    [
-        ("/staff/tree?offset=20", "/staff/tree?offset=20"),
-        ("https://evil.example/", "/staff/"),
-        ("//evil.example/staff/", "/staff/"),
-        ("/staff/\\evil.example", "/staff/"),
-        ("/staff/\r\nX: 1", "/staff/"),
-        ("/me", "/staff/"),
-        ("", "/staff/"),
-    ],
-)
-def test_signing_in_leads_back_into_the_console_and_nowhere_else(
-    app: Flask, target: str, leads_to: str
-) -> None:
-    reader = Reader(app)
-    reader.get("/staff/sign-in")
-    answer = reader.send(
-        "/staff/sign-in", email="olga@brand.example", password=PASSWORD, next=target
-    )
-    assert answer.location == leads_to
-    assert reader.get(f"/staff/sign-in?{urlencode({'next': target})}").location == leads_to
+def test_signing_in_leads_back_into_the_console_and_nowhere_else(owner: Reader) -> None:
+    for target, leads_to in {
+        "/staff/tree?offset=20": "/staff/tree?offset=20",
+        "https://evil.example/": "/staff/",
+        "//evil.example/staff/": "/staff/",
+        "/staff/\\evil.example": "/staff/",
+        "/staff/\r\nX: 1": "/staff/",
+        "/me": "/staff/",
+        "": "/staff/",
+    }.items():
+        answer = owner.get(f"/staff/sign-in?{urlencode({'next': target})}")
+        assert answer.location == leads_to
+        owner.get("/staff/search")
+        answer = owner.send(
+            "/staff/sign-in", email="olga@brand.example", password=PASSWORD, next=target
+        )
+        assert answer.location == leads_to
 
 
 def test_a_signed_out_reader_is_sent_to_sign_in_and_back(brand: Brand, app: Flask) -> None:

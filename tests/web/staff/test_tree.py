@@ -4,8 +4,6 @@ import html
 import re
 from urllib.parse import urlencode
 
-import pytest
-
 from referral import actions, people
 from referral.links import Channel
 from tests.cast import Person
@@ -88,20 +86,19 @@ def test_the_ledger_behind_a_budget_sums_to_zero_line_by_line(
     assert "Brand −100,000 points" in said
 
 
-@pytest.mark.parametrize(
-    "query,leads_to",
-    [
-        ("1", "/staff/customers/1"),
-        ("#2", "/staff/customers/2"),
-        ("138 0013 8000", "/staff/customers/1"),
-        ("Charlie@Example.com", "/staff/customers/2"),
-    ],
-)
 def test_a_customer_is_found_by_number_phone_and_email(
-    spread_brand: Brand, analyst: Reader, query: str, leads_to: str
+    spread_brand: Brand, analyst: Reader
 ) -> None:
-    analyst.get("/staff/search")
-    assert analyst.send("/staff/search", q=query).location == leads_to
+    for query, customer in {
+        "1": 1,
+        "#2": 2,
+        "138 0013 8000": 1,
+        "１３８００１３８０００": 1,
+        "Charlie@Example.com": 2,
+    }.items():
+        analyst.get("/staff/search")
+        answer = analyst.send("/staff/search", q=query)
+        assert answer.location == f"/staff/customers/{customer}"
 
 
 def test_a_link_and_a_code_are_found(spread_brand: Brand, analyst: Reader) -> None:
@@ -121,29 +118,26 @@ def test_a_link_and_a_code_are_found(spread_brand: Brand, analyst: Reader) -> No
     assert "Nothing is found for that" in text(analyst)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/staff/campaigns/%00",
-        "/staff/campaigns/nothing",
-        "/staff/campaigns/spring/spread/%00",
-        "/staff/campaigns/spring/spread/AAAAAAAAAAA",
-        "/staff/campaigns/spring/spread/__________8",
-        "/staff/batches/99999999999999999999",
-        "/staff/batches/77",
-        "/staff/customers/9223372036854775807",
-        "/staff/tree/9223372036854775807/branches",
-    ],
-)
-def test_what_is_not_there_is_a_friendly_page(brand: Brand, owner: Reader, path: str) -> None:
-    assert owner.get(path).status_code == 404
-    assert owner.heading
+def test_what_is_not_there_is_a_friendly_page(brand: Brand, analyst: Reader) -> None:
+    for path in (
+        "campaigns/%00",
+        "campaigns/nothing",
+        "campaigns/spring/spread/%00",
+        "campaigns/spring/spread/AAAAAAAAAAA",
+        "campaigns/spring/spread/__________8",
+        "batches/99999999999999999999",
+        "batches/77",
+        "customers/9223372036854775807",
+        "tree/9223372036854775807/branches",
+    ):
+        assert analyst.get(f"/staff/{path}").status_code == 404, path
+        assert analyst.heading
 
 
-@pytest.mark.parametrize("offset", ["-1", "x", "9" * 30, "", "²", "999999999"])
 def test_a_strange_offset_is_the_beginning_or_an_empty_end(
-    spread_brand: Brand, owner: Reader, offset: str
+    spread_brand: Brand, analyst: Reader
 ) -> None:
-    query = urlencode({"offset": offset})
-    for path in ("products", "batches", "campaigns", "tree", "campaigns/spring/ledger"):
-        assert owner.get(f"/staff/{path}?{query}").status_code == 200
+    for offset in ("-1", "x", "9" * 30, "", "²", "999999999"):
+        for path in ("products", "batches", "campaigns", "tree", "campaigns/spring/ledger"):
+            answer = analyst.get(f"/staff/{path}?{urlencode({'offset': offset})}")
+            assert answer.status_code == 200
