@@ -283,8 +283,9 @@ def find_or_add_customer(
     Identities that are missing are added. Raises `CustomerExists` when they belong to several.
     """
     for each in sorted(contacts, key=lambda c: (c.kind, c.value)):
-        # Two sign-ins of a new person at once would both find nobody.
-        lock(tx, f"identity|{each.kind}|{keys.blind_indexes(each.kind, each.value)[0]}")
+        # Two sign-ins of a new person at once would both find nobody. The oldest key names the
+        # lock: while a new one is being rolled out, not every process has that.
+        lock(tx, f"identity|{each.kind}|{keys.blind_indexes(each.kind, each.value)[-1]}")
     found = {c: find_customer(tx, keys, c) for c in contacts}
     known = {customer_id for customer_id in found.values() if customer_id is not None}
     if len(known) > 1:
@@ -364,6 +365,7 @@ def issue_sign_in_code(
 ) -> None:
     """Store a one-time code; those sent to this contact before stop working."""
     indexes = keys.blind_indexes(contact.kind, contact.value)
+    lock(tx, f"sign-in-code|{indexes[-1]}")  # two at once would leave two codes
     run(tx, _DROP_CODES, indexes=indexes)
     row = {
         "kind": contact.kind,

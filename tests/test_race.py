@@ -5,7 +5,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,16 +14,25 @@ import sqlalchemy as sa
 
 from referral import actions, people
 from referral.claims import Claim
-from referral.deployment import Deployment
+from referral.config import Config
+from referral.deployment import Deployment, open_deployment
 from referral.links import Channel
 from referral.reports import customers
 from referral.rewards import Reward
 from tests.servers import ServiceProcess
-from tests.web.conftest import PER_CLAIM, PER_FRIEND, Brand, brand  # noqa: F401 - a fixture
+from tests.web.conftest import PER_CLAIM, PER_FRIEND, make_brand
 
 CODES, CLAIMANTS = 20, 100
 PAIRS = 10
 TIMEOUT_SECONDS = 60
+
+
+@pytest.fixture
+def now(config: Config) -> Iterator[Deployment]:
+    """On the real clock, as the running server is."""
+    opened = open_deployment(config)
+    yield opened
+    opened.db.close()
 
 
 def post(url: str, key: str, body: dict[str, object]) -> tuple[int, dict[str, object]]:
@@ -41,11 +50,9 @@ def post(url: str, key: str, body: dict[str, object]) -> tuple[int, dict[str, ob
 
 @pytest.mark.race
 def test_a_hundred_claims_of_a_code_at_once_are_one(
-    brand: Brand,  # noqa: F811
-    deployment: Deployment,
-    live_server: Callable[..., ServiceProcess],
+    now: Deployment, live_server: Callable[..., ServiceProcess]
 ) -> None:
-    server = live_server()
+    brand, deployment, server = make_brand(now), now, live_server()
     key = actions.add_api_key(deployment, "race")
     sharer, _ = actions.add_customer(deployment, [people.phone("13800138000")], None)
     racers = [
@@ -89,11 +96,9 @@ def test_a_hundred_claims_of_a_code_at_once_are_one(
 
 @pytest.mark.race
 def test_two_who_name_each_other_do_not_go_round_in_a_circle(
-    brand: Brand,  # noqa: F811
-    deployment: Deployment,
-    live_server: Callable[..., ServiceProcess],
+    now: Deployment, live_server: Callable[..., ServiceProcess]
 ) -> None:
-    server = live_server()
+    brand, deployment, server = make_brand(now), now, live_server()
     key = actions.add_api_key(deployment, "race")
     for pair in range(PAIRS):
         two = [
