@@ -262,7 +262,6 @@ def claim(
     if made is None:
         return _claimed_before(tx, claims.claim_of(tx, code), customer_id)
     is_first = not graph.is_settled(tx, customer_id)
-    referrer = None
     if is_first:
         referrer = graph.settle(
             tx,
@@ -273,16 +272,24 @@ def claim(
             why=credit.why,
             now=now,
         )
+    else:
+        referrer = graph.referrer_of(tx, customer_id)
     facts = PurchaseFacts(customer_id, is_first, referrer)
     granted, budget_spent = _grant(tx, campaign, facts, made.event, now)
     return Claimed(made, False, granted, referrer, budget_spent)
 
 
 def _claimed_before(tx: Session, taken: Claim | None, customer_id: int) -> Claimed:
+    """The answer that the claim got when it was made. Raises `AlreadyClaimed`."""
     if taken is None or taken.customer_id != customer_id:
         raise claims.AlreadyClaimed()
+    was_first = graph.is_settled_by(tx, customer_id, taken.event)
+    facts = PurchaseFacts(customer_id, was_first, graph.referrer_of(tx, customer_id))
+    campaign = campaigns.campaign_by_id(tx, taken.campaign_id) if taken.campaign_id else None
+    # The terms of a campaign that pays do not change, so they still say what was promised.
+    promised = rewards.evaluate(campaign.checked_rules, facts) if campaign else []
     granted = rewards.of_event(tx, taken.event)
-    return Claimed(taken, True, granted, graph.referrer_of(tx, customer_id))
+    return Claimed(taken, True, granted, facts.referrer, len(granted) < len(promised))
 
 
 def _check_on_sale(tx: Session, code: Code) -> None:
@@ -323,24 +330,56 @@ class Credit:
 def _credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: datetime) -> Credit:
     """The nearest customer up the path of the first touch that is still in its window."""
     considered: list[dict[str, Any]] = []
-    carried = {touch.link.campaign: touch.link.customer for touch in touches}
-    for node in graph.touches_of(tx, customer_id):
-        campaign = campaigns.campaign_by_id(tx, node.campaign_id)
-        in_window = campaign is not None and now - node.at <= campaign.window
+    for way in _ways_in(tx, customer_id, touches):
+        campaign = campaigns.campaign_by_id(tx, way.campaign)
+        in_window = campaign is not None and now - way.at <= campaign.window
         considered.append(
-            {"campaign": node.campaign_id, "at": node.at.isoformat(), "in_window": in_window}
+            {"campaign": way.campaign, "at": way.at.isoformat(), "in_window": in_window}
         )
         if not in_window:
             continue
-        path = list(graph.path_up(tx, node.campaign_id, node.visitor_id))
-        # The link itself says whom to credit, for a path that has not wholly arrived yet.
-        above = [*(step.customer for step in path), carried.get(node.campaign_id)]
+        path = list(graph.path_up(tx, way.campaign, way.visitor))
+        above = [way.before_path, *(step.customer for step in path), way.after_path]
         candidates = [each for each in above if each is not None and each != customer_id]
         if candidates:
             steps = [{"visitor": visitor_name(s.visitor), "customer": s.customer} for s in path]
             why = {"rule": "first touch, nearest customer", "path": steps, "touches": considered}
-            return Credit(candidates, node.campaign_id, why)
+            return Credit(candidates, way.campaign, why)
     return Credit([], None, {"rule": "nobody up the path", "path": [], "touches": considered})
+
+
+@dataclass(frozen=True)
+class _WayIn:
+    """Somebody's link that a customer opened first in a campaign.
+
+    The path up begins above `visitor`. What the link itself says comes before or after it.
+    """
+
+    at: datetime
+    campaign: int
+    visitor: int
+    before_path: int | None = None
+    after_path: int | None = None
+
+
+def _ways_in(tx: Session, customer_id: int, touches: Sequence[Touch]) -> list[_WayIn]:
+    """How a customer was reached, first touch first.
+
+    The link says whom to credit for a path that has not wholly arrived yet, and for a reader whose
+    place in the spread was taken before: somebody had opened a link of his own by then.
+    """
+    carried = {touch.link.campaign: touch.link for touch in touches}
+    ways = []
+    for node in graph.touches_of(tx, customer_id):
+        link = carried.get(node.campaign_id)
+        after = link.customer if link else None
+        ways.append(_WayIn(node.at, node.campaign_id, node.visitor_id, after_path=after))
+    placed = {way.campaign for way in ways}
+    for touch in touches:
+        link = touch.link
+        if link.campaign not in placed:
+            ways.append(_WayIn(touch.at, link.campaign, link.visitor, before_path=link.customer))
+    return sorted(ways, key=lambda way: (way.at, way.campaign))
 
 
 def _campaign_for(tx: Session, gtin: str, credit: Credit, now: datetime) -> Campaign | None:

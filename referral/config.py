@@ -95,6 +95,8 @@ def _database_url(value: str) -> str:
             "sqlite:////path/to/file.db or postgresql://user:password@host/name."
         ) from None
     backend = url.get_backend_name()
+    if backend == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise ConfigError("REFERRAL_DATABASE_URL: SQLite needs a file here, sqlite:////path/file.db.")
     if backend == "sqlite":
         return value
     if backend in {"postgresql", "postgres"}:

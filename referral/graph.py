@@ -175,12 +175,20 @@ def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
         yield Step(row.visitor_id, row.customer_id)
 
 
-_PLACE = sa.select(Referral.referrer_id).where(Referral.customer_id == sa.bindparam("customer"))
+_PLACE = sa.select(Referral.referrer_id, Referral.event).where(
+    Referral.customer_id == sa.bindparam("customer")
+)
 
 
 def is_settled(tx: Session, customer: int) -> bool:
     """Whether a customer has had a first proof of purchase."""
     return run(tx, _PLACE, customer=customer).one_or_none() is not None
+
+
+def is_settled_by(tx: Session, customer: int, event: str) -> bool:
+    """Whether this was a customer's first proof of purchase."""
+    place = run(tx, _PLACE, customer=customer).one_or_none()
+    return place is not None and place.event == event
 
 
 def referrer_of(tx: Session, customer: int) -> int | None:

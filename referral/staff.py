@@ -5,6 +5,7 @@ import hmac
 import secrets
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -20,8 +21,6 @@ PASSWORD_LENGTH_MAX = 200
 API_KEY_PREFIX = "rk_"
 
 _hasher = PasswordHasher()
-# Compared against when there is no such account, so that the time taken does not tell.
-_NOBODY = _hasher.hash("nobody has this password")
 
 
 class Role(StrEnum):
@@ -110,12 +109,20 @@ def check_password(tx: Session, email: str, password: str) -> StaffMember:
     """Raises `WrongPassword`, for an unknown address as well."""
     member = tx.scalar(sa.select(StaffMember).where(StaffMember.email == email.strip().lower()))
     try:
-        _hasher.verify(member.password_hash if member else _NOBODY, password[:PASSWORD_LENGTH_MAX])
+        _hasher.verify(
+            member.password_hash if member else _nobody(), password[:PASSWORD_LENGTH_MAX]
+        )
     except (VerificationError, InvalidHashError):
         raise WrongPassword() from None
     if member is None:
         raise WrongPassword()
     return member
+
+
+@cache
+def _nobody() -> str:
+    """Compared against when there is no such account, so that the time taken does not tell."""
+    return _hasher.hash("nobody has this password")
 
 
 def staff_by_id(tx: Session, staff_id: int) -> StaffMember | None:

@@ -45,7 +45,7 @@
       button.type = "button";
       button.className = link.className;
       button.dataset.branches = link.dataset.branches;
-      button.dataset.page = link.href;
+      button.dataset.page = link.getAttribute("href");
       button.setAttribute("aria-label", link.getAttribute("aria-label"));
       button.setAttribute("aria-expanded", "false");
       button.append(...link.childNodes);

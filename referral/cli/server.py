@@ -1,5 +1,6 @@
 """The production server: granian, its workers as processes with a few threads each."""
 
+import errno
 import os
 import shutil
 import signal
@@ -25,8 +26,10 @@ STOP_SECONDS = 15
 """How long a worker may finish what it is at."""
 RESPAWN_SECONDS = 0.5
 """The pause before a worker that died is replaced, so that a lasting fault does not spin."""
-PARENT_SECONDS = 1.0
+PARENT_SECONDS = 0.5
 """How often a worker looks whether the main process is still there."""
+PORT_SECONDS = 2.0
+"""How long a taken port is tried again: the workers of a service that was killed need a moment."""
 READY_SECONDS = 60.0
 LOGGING = {
     "formatters": {"generic": {"format": "[%(levelname)s] %(message)s"}},
@@ -50,6 +53,9 @@ def serve(
     # Read once here, so that a fault in the code says so and workers start with it in memory.
     from referral import web  # noqa: F401
 
+    # A worker inherits the main process's handlers, which would swallow a SIGTERM until granian has
+    # set the worker's own.
+    os.register_at_fork(after_in_child=_default_signals)
     server = _Server(
         target="referral",
         address=host,
@@ -72,18 +78,26 @@ def check_port(host: str, port: int) -> None:
 
     The workers share their port, and so would another service of the same user, in silence.
     """
+    deadline = time.monotonic() + PORT_SECONDS
+    while (error := _bind(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            raise click.ClickException(
+                f"Port {port} on {host} cannot be used ({error.strerror}); "
+                "stop what uses it, or choose another one with PORT or --port."
+            )
+        time.sleep(PORT_SECONDS / 10)
+
+
+def _bind(host: str, port: int) -> OSError | None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise click.ClickException(
-            f"Port {port} on {host} cannot be used ({error.strerror}); "
-            "stop what uses it, or choose another one with PORT or --port."
-        ) from None
+        return error
+    return None
 
 
 def _prepare_metrics(config: Config, port: int) -> None:
@@ -93,6 +107,11 @@ def _prepare_metrics(config: Config, port: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _load(main_pid: int) -> Callable[..., Any]:

@@ -3,7 +3,6 @@
 import re
 from urllib.parse import urlencode
 
-import pytest
 from flask import Flask, url_for
 
 from referral.clock import HeldClock

@@ -1,0 +1,243 @@
+"""Trees: counted right at any depth, and shown branch by branch."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from referral import actions, graph, people
+from referral.clock import HeldClock
+from referral.deployment import Deployment
+from referral.graph import Referral
+from referral.links import Channel
+from referral.people import Customer, UnknownCustomer
+from referral.reports import trees
+from referral.reports.trees import Branch
+from tests.cast import Brand, Person, cast_of, open_brand
+
+T0 = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+Forest = Sequence[int | None]
+"""For each customer the place of the one who brought him in, which comes before; None for nobody.
+"""
+
+
+def plant(tx: Session, deployment: Deployment, forest: Forest) -> list[int]:
+    """Customers with these referrers, named after their places; returns their ids."""
+    made: list[int] = []
+    for place, parent in enumerate(forest):
+        row = {"name_encrypted": deployment.keys.encrypt(f"p{place}"), "created_at": T0}
+        made.append(tx.scalar(sa.insert(Customer).values(**row).returning(Customer.id)) or 0)
+        tx.execute(
+            sa.insert(Referral).values(
+                customer_id=made[place],
+                referrer_id=None if parent is None else made[parent],
+                event=f"claim:{place}",
+                why={},
+                at=T0 + timedelta(minutes=place),
+            )
+        )
+    return made
+
+
+def below(forest: Forest, place: int) -> list[int]:
+    direct = [child for child, parent in enumerate(forest) if parent == place]
+    return direct + [each for child in direct for each in below(forest, child)]
+
+
+forests = st.lists(st.none() | st.integers(0, 30), min_size=1, max_size=25).map(
+    lambda drawn: [
+        None if parent is None or place == 0 else parent % place
+        for place, parent in enumerate(drawn)
+    ]
+)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(forests)
+def test_counts_are_right_at_any_depth(deployment: Deployment, forest: Forest) -> None:
+    with Session(deployment.db.engine) as tx:
+        ids = plant(tx, deployment, forest)
+        for place, customer in enumerate(ids):
+            branch = trees.branch(tx, deployment.keys, customer, depth=0, limit=0)
+            assert (branch.name, branch.children) == (f"p{place}", [])
+            assert branch.direct == sum(parent == place for parent in forest)
+            assert branch.total == len(below(forest, place))
+            assert branch.at == T0 + timedelta(minutes=place)
+        tx.rollback()
+
+
+def names(branch: Branch) -> dict[str, object]:
+    """A branch as nested names."""
+    return {child.name or "": names(child) for child in branch.children}
+
+
+FOREST: Forest = [None, 0, 0, 1, 1, 1, 3, 6, None, 8, None]
+"""0 brought in 1 and 2, 1 brought in 3, 4 and 5, and down from 3 it goes on; 8 brought in 9."""
+
+
+@pytest.fixture
+def planted(deployment: Deployment) -> list[int]:
+    return deployment.db.transact(lambda tx: plant(tx, deployment, FOREST))
+
+
+def branch(deployment: Deployment, customer: int, depth: int, limit: int = 10) -> dict[str, object]:
+    with deployment.db.read() as tx:
+        return names(trees.branch(tx, deployment.keys, customer, depth=depth, limit=limit))
+
+
+def test_a_branch_goes_down_as_far_as_it_is_asked(
+    deployment: Deployment, planted: list[int]
+) -> None:
+    assert branch(deployment, planted[0], 0) == {}
+    assert branch(deployment, planted[0], 1) == {"p1": {}, "p2": {}}
+    assert branch(deployment, planted[0], 2) == {"p1": {"p3": {}, "p4": {}, "p5": {}}, "p2": {}}
+    deep = {"p1": {"p3": {"p6": {"p7": {}}}, "p4": {}, "p5": {}}, "p2": {}}
+    assert branch(deployment, planted[0], 10) == deep
+    assert branch(deployment, planted[0], 10_000) == deep
+    assert branch(deployment, planted[10], 3) == {}
+
+
+def test_a_branch_shows_so_many_children_of_each(
+    deployment: Deployment, planted: list[int]
+) -> None:
+    assert branch(deployment, planted[0], 2, limit=1) == {"p1": {"p3": {}}}
+    assert branch(deployment, planted[0], 2, limit=2) == {"p1": {"p3": {}, "p4": {}}, "p2": {}}
+
+
+def test_a_branch_holds_no_more_than_a_page_can(
+    deployment: Deployment, planted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "NODES_MAX", 4)
+    monkeypatch.setattr(trees, "DEPTH_MAX", 2)
+    assert branch(deployment, planted[0], 10) == {"p1": {"p3": {}}, "p2": {}}
+
+
+def test_it_rejects_customers_nobody_knows(deployment: Deployment) -> None:
+    with deployment.db.read() as tx, pytest.raises(UnknownCustomer):
+        trees.branch(tx, deployment.keys, 999, depth=1, limit=1)
+
+
+def test_roots_are_those_who_brought_in_most_first(
+    deployment: Deployment, planted: list[int]
+) -> None:
+    with deployment.db.read() as tx:
+        page = trees.roots(tx, deployment.keys)
+    assert [(each.name, each.direct, each.total) for each in page.branches] == [
+        ("p0", 2, 7),
+        ("p8", 1, 1),
+    ]
+    assert page.next is None
+
+
+def test_somebody_who_has_not_bought_may_be_a_root(deployment: Deployment) -> None:
+    brand = open_brand(deployment)
+    alice, bob, _ = cast_of(brand)
+    alice.sign_in()
+    bob.open(alice.link())
+    bob.claim(0)
+    with deployment.db.read() as tx:
+        [root] = trees.roots(tx, deployment.keys).branches
+    assert (root.customer_id, root.direct, root.at) == (alice.customer, 1, None)
+
+
+def test_children_come_page_by_page_earliest_first(
+    deployment: Deployment, planted: list[int]
+) -> None:
+    def page(offset: int) -> tuple[list[str | None], int | None]:
+        with deployment.db.read() as tx:
+            found = trees.children(tx, deployment.keys, planted[1], offset=offset, limit=2)
+        return [each.name for each in found.branches], found.next
+
+    assert page(0) == (["p3", "p4"], 2)
+    assert page(2) == (["p5"], None)
+    assert page(4) == ([], None)
+
+
+def test_the_way_to_the_root_is_nearest_first(deployment: Deployment, planted: list[int]) -> None:
+    with deployment.db.read() as tx:
+        assert trees.path_to_root(tx, planted[7]) == [planted[place] for place in (6, 3, 1, 0)]
+        assert trees.path_to_root(tx, planted[0]) == []
+        assert trees.path_to_root(tx, 999) == []
+
+
+# The spread
+
+
+@pytest.fixture
+def brand(deployment: Deployment) -> Brand:
+    return open_brand(deployment)
+
+
+def test_the_spread_shows_its_anonymous_hops(brand: Brand, clock: HeldClock) -> None:
+    alice, bob, charlie = cast_of(brand)
+    alice.claim(0)
+    bob.open(alice.link(channel=Channel.poster))
+    clock.advance(minutes=1)
+    charlie.open(bob.link(channel=Channel.address))
+    charlie.claim(1)
+    with brand.deployment.db.read() as tx:
+        [top] = trees.spread_children(tx, brand.campaign.id, None).branches
+        [middle] = trees.spread_children(tx, brand.campaign.id, alice.visitor).branches
+        [last] = trees.spread_children(tx, brand.campaign.id, bob.visitor).branches
+        assert trees.spread_children(tx, brand.campaign.id, charlie.visitor).branches == []
+    assert (top.visitor, top.customer_id, top.hop, top.direct) == (
+        alice.visitor,
+        alice.customer,
+        0,
+        1,
+    )
+    assert (middle.visitor, middle.customer_id, middle.hop) == (bob.visitor, None, 1)
+    assert (last.customer_id, last.hop, last.direct) == (charlie.customer, 2, 0)
+    assert (middle.channel, last.channel) == ("poster", "address")
+    assert last.at == clock.now()
+
+
+def test_first_sharers_with_most_readers_come_first_page_by_page(brand: Brand) -> None:
+    readers = iter(
+        Person(brand, people.email(f"reader-{number}@example.com")) for number in range(9)
+    )
+    sharers = [Person(brand, people.email(f"sharer-{number}@example.com")) for number in range(3)]
+    for count, sharer in zip((1, 3, 2), sharers, strict=True):
+        for _ in range(count):
+            next(readers).open(sharer.link())
+
+    def page(offset: int) -> tuple[list[int], int | None]:
+        with brand.deployment.db.read() as tx:
+            found = trees.spread_children(tx, brand.campaign.id, None, offset=offset, limit=2)
+        return [each.visitor for each in found.branches], found.next
+
+    assert page(0) == ([sharers[1].visitor, sharers[2].visitor], 2)
+    assert page(2) == ([sharers[0].visitor], None)
+
+
+def test_the_places_of_some_visitors_can_be_asked_for(brand: Brand) -> None:
+    alice, bob, _ = cast_of(brand)
+    alice.sign_in()
+    bob.open(alice.link())
+    with brand.deployment.db.read() as tx:
+        found = trees.spread_of(tx, brand.campaign.id, [alice.visitor, bob.visitor, 999])
+        assert trees.spread_of(tx, brand.campaign.id, []) == {}
+    assert {visitor: place.hop for visitor, place in found.items()} == {
+        alice.visitor: 0,
+        bob.visitor: 1,
+    }
+    assert found[alice.visitor].direct == 1
+
+
+def test_the_tree_of_a_story_is_what_was_settled(brand: Brand) -> None:
+    alice, bob, charlie = cast_of(brand)
+    alice.claim(0)
+    bob.open(alice.link())
+    bob.claim(1)
+    charlie.open(bob.link())
+    charlie.claim(2)
+    actions.rename(brand.deployment, alice.customer, "Alice")
+    with brand.deployment.db.read() as tx:
+        [root] = trees.roots(tx, brand.deployment.keys).branches
+        assert trees.path_to_root(tx, charlie.customer) == [bob.customer, alice.customer]
+        assert graph.referrer_of(tx, charlie.customer) == bob.customer
+    assert (root.name, root.direct, root.total) == ("Alice", 1, 2)
