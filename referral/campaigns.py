@@ -213,7 +213,9 @@ class NothingToSell(InvalidInput):
 class PayoutOverBound(InvalidInput):
     slug = "payout-over-bound"
     title = N_("One purchase would pay out too much.")
-    advice = N_("Lower the amounts: together they may be at most 20 percent of the product's price.")
+    advice = N_(
+        "Lower the amounts: together they may be at most 20 percent of the product's price."
+    )
 
 
 def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:

@@ -96,7 +96,9 @@ def _database_url(value: str) -> str:
         ) from None
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise ConfigError("REFERRAL_DATABASE_URL: SQLite needs a file here, sqlite:////path/file.db.")
+        raise ConfigError(
+            "REFERRAL_DATABASE_URL: SQLite needs a file here, sqlite:////path/file.db."
+        )
     if backend == "sqlite":
         return value
     if backend in {"postgresql", "postgres"}:

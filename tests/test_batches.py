@@ -115,15 +115,11 @@ def test_every_change_is_noted(deployment: Deployment, batch: Batch) -> None:
     assert all(change.at == deployment.clock.now() for change in changes)
 
 
-@pytest.mark.parametrize(
-    "start, end", [(-1, 5), (5, 5), (6, 5), (0, SIZE + 1), (SIZE, None), (None, 0)]
-)
-def test_it_rejects_a_range_outside_the_batch(
-    deployment: Deployment, batch: Batch, start: int | None, end: int | None
-) -> None:
-    with pytest.raises(BadRange) as refused:
-        set_state(deployment, batch.id, start=start, end=end)
-    assert refused.value.details == {"size": SIZE}
+def test_it_rejects_a_range_outside_the_batch(deployment: Deployment, batch: Batch) -> None:
+    for start, end in [(-1, 5), (5, 5), (6, 5), (0, SIZE + 1), (SIZE, None), (None, 0)]:
+        with pytest.raises(BadRange) as refused:
+            set_state(deployment, batch.id, start=start, end=end)
+        assert refused.value.details == {"size": SIZE}
     assert ranges_of(deployment, batch) == [Span(0, SIZE, "issued")]
 
 
@@ -250,6 +246,7 @@ def test_a_batch_of_another_process_is_known_after_a_moment(
     batch: Batch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(batches_module, "DIRECTORY_SECONDS_MAX", 3600.0)
     other = open_deployment(config, clock=clock)
     assert other.directory.batch(batch.id).size == SIZE
     made = issue(deployment)

@@ -145,12 +145,12 @@ def test_it_rejects_an_end_in_the_past(deployment: Deployment, clock: HeldClock)
         assert refused.value.slug == "ends-too-early"
 
 
-@pytest.mark.parametrize("slug", ["autumn", "", "Spring", "spring\0", "s" * 4000])
-def test_it_rejects_campaigns_nobody_made(deployment: Deployment, slug: str) -> None:
+def test_it_rejects_campaigns_nobody_made(deployment: Deployment) -> None:
     actions.add_campaign(deployment, draft())
     with deployment.db.read() as tx:
-        with pytest.raises(UnknownCampaign):
-            campaigns.campaign_by_slug(tx, slug)
+        for slug in ("autumn", "", "Spring", "spring\0", "s" * 4000):
+            with pytest.raises(UnknownCampaign):
+                campaigns.campaign_by_slug(tx, slug)
         assert campaigns.campaign_by_id(tx, 999) is None
 
 

@@ -159,7 +159,7 @@ def test_two_installations_have_different_keys(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_have_the_same_key(tmp_path: Path) -> None:
-    for number in range(20):
+    for number in range(10):
         folder = tmp_path / str(number)
         found = at_once([lambda: read(folder)] * 8)  # noqa: B023 - done before the next round
         assert len({str(getattr(each, "secret_keys", each)) for each in found}) == 1

@@ -19,6 +19,8 @@ from referral.links import HOP_MAX, Channel, Link, VisitorCookie, arrive, own_li
 from tests.cast import add_product, publish
 from tests.races import overtaken
 
+SLOW_BUT_FINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+"""Each example is rolled back, so that one database does for all of them."""
 T0 = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ANN, BEN, CAT, DAN = 1, 2, 3, 4
 """Visitors."""
@@ -174,7 +176,7 @@ visitors = st.integers(1, 7)
 who_opens_whose = st.lists(st.tuples(visitors, visitors), min_size=1, max_size=14)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=SLOW_BUT_FINE)
 @given(who_opens_whose, st.data())
 def test_the_spread_is_a_forest_in_whatever_order_openings_arrive(
     deployment: Deployment,
@@ -205,7 +207,7 @@ def test_the_spread_is_a_forest_in_whatever_order_openings_arrive(
 links_of_anybody = st.tuples(visitors, visitors, st.integers(0, 4))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=SLOW_BUT_FINE)
 @given(st.lists(links_of_anybody, max_size=16))
 def test_the_spread_is_a_forest_whatever_links_say(
     deployment: Deployment, campaign: Campaign, openings: list[tuple[int, int, int]]
@@ -378,7 +380,7 @@ def above(tx: Session, who: int) -> list[int]:
 people_named = st.integers(0, 7)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=SLOW_BUT_FINE)
 @given(st.permutations(range(8)), st.lists(st.lists(people_named, max_size=3), min_size=8))
 def test_referrals_are_a_tree_whoever_is_named(
     deployment: Deployment, order: list[int], named: list[list[int]]

@@ -18,6 +18,12 @@ from tests.races import at_once
 from tests.servers import ValkeyServer
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine under load may take longer to answer than a page would wait."""
+    monkeypatch.setattr(limits_module, "REDIS_TIMEOUT_SECONDS", 20.0)
+
+
 def spend(times: int, once: Callable[[], None]) -> int:
     """Try so many times; how many went through."""
     passed = 0

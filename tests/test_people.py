@@ -355,21 +355,17 @@ def test_codes_have_six_digits() -> None:
     assert len(codes) > 290
 
 
-@pytest.mark.parametrize("typed", ["123456", " 123 456 ", "１２３４５６", "123-456"])
-def test_the_right_code_is_right_however_it_is_typed(
-    tx: Session, deployment: Deployment, typed: str
-) -> None:
-    issue(tx, deployment)
-    assert check(tx, deployment, typed) is CodeCheck.right
+def test_the_right_code_is_right_however_it_is_typed(tx: Session, deployment: Deployment) -> None:
+    for typed in ("123456", " 123 456 ", "１２３４５６", "123-456"):
+        issue(tx, deployment)
+        assert check(tx, deployment, typed) is CodeCheck.right
 
 
-@pytest.mark.parametrize(
-    "typed", ["123457", "", "12345", "1234567", "👍", "\0", "9" * 4000], ids=lambda t: ascii(t[:9])
-)
-def test_it_rejects_a_wrong_code(tx: Session, deployment: Deployment, typed: str) -> None:
-    issue(tx, deployment)
-    assert check(tx, deployment, typed) is CodeCheck.wrong
-    assert check(tx, deployment, "123456") is CodeCheck.right
+def test_it_rejects_a_wrong_code(tx: Session, deployment: Deployment) -> None:
+    for typed in ("123457", "", "12345", "1234567", "👍", "\0", "\ud800", "9" * 4000):
+        issue(tx, deployment)
+        assert check(tx, deployment, typed) is CodeCheck.wrong
+        assert check(tx, deployment, "123456") is CodeCheck.right
 
 
 def test_it_rejects_a_code_that_was_used(tx: Session, deployment: Deployment) -> None:

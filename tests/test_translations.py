@@ -19,7 +19,7 @@ CHINESE = ["zh_Hans", "zh_Hant"]
 # As in the Makefile's target i18n.
 KEYWORDS = ["lazy_gettext", "N_"]
 
-SAME_IN_CHINESE = {"GTIN", "GTIN %(gtin)s"}
+SAME_IN_CHINESE = {"GTIN", "GTIN %(gtin)s", "QR code"}
 """Messages that need no translation."""
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%%")
@@ -43,23 +43,22 @@ TRADITIONAL = (
 
 # Said in mainland China, otherwise in Taiwan and Hong Kong: a conversion of characters is no
 # translation.
-MAINLAND_WORDS = (
-    "軟件 信息 短信 鏈接 登錄 郵箱 二維碼 積分 網絡 用戶 默認 激活 屏幕 視頻 導出 添加 門店 小票 設備 "
-    "手機號（ 菜單 搜索 概覽 打開 昵稱"
-).split()
+MAINLAND_WORDS = re.compile(
+    "軟件|信息|短信|鏈接|登錄|郵箱|二維碼|積分|網絡|用戶|默認|激活|屏幕|視頻|導出|添加|門店|小票|設備|"
+    "菜單|搜索|概覽|打開|昵稱|文件|程序|服務器|掃一掃|公眾號"
+)
 
-# What chat platforms take for paid or forced sharing and block a page for.
-PUNISHED_WORDS = (
-    "助力 砍价 砍價 集卡 集赞 集讚 红包 紅包 裂变 裂變 拼团 拼團 免费领 免費領 躺赚 躺賺 下线 下線 "
-    "分享领 分享領 分享得 分享有奖 分享有獎 分享后可 分享後可 转发领 轉發領 轉傳領 转发得 轉傳得 "
-    "转发有奖 轉傳有獎 邀请有奖 邀請有獎 拉新 人头 人頭"
-).split()
+# What chat platforms take for paid or forced sharing, and block a page for.
+PUNISHED_WORDS = re.compile(
+    "助力|砍价|砍價|集卡|集赞|集讚|红包|紅包|裂变|裂變|拼团|拼團|免费领|免費領|躺赚|躺賺|下线|下線|拉新|"
+    "人头|人頭|(分享|转发|轉發|轉傳|邀请|邀請)(领|領|得|赚|賺|有奖|有獎|后可|後可)"
+)
 
 
 @cache
 def extracted() -> Catalog:
     """What the code and the templates say now."""
-    with (ROOT / "babel.cfg").open("rb") as file:
+    with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)
     found = Catalog()
     for place, line, message, comments, context in extract_from_dir(
@@ -178,8 +177,7 @@ def test_chinese_is_chinese(locale: str) -> None:
     "locale, foreign", [("zh_Hans", TRADITIONAL), ("zh_Hant", SIMPLIFIED)], ids=CHINESE
 )
 def test_the_two_scripts_are_not_mixed(locale: str, foreign: str) -> None:
-    own = SIMPLIFIED if foreign == TRADITIONAL else TRADITIONAL
-    strangers = set(foreign) - set(own)
+    strangers = set(foreign)
     mixed = [
         f"{''.join(sorted(strangers & set(text)))} in {text!r}"
         for _, text in chinese(locale)
@@ -190,15 +188,14 @@ def test_the_two_scripts_are_not_mixed(locale: str, foreign: str) -> None:
 
 def test_the_rows_of_characters_match() -> None:
     assert len(SIMPLIFIED) == len(TRADITIONAL)
-    assert not set(SIMPLIFIED) & set(TRADITIONAL) - {"内"}
+    assert not set(SIMPLIFIED) & set(TRADITIONAL)
 
 
 def test_traditional_chinese_is_a_translation_of_its_own() -> None:
     borrowed = [
-        f"{word} in {text!r}"
+        f"{word[0]} in {text!r}"
         for _, text in chinese("zh_Hant")
-        for word in MAINLAND_WORDS
-        if word in text
+        for word in MAINLAND_WORDS.finditer(text)
     ]
     assert not borrowed, report("zh_Hant", "said differently in Taiwan and Hong Kong:", borrowed)
 
@@ -206,9 +203,8 @@ def test_traditional_chinese_is_a_translation_of_its_own() -> None:
 @pytest.mark.parametrize("locale", CHINESE)
 def test_no_text_reads_like_paid_sharing(locale: str) -> None:
     punished = [
-        f"{word} in {text!r}"
+        f"{word[0]} in {text!r}"
         for _, text in chinese(locale)
-        for word in PUNISHED_WORDS
-        if word in text
+        for word in PUNISHED_WORDS.finditer(text)
     ]
     assert not punished, report(locale, "chat platforms block pages that say this:", punished)

@@ -123,7 +123,10 @@ class Reach:
 
 
 def reach_of(tx: Session, customer_id: int) -> list[Reach]:
-    """How many visitors this customer's links reached, by hops away, nearest first."""
+    """How many visitors this customer's links reached, by hops away, nearest first.
+
+    Each counts once, where nearest, over browsers and campaigns; the customer's own do not count.
+    """
     below = sa.orm.aliased(SpreadNode)
     mine = sa.select(Visitor.id).where(Visitor.customer_id == customer_id)
     first = (
@@ -141,10 +144,14 @@ def reach_of(tx: Session, customer_id: int) -> list[Reach]:
             ),
         )
     )
+    nearest = (
+        sa.select(reached.c.visitor_id, sa.func.min(reached.c.away).label("away"))
+        .where(reached.c.visitor_id.not_in(mine))
+        .group_by(reached.c.visitor_id)
+        .subquery()
+    )
     rows = tx.execute(
-        sa.select(reached.c.away, sa.func.count(reached.c.visitor_id.distinct()))
-        .group_by(reached.c.away)
-        .order_by(reached.c.away)
+        sa.select(nearest.c.away, sa.func.count()).group_by(nearest.c.away).order_by(nearest.c.away)
     )
     return [Reach(*row) for row in rows]
 

@@ -8,8 +8,10 @@ from apiflask import APIFlask
 from babel.numbers import get_currency_precision
 from flask import Response, g, request
 from flask_babel import Babel, format_currency, format_date, format_number, format_time
+from flask_babel import gettext as _
 
 from referral.config import LANGUAGES
+from referral.errors import Problem
 from referral.web.context import customer, deployment
 
 COOKIE = "referral_lang"
@@ -43,6 +45,12 @@ def language() -> str:
             _negotiated() or deployment().config.lang,
         )
     return str(g.language)
+
+
+def in_words(problem: Problem) -> str:
+    """What is the matter and what to do, as running text. Chinese has no space in between."""
+    between = "" if language().startswith("zh") else " "
+    return f"{_(problem.title)}{between}{_(problem.advice)}"
 
 
 def _negotiated() -> str | None:

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from referral import actions, campaigns, people
-from referral.errors import Problem, TooMany
+from referral.errors import TooMany
 from referral.reports import customers
 from referral.senders import NotSent
 from referral.web import sharing
@@ -19,6 +19,7 @@ from referral.web.context import (
     sign_in_session,
     visitor,
 )
+from referral.web.language import in_words
 from referral.web.security import local_path
 
 member = Blueprint("member", __name__)
@@ -44,7 +45,7 @@ def send_code() -> Page:
         contact = people.contact(typed)
         code = actions.request_sign_in_code(deployment(), contact, remote_address(), _code_message)
     except (people.BadContact, TooMany, NotSent) as problem:
-        return _sign_in_page(typed, target, _sentence(problem)), problem.status
+        return _sign_in_page(typed, target, in_words(problem)), problem.status
     session["signing_in"] = {"kind": contact.kind, "value": _sealed(contact.value), "next": target}
     session["demo_code"] = code
     return redirect(url_for(".enter_code"), 303)
@@ -67,7 +68,7 @@ def check_code() -> Page:
     try:
         signed_in = actions.sign_in(deployment(), _contact(signing_in), typed, visitor().visitor)
     except (people.WrongSignInCode, people.SignInCodeSpent, TooMany) as problem:
-        return _code_page(signing_in, _sentence(problem)), problem.status
+        return _code_page(signing_in, in_words(problem)), problem.status
     sign_in_session(signed_in.customer, signed_in.visitor)
     return redirect(_next(signing_in["next"]), 303)
 
@@ -155,7 +156,3 @@ def _code_message(code: str) -> str:
         code=code,
         brand=deployment().config.brand,
     )
-
-
-def _sentence(problem: Problem) -> str:
-    return f"{_(problem.title)} {_(problem.advice)}"

@@ -26,7 +26,7 @@ from referral.web.context import (
     remote_address,
     visitor,
 )
-from referral.web.language import language
+from referral.web.language import in_words, language
 from referral.web.security import csrf, is_same_site
 
 PICTURE_LIFETIME = timedelta(days=1)
@@ -56,7 +56,7 @@ def typed_code() -> AnyResponse | tuple[str, int] | str:
     try:
         code, batch = _find(typed)
     except UnknownCode as problem:
-        error = f"{_(problem.title)} {_(problem.advice)}"
+        error = in_words(problem)
         return render_template("code_form.html", code=typed[:64], error=error), problem.status
     return redirect(scan_path(batch, code))
 

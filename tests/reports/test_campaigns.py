@@ -1,5 +1,6 @@
 """A campaign's figures: three counts that are never added up, and the spread page by page."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -41,14 +42,10 @@ def happen(person: Person, kind: Kind, **details: object) -> None:
 
 
 def test_before_anything_happens_everything_is_zero(brand: Brand) -> None:
-    assert figures.as_numbers(metrics(brand)) == {
-        **dict.fromkeys(
-            "fetches opens engagements visitors shares scans claims new_customers "
-            "referred_customers cost".split(),
-            0,
-        ),
-        "budget_left": BUDGET,
-    }
+    numbers = figures.as_numbers(metrics(brand))
+    assert numbers.pop("budget_left") == BUDGET
+    assert len(numbers) == 10
+    assert set(numbers.values()) == {0}
 
 
 def test_every_count_counts_its_own(brand: Brand) -> None:
@@ -138,7 +135,7 @@ def test_every_edge_is_on_one_page(brand: Brand, readers: list[Person], clock: H
             "address",
             start + timedelta(minutes=hop),
         )
-        for hop, (sharer, reader) in enumerate(zip(readers, readers[1:], strict=False), start=1)
+        for hop, (sharer, reader) in enumerate(itertools.pairwise(readers), start=1)
     ]
 
 

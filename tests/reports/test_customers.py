@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from referral import actions, ledger, people
 from referral.clock import HeldClock
@@ -46,11 +47,11 @@ def test_every_unit_a_customer_has_is_listed_points_first(brand: Brand) -> None:
     alice.sign_in()
     now = brand.deployment.clock.now()
 
-    def give_money(tx: object) -> None:
-        issue = ledger.account(tx, ledger.Kind.issue, 0, "CNY")  # type: ignore[arg-type]
-        wallet = ledger.account(tx, ledger.Kind.wallet, alice.customer, "CNY")  # type: ignore[arg-type]
+    def give_money(tx: Session) -> None:
+        issue = ledger.account(tx, ledger.Kind.issue, 0, "CNY")
+        wallet = ledger.account(tx, ledger.Kind.wallet, alice.customer, "CNY")
         moves = [ledger.Move(issue, wallet, 500)]
-        ledger.post(tx, key="gift", what="gift", moves=moves, now=now)  # type: ignore[arg-type]
+        ledger.post(tx, key="gift", what="gift", moves=moves, now=now)
 
     brand.deployment.db.transact(give_money)
     with brand.deployment.db.read() as tx:
@@ -150,7 +151,7 @@ def test_reach_counts_a_person_once_over_browsers_and_campaigns(brand: Brand) ->
 def test_a_profile_has_numbers_and_no_contact(
     brand: Brand, cast: tuple[Person, Person, Person]
 ) -> None:
-    alice, bob, charlie = cast
+    alice, bob, _ = cast
     with brand.deployment.db.read() as tx:
         profile = customers.profile(tx, brand.deployment.keys, alice.customer)
         friend = customers.profile(tx, brand.deployment.keys, bob.customer)
@@ -192,5 +193,3 @@ def test_the_ledger_behind_a_reward_can_be_read(
     ]
     assert [line.amount for line in budget][-2:] == [-PER_CLAIM, 100_000]
     assert {line.unit for line in lines} == {"points"}
-
-

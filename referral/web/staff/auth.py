@@ -26,6 +26,7 @@ from referral.staff import (
 )
 from referral.web import errors
 from referral.web.context import deployment, now
+from referral.web.language import in_words
 from referral.web.staff import words
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form
@@ -102,7 +103,7 @@ def check_sign_in() -> Page | tuple[str, int, dict[str, str]]:
         with deployment().db.read() as tx:
             member = check_password(tx, email, password)
     except (WrongPassword, TooMany) as problem:
-        form.refuse("", words.sentence(problem))
+        form.refuse("", in_words(problem))
         page = render_template("staff/sign_in.html", form=form, next=target)
         wait = {"Retry-After": str(problem.details["retry_after"])} if problem.details else {}
         return page, problem.status, wait

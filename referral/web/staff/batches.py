@@ -19,6 +19,7 @@ from referral.errors import Problem, Unavailable
 from referral.reports import lists
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
+from referral.web.language import in_words
 from referral.web.staff import words
 from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
@@ -53,7 +54,7 @@ def issue_batch(member: StaffMember) -> Page:
         except Unavailable:
             raise
         except batches.CodesExhausted as problem:
-            form.refuse("count", words.sentence(problem))
+            form.refuse("count", in_words(problem))
         except Problem:
             form.refuse("gtin", _("Please choose a product."))
         else:

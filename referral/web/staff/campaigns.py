@@ -27,8 +27,8 @@ from referral.reports import entries, lists, trees
 from referral.staff import Right, StaffMember
 from referral.web import sharing
 from referral.web.context import deployment
-from referral.web.language import OWN_NAMES
-from referral.web.staff import drafts, words
+from referral.web.language import OWN_NAMES, in_words
+from referral.web.staff import drafts
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
@@ -64,7 +64,7 @@ def add_campaign(member: StaffMember) -> Page:
         except CampaignExists as problem:
             form.refuse("slug", _(problem.title))
         except EndsTooEarly as problem:
-            form.refuse("ends_at", words.sentence(problem))
+            form.refuse("ends_at", in_words(problem))
         else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=draft.slug), 303)
@@ -92,7 +92,7 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
         try:
             actions.revise_campaign(deployment(), slug, draft)
         except EndsTooEarly as problem:
-            form.refuse("ends_at", words.sentence(problem))
+            form.refuse("ends_at", in_words(problem))
         else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=slug), 303)

@@ -12,8 +12,8 @@ from flask_babel import format_number, ngettext
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-PRICE_MAX = 10**12
-"""In minor units; far from what the database can hold."""
+from referral.catalog import PRICE_MAX
+
 YEAR_MIN, YEAR_MAX = 2000, 2200
 _GROUPED = re.compile(r"\d{1,3}([, ]\d{3})+")
 _SPACES = re.compile(r"\s+")
@@ -124,7 +124,7 @@ class Form:
             self.refuse(name, self._too_fine(currency, places))
             return None
         if not 0 < minor <= PRICE_MAX:
-            self.refuse(name, _("Please enter a price above zero that is not out of this world."))
+            self.refuse(name, _("This price is not possible. Please check it."))
             return None
         return int(minor)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from flask_babel import gettext as _
 
 from referral.campaigns import Campaign, CampaignState
-from referral.errors import N_, Problem
+from referral.errors import N_
 from referral.reports.trees import Branch
 from referral.web.context import now
 
@@ -30,10 +30,10 @@ CHANNELS = {
     "copy": N_("Copied link"),
     "poster": N_("Poster"),
     "qr": N_("QR code"),
-    "wechat": "WeChat",
+    "wechat": N_("WeChat"),
     "moments": N_("WeChat Moments"),
     "qq": "QQ",
-    "weibo": "Weibo",
+    "weibo": N_("Weibo"),
     "whatsapp": "WhatsApp",
     "telegram": "Telegram",
     "line": "LINE",
@@ -124,7 +124,3 @@ def campaign_state(campaign: Campaign, moment: datetime | None = None) -> str:
     if moment < campaign.starts_at:
         return "scheduled"
     return "running" if moment < campaign.ends_at else "ended"
-
-
-def sentence(problem: Problem) -> str:
-    return f"{_(problem.title)} {_(problem.advice)}"

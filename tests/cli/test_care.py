@@ -1,0 +1,113 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from referral import people
+from referral.cli import care
+from referral.clock import HeldClock
+from referral.config import LANGUAGES
+from referral.deployment import Deployment
+from referral.ledger import Account
+from tests.cast import cast_of, open_brand
+from tests.cli.conftest import Referral, told
+
+
+def test_a_ledger_that_adds_up(referral: Referral, deployment: Deployment) -> None:
+    open_brand(deployment)
+    assert told(referral("ledger", "verify", "--json")) == {"ok": True, "findings": []}
+    assert referral("ledger", "verify").stdout == "The ledger adds up.\n"
+
+
+def test_a_ledger_that_does_not_add_up_fails(referral: Referral, deployment: Deployment) -> None:
+    open_brand(deployment)
+
+    def add(amount: int) -> None:
+        more = sa.update(Account).where(Account.kind == "budget")
+        deployment.db.transact(lambda tx: tx.execute(more.values(balance=Account.balance + amount)))
+
+    add(5)
+    for command in (["ledger", "verify"], ["doctor"]):
+        result = referral(*command)
+        assert result.exit_code == 1
+        assert "its postings" in result.stdout
+        assert result.stderr.startswith("Error: ")
+    add(-5)
+
+
+def test_rewards_are_released_when_their_hold_is_over(
+    referral: Referral, deployment: Deployment, clock: HeldClock
+) -> None:
+    brand = open_brand(deployment)
+    alice, *_ = cast_of(brand)
+    alice.claim(0)
+    assert told(referral("rewards", "release", "--json"))["released"] >= 0
+    assert told(referral("rewards", "release", "--json")) == {"released": 0}
+
+
+def test_what_is_of_no_use_any_more_is_swept(referral: Referral, deployment: Deployment) -> None:
+    brand = open_brand(deployment)
+    alice, *_ = cast_of(brand)
+    alice.claim(0)  # with a one-time code, long ago by the real clock
+    swept = told(referral("sweep", "--json"))
+    assert swept["sign_in_codes"] >= 1
+    assert set(swept) == {"limits", "answers", "sign_in_codes"}
+    assert told(referral("sweep", "--json")) == {"limits": 0, "answers": 0, "sign_in_codes": 0}
+
+
+def test_one_time_codes_in_use_are_kept(deployment: Deployment, clock: HeldClock) -> None:
+    contact, now = people.contact("dora@example.com"), clock.now()
+
+    def issue_and_sweep(after: timedelta) -> int:
+        def work(tx: sa.orm.Session) -> int:
+            people.issue_sign_in_code(tx, deployment.keys, contact, "123456", now)
+            return people.sweep_sign_in_codes(tx, now + after)
+
+        return deployment.db.transact(work)
+
+    assert issue_and_sweep(timedelta(minutes=9)) == 0
+    assert issue_and_sweep(timedelta(minutes=10)) == 1
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of compiled translations: those of this checkout may not be compiled yet."""
+    for tag in LANGUAGES:
+        folder = tmp_path / "translations" / tag.replace("-", "_") / "LC_MESSAGES"
+        folder.mkdir(parents=True)
+        (folder / "messages.mo").touch()
+    monkeypatch.setattr(care, "TRANSLATIONS", tmp_path / "translations")
+    return tmp_path / "translations"
+
+
+def test_the_doctor_finds_nothing(
+    referral: Referral, deployment: Deployment, compiled: Path
+) -> None:
+    open_brand(deployment)
+    found = told(referral("doctor", "--json"))
+    assert found["ok"] is True
+    checked = {check["name"] for check in found["checks"]}
+    assert checked >= {"settings", "translations", "database", "secret keys", "ledger"}
+    assert ("redis" in checked) == (deployment.config.redis_url is not None)
+
+
+def test_the_doctor_says_what_is_wrong(
+    referral: Referral, deployment: Deployment, compiled: Path, bare_database_url: str
+) -> None:
+    open_brand(deployment)
+    for settings, name in (
+        ({"REFERRAL_SECRET_KEYS": "quite-another-key-than-before"}, "secret keys"),
+        ({"REFERRAL_REDIS_URL": "redis://127.0.0.1:9/0"}, "redis"),
+        ({"REFERRAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x"}, "database"),
+        ({"REFERRAL_DATABASE_URL": bare_database_url}, "database"),
+        ({"REFERRAL_LANG": "tlh"}, "settings"),
+    ):
+        result = referral("doctor", **settings)
+        assert result.exit_code == 1, settings
+        failed = [line for line in result.stdout.splitlines() if line.startswith("FAIL")]
+        assert len(failed) == 1, result.stdout
+        assert name in failed[0]
+        assert result.stderr == f"Error: Something is wrong with: {name}.\n"
+    (compiled / "en" / "LC_MESSAGES" / "messages.mo").unlink()
+    assert "not compiled: en" in referral("doctor").stdout

@@ -1,0 +1,129 @@
+import pytest
+
+from referral import actions, staff
+from referral.campaigns import Draft
+from referral.deployment import Deployment
+from tests.cast import GTIN, RULES
+from tests.cli.conftest import Referral, check_failed, told
+
+PASSWORD = "correct horse battery"
+
+
+def test_help_lists_every_command(referral: Referral) -> None:
+    shown = referral("--help").stdout
+    for name in (
+        *("serve", "run", "demo", "db", "staff", "api-key", "product", "campaign", "codes"),
+        *("ledger", "rewards", "doctor", "sweep"),
+    ):
+        assert f"\n  {name} " in shown
+    for group in ("db", "staff", "api-key", "product", "campaign", "codes", "ledger", "rewards"):
+        assert referral(group, "--help").exit_code == 0
+
+
+def test_wrong_usage_is_2(referral: Referral) -> None:
+    for arguments in (
+        ["nonsense"],
+        ["codes", "issue", "--gtin", GTIN],
+        ["codes", "issue", "--gtin", GTIN, "--count", "0", "--name", "x"],
+        ["staff", "add", "a@example.com", "--role", "king"],
+        ["product", "add", "--gtin", GTIN, "--name", " ", "--price", "100"],
+        ["product", "add", "--gtin", GTIN, "--name", "x" * 121, "--price", "100"],
+        ["product", "add", "--gtin", GTIN, "--name", "Tea", "--price", "100", "--currency", "¥"],
+        ["serve", "--port", "0"],
+    ):
+        result = referral(*arguments)
+        assert result.exit_code == 2, arguments
+        assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "name, value", [("DATABASE_URL", "mysql://x/y"), ("SECRET_KEYS", "short"), ("LANG", "tlh")]
+)
+def test_a_wrong_setting_is_one_sentence(referral: Referral, name: str, value: str) -> None:
+    result = referral("ledger", "verify", **{f"REFERRAL_{name}": value})
+    check_failed(result, f"REFERRAL_{name}")
+
+
+def test_a_database_that_is_away_is_one_sentence(referral: Referral) -> None:
+    settings = {"REFERRAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
+    check_failed(referral("ledger", "verify", **settings), "cannot be reached")
+
+
+def test_upgrade_makes_the_tables_and_others_ask_for_it(
+    referral: Referral, bare_database_url: str
+) -> None:
+    settings = {"REFERRAL_DATABASE_URL": bare_database_url}
+    check_failed(referral("ledger", "verify", **settings), "referral db upgrade")
+    first = told(referral("db", "upgrade", "--json", **settings))
+    assert told(referral("db", "upgrade", "--json", **settings)) == first
+    assert referral("ledger", "verify", **settings).exit_code == 0
+
+
+def test_staff_are_added_with_a_password_from_standard_input(
+    referral: Referral, deployment: Deployment
+) -> None:
+    result = referral(
+        "staff", "add", "Owner@Brand.example", "--role", "owner", "--password-stdin",
+        text=f"{PASSWORD}\n",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert PASSWORD not in result.output
+    with deployment.db.read() as tx:
+        member = staff.check_password(tx, "owner@brand.example", PASSWORD)
+    assert member.role == staff.Role.owner
+    again = referral("staff", "add", "owner@brand.example", "--role", "analyst", "--generate")
+    check_failed(again, "account with this e-mail address already")
+
+
+def test_staff_can_be_asked_for_the_password_or_given_one(
+    referral: Referral, deployment: Deployment
+) -> None:
+    asked = referral(
+        "staff", "add", "a@example.com", "--role", "owner", text=f"{PASSWORD}\n{PASSWORD}\n"
+    )
+    assert asked.exit_code == 0
+    given = told(
+        referral("staff", "add", "b@example.com", "--role", "analyst", "--generate", "--json")
+    )
+    with deployment.db.read() as tx:
+        assert staff.check_password(tx, "a@example.com", PASSWORD)
+        assert staff.check_password(tx, "b@example.com", given["password"])
+
+
+def test_staff_with_a_weak_password_or_no_address_are_refused(referral: Referral) -> None:
+    add = ("staff", "add", "a@example.com", "--role", "owner")
+    check_failed(referral(*add, "--password-stdin", text="short"), "too short")
+    nobody = referral("staff", "add", "nobody", "--role", "owner", "--generate")
+    check_failed(nobody, "e-mail")
+    assert referral(*add, "--password-stdin", "--generate").exit_code == 2
+
+
+def test_an_api_key_is_printed_and_works(referral: Referral, deployment: Deployment) -> None:
+    key = referral("api-key", "add", "shop").stdout.strip()
+    other = told(referral("api-key", "add", "till", "--json"))["key"]
+    with deployment.db.read() as tx:
+        assert staff.api_key_id(tx, key)
+        assert staff.api_key_id(tx, other) != staff.api_key_id(tx, key)
+
+
+def test_products_are_added_once(referral: Referral) -> None:
+    add = ("product", "add", "--gtin", GTIN.removeprefix("0"), "--name", "冷泡茶", "--price", 600)
+    assert told(referral(*add, "--json")) == {
+        "gtin": GTIN,
+        "name": "冷泡茶",
+        "price": 600,
+        "currency": "CNY",
+    }
+    check_failed(referral(*add), "already")
+    wrong = referral("product", "add", "--gtin", "06901234567893", "--name", "x", "--price", 600)
+    check_failed(wrong, "digit")
+
+
+def test_a_draft_is_published_once(referral: Referral, deployment: Deployment) -> None:
+    check_failed(referral("campaign", "publish", "spring"), "no such campaign")
+    draft = {"slug": "spring", "title": "Spring", "rules": RULES, "budget": 1000}
+    actions.add_campaign(deployment, Draft.model_validate(draft))
+    check_failed(referral("campaign", "publish", "spring"), "no product")
+    referral("product", "add", "--gtin", GTIN, "--name", "Tea", "--price", 600)
+    actions.add_product(deployment, gtin="96385074", name="Mug", price=100, currency="CNY")
+    check_failed(referral("campaign", "publish", "spring"), "pay out")
