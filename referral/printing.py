@@ -17,6 +17,7 @@ QR_MODULE_PIXELS = 10
 
 POSTER_SIZE = (1080, 1620)
 POSTER_MARGIN = 96
+_POSTER_QR_SIDE = 560
 _INK, _QUIET, _PAPER, _ACCENT = (24, 38, 32), (92, 106, 99), (250, 247, 240), (19, 94, 66)
 
 
@@ -50,21 +51,23 @@ def poster(*, brand: str, title: str, invitation: str, hint: str, url: str) -> b
     _write(draw, _settable(brand), bottom=154, size=44, lines=1, fill=_PAPER)
     _write(draw, _settable(title), bottom=580, size=92, lines=3, fill=_PAPER)
     _write(draw, _settable(invitation), bottom=800, size=44, lines=2, fill=_INK)
-    side = 560
-    code = _qr_picture(url).resize((side, side), Image.Resampling.NEAREST)
-    left, top = (width - side) // 2, 860
+    side, left, top = _POSTER_QR_SIDE, (width - _POSTER_QR_SIDE) // 2, 860
     draw.rounded_rectangle((left - 24, top - 24, left + side + 24, top + side + 24), 24, "white")
-    picture.paste(code, (left, top))
+    code = _qr_picture(url, within=side)
+    inset = (side - code.width) // 2
+    picture.paste(code, (left + inset, top + inset))
     text = _settable(hint)
     draw.text((width / 2, height - 104), text, font=_font(36), fill=_QUIET, anchor="mm")
     return _png(picture)
 
 
-def _qr_picture(text: str) -> Image.Image:
+def _qr_picture(text: str, *, within: int | None = None) -> Image.Image:
+    """A QR code whose modules are all of one size: as large as fits, or the usual one."""
     matrix = qr(text).get_matrix()
+    pixels = QR_MODULE_PIXELS if within is None else max(1, within // len(matrix))
     picture = Image.new("1", (len(matrix), len(matrix)), 1)
     picture.putdata([not dark for row in matrix for dark in row])
-    side = len(matrix) * QR_MODULE_PIXELS
+    side = len(matrix) * pixels
     return picture.resize((side, side), Image.Resampling.NEAREST)
 
 

@@ -11,12 +11,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import click
-from granian import _signals
-from granian.constants import Interfaces
+from granian.constants import Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
@@ -66,6 +64,9 @@ def serve(
         websockets=False,
         workers=workers,
         blocking_threads=THREADS,
+        # One thread for the network. With several, granian 2.8 waits for a notice that may have
+        # come already when it is told to stop, and hangs until it is killed.
+        runtime_mode=RuntimeModes.st,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
@@ -119,33 +120,9 @@ def _default_signals() -> None:
 def _load(main_pid: int) -> Callable[..., Any]:
     """The application, made in a worker."""
     threading.Thread(target=_end_with, args=(main_pid,), daemon=True).start()
-    _heed_one_signal()
     from referral import create_app
 
     return create_app()
-
-
-def _heed_one_signal() -> None:
-    """Let this worker act on the first signal to end and overlook others.
-
-    Ctrl-C and systemd signal every process, and then the main process its workers once more.
-    granian's handler sets a `threading.Event`, whose lock the interrupted thread may be holding
-    because of the first signal: it would wait for itself until it is killed.
-    """
-    set_handlers = _signals.set_main_signals
-
-    def set_once(handler: Callable[..., None], *more: Any) -> None:
-        heeded = False
-
-        def heed(number: int, frame: FrameType | None) -> None:
-            nonlocal heeded
-            if not heeded:
-                heeded = True
-                handler(number, frame)
-
-        set_handlers(heed, *more)  # type: ignore[no-untyped-call]
-
-    _signals.set_main_signals = set_once
 
 
 def _end_with(main_pid: int) -> None:

@@ -122,6 +122,8 @@ def test_products_are_added_once(referral: Referral) -> None:
 def test_a_draft_is_published_once(referral: Referral, deployment: Deployment) -> None:
     check_failed(referral("campaign", "publish", "spring"), "no such campaign")
     draft = {"slug": "spring", "title": "Spring", "rules": RULES, "budget": 1000}
+    # The command's clock is the real one, the draft's was held in the past.
+    draft["ends_at"] = "2100-01-01T00:00:00Z"
     actions.add_campaign(deployment, Draft.model_validate(draft))
     check_failed(referral("campaign", "publish", "spring"), "no product")
     referral("product", "add", "--gtin", GTIN, "--name", "Tea", "--price", 600)

@@ -104,9 +104,9 @@ def test_a_refused_product_keeps_what_was_typed(owner: Reader) -> None:
         ("name", "", "Please fill this in"),
         ("name", "x" * 121, "This has 121 characters; at most 120 fit."),
         ("price", "12,50", "with a point"),
-        ("price", "0", "above zero"),
+        ("price", "0", "not possible"),
         ("price", "12.505", "CNY has 2 digits after the point"),
-        ("price", "999999999999", "above zero"),
+        ("price", "999999999999", "not possible"),
         ("currency", "ZZZ", "three letters"),
     ]:
         owner.get("/staff/products")
