@@ -31,6 +31,7 @@ PARENT_SECONDS = 0.5
 PORT_SECONDS = 2.0
 """How long a taken port is tried again: the workers of a service that was killed need a moment."""
 READY_SECONDS = 60.0
+ENDING = (signal.SIGTERM, signal.SIGINT)
 LOGGING = {
     "formatters": {"generic": {"format": "[%(levelname)s] %(message)s"}},
     "handlers": {
@@ -53,9 +54,7 @@ def serve(
     # Read once here, so that a fault in the code says so and workers start with it in memory.
     from referral import web  # noqa: F401
 
-    # A worker inherits the main process's handlers, which would swallow a SIGTERM until granian has
-    # set the worker's own.
-    os.register_at_fork(after_in_child=_default_signals)
+    os.register_at_fork(after_in_child=_own_signals)
     server = _Server(
         target="referral",
         address=host,
@@ -73,6 +72,7 @@ def serve(
         log_dictconfig=LOGGING,
     )
     server.when_spawned = lambda: _when_answering(host, port, when_ready)
+    _when_told_to_end(server.signal_handler_interrupt)
     server.serve(target_loader=partial(_load, os.getpid()), wrap_loader=False)
 
 
@@ -112,14 +112,43 @@ def _prepare_metrics(config: Config, port: int) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _default_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+def _own_signals() -> None:
+    """Let go of what a worker inherits: handlers that would swallow a SIGTERM until granian has set
+    the worker's own, and the pipe that tells the main process of signals."""
+    signal.set_wakeup_fd(-1)
+    for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
+
+
+def _when_told_to_end(act: Callable[[], object]) -> None:
+    """Call `act` in a thread at the first signal to end.
+
+    Python runs signal handlers in the main thread, between two instructions. There granian waits
+    for an event, and when two signals come together, as with Ctrl-C (one from the terminal, one
+    from the main process), it may sleep through both.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def relay() -> None:
+        while os.read(reader, 1)[0] not in ENDING:
+            pass
+        act()
+
+    threading.Thread(target=relay, daemon=True).start()
+
+
+def _call_handler() -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    if callable(handler):
+        handler(signal.SIGTERM, None)
 
 
 def _load(main_pid: int) -> Callable[..., Any]:
     """The application, made in a worker."""
     threading.Thread(target=_end_with, args=(main_pid,), daemon=True).start()
+    _when_told_to_end(_call_handler)
     from referral import create_app
 
     return create_app()
