@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from referral import batches, campaigns, catalog, claims, graph, idempotency, people, rewards, staff
-from referral.batches import Batch, RangeState
+from referral.batches import Batch, Entry, RangeState
 from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.claims import Claim
@@ -93,8 +93,8 @@ def revise_campaign(
 def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign:
     """Raises what `campaigns.publish` refuses."""
     campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
-    prices = catalog.prices(tx, campaign.gtins)
-    return campaigns.publish(tx, campaign, prices, deployment.clock.now())
+    products = catalog.products_in(tx, campaign.gtins)
+    return campaigns.publish(tx, campaign, products, deployment.clock.now())
 
 
 @transaction
@@ -135,23 +135,29 @@ def add_customer(
 
 
 @transaction
-def rename(tx: Session, deployment: Deployment, customer_id: int, name: str) -> None:
-    """Raises `BadName`."""
+def rename(tx: Session, deployment: Deployment, customer_id: int, name: str | None) -> None:
+    """Set a customer's name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
     people.rename(tx, deployment.keys, customer_id, name)
 
 
 def request_sign_in_code(
-    deployment: Deployment, contact: Contact, address: str, text: Callable[[str], str]
+    deployment: Deployment,
+    contact: Contact,
+    address: str,
+    visitor: int,
+    text: Callable[[str], str],
 ) -> str | None:
     """Send a one-time code; returned only where the sender is one that shows it.
 
-    `text` puts the code into words. Raises `TooMany`, `NotSent`.
+    It is good in the browser of `visitor` only. `text` puts the code into words. Raises `TooMany`, `NotSent`.
     """
-    deployment.limits.code_request(contact.value)
+    # The contact's comes last: who is refused for himself takes nothing from its owner.
+    deployment.limits.code_request(contact.value, visitor)
     deployment.limits.code_request_address(address)
+    deployment.limits.code_request_contact(contact.value)
     code, now = people.new_sign_in_code(), deployment.clock.now()
     deployment.db.transact(
-        lambda tx: people.issue_sign_in_code(tx, deployment.keys, contact, code, now)
+        lambda tx: people.issue_sign_in_code(tx, deployment.keys, contact, code, visitor, now)
     )
     deployment.sender.send(contact, code, text(code), brand=deployment.config.brand)
     return code if deployment.sender.shows_codes else None
@@ -166,17 +172,18 @@ class SignedIn:
 
 
 def sign_in(deployment: Deployment, contact: Contact, code: str, visitor: int) -> SignedIn:
-    """Sign in with a one-time code and make this browser the customer's.
+    """Sign in with the one-time code this browser asked for and make it the customer's.
 
     Raises `TooMany`, `WrongSignInCode`, `SignInCodeSpent`.
     """
-    deployment.limits.sign_in(contact.value)
+    tried = deployment.limits.sign_in(contact.value, visitor)
     outcome = _sign_in(deployment, contact, code, visitor)
     # Raised out here: a wrong try has to be committed in order to count.
     if outcome is CodeCheck.wrong:
         raise people.WrongSignInCode()
     if not isinstance(outcome, SignedIn):
         raise people.SignInCodeSpent()
+    deployment.limits.give_back(tried)
     return outcome
 
 
@@ -185,7 +192,7 @@ def _sign_in(
     tx: Session, deployment: Deployment, contact: Contact, code: str, visitor: int
 ) -> SignedIn | CodeCheck:
     now = deployment.clock.now()
-    check = people.check_sign_in_code(tx, deployment.keys, contact, code, now)
+    check = people.check_sign_in_code(tx, deployment.keys, contact, code, visitor, now)
     if check is not CodeCheck.right:
         return check
     customer, is_new = people.find_or_add_customer(
@@ -254,8 +261,7 @@ def claim(
 
     others = _keep_touches(tx, customer_id, visitor, touches, now)
     credit = _credit(tx, customer_id, others, now)
-    gtin = deployment.directory.batch(code.batch_id).gtin
-    campaign = _campaign_for(tx, gtin, credit, now)
+    campaign = _campaign_for(tx, deployment.directory.batch(code.batch_id), credit, now)
     campaign_id = campaign.id if campaign else None
 
     made = claims.add_claim(tx, code, customer_id, campaign_id, now)
@@ -366,25 +372,23 @@ def _ways_in(tx: Session, customer_id: int, touches: Sequence[Touch]) -> list[_W
     """How a customer was reached, first touch first.
 
     The link says whom to credit for a path that has not wholly arrived yet, and for a reader whose
-    place in the spread was taken before: somebody had opened a link of his own by then.
+    place in the spread was taken before: by a link of his own, or by one that leads to nobody.
     """
-    carried = {touch.link.campaign: touch.link for touch in touches}
+    carried = {(touch.link.campaign, touch.link.visitor): touch for touch in touches}
     ways = []
     for node in graph.touches_of(tx, customer_id):
-        link = carried.get(node.campaign_id)
-        after = link.customer if link else None
+        touch = carried.pop((node.campaign_id, node.parent_id or 0), None)
+        after = touch.link.customer if touch else None
         ways.append(_WayIn(node.at, node.campaign_id, node.visitor_id, after_path=after))
-    placed = {way.campaign for way in ways}
-    for touch in touches:
+    for touch in carried.values():
         link = touch.link
-        if link.campaign not in placed:
-            ways.append(_WayIn(touch.at, link.campaign, link.visitor, before_path=link.customer))
+        ways.append(_WayIn(touch.at, link.campaign, link.visitor, before_path=link.customer))
     return sorted(ways, key=lambda way: (way.at, way.campaign))
 
 
-def _campaign_for(tx: Session, gtin: str, credit: Credit, now: datetime) -> Campaign | None:
+def _campaign_for(tx: Session, item: Entry, credit: Credit, now: datetime) -> Campaign | None:
     """The campaign that pays: the credited link's if it runs for this product, else the newest."""
-    running = campaigns.running(tx, now, gtin)
+    running = campaigns.running(tx, now, item)
     for campaign in running:
         if campaign.id == credit.campaign_id:
             return campaign

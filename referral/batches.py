@@ -219,6 +219,7 @@ class Entry:
     product_id: int
     gtin: str
     product_name: str
+    price: int
     first_index: int
     size: int
     key_id: str
@@ -284,7 +285,7 @@ class BatchDirectory:
 
     def _read(self, known: _Shelf) -> _Shelf:
         """What the database has; `known` itself when no batch has been added to it."""
-        columns = (Batch.id, Batch.product_id, Product.gtin, Product.name)
+        columns = (Batch.id, Batch.product_id, Product.gtin, Product.name, Product.price)
         with self._db.read() as session:
             newest = session.scalar(sa.select(sa.func.max(Batch.id)))
             if newest is None or newest in known.by_id:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import sqlalchemy as sa
 from pydantic import (
@@ -19,7 +19,7 @@ from pydantic import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import ledger, rewards
-from referral.catalog import BadGTIN, gtin14
+from referral.catalog import BadGTIN, Product, gtin14
 from referral.db import Base, RowId, insert_new
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.rewards import RULES_MAX, Rule
@@ -108,6 +108,25 @@ class Draft(BaseModel):
         return self
 
 
+class TradeItem(Protocol):
+    """A product, as far as a campaign asks."""
+
+    @property
+    def gtin(self) -> str: ...
+    @property
+    def price(self) -> int: ...
+
+
+def payout_of(rules: Sequence[Rule]) -> int:
+    """The most that one purchase pays out, in minor units of money."""
+    return rewards.payout_max(rules) * POINT_VALUE
+
+
+def bound_of(price: int) -> int:
+    """The most that a purchase at this price may pay out."""
+    return price * PAYOUT_PERCENT_MAX // 100
+
+
 class CampaignState(StrEnum):
     draft = "draft"
     published = "published"
@@ -146,8 +165,10 @@ class Campaign(Base):
     def runs_at(self, moment: datetime) -> bool:
         return self.state == CampaignState.published and self.starts_at <= moment < self.ends_at
 
-    def covers(self, gtin: str) -> bool:
-        return not self.gtins or gtin in self.gtins
+    def pays_for(self, item: TradeItem) -> bool:
+        """Whether a claim of this item is covered, within the bound of what it may pay out."""
+        covered = not self.gtins or item.gtin in self.gtins
+        return covered and payout_of(self.checked_rules) <= bound_of(item.price)
 
     @property
     def checked_rules(self) -> list[Rule]:
@@ -206,8 +227,14 @@ class NoRules(InvalidInput):
 
 class NothingToSell(InvalidInput):
     slug = "no-products"
-    title = N_("This campaign has no product it applies to.")
+    title = N_("There is no product yet that this campaign names.")
     advice = N_("Create the product first, then publish the campaign.")
+
+
+class MixedCurrencies(InvalidInput):
+    slug = "mixed-currencies"
+    title = N_("The products of this campaign have prices in different currencies.")
+    advice = N_("Make a campaign for each currency, and name its products.")
 
 
 class PayoutOverBound(InvalidInput):
@@ -279,17 +306,23 @@ _RUNNING = (
 )
 
 
-def running(tx: Session, now: datetime, gtin: str | None = None) -> list[Campaign]:
-    """The campaigns that run now (and cover a product), newest first."""
+def running(tx: Session, now: datetime, item: TradeItem | None = None) -> list[Campaign]:
+    """The campaigns that run now, newest first: those that pay for an item when one is named.
+
+    A product made after the campaign may be too cheap for what the campaign pays; its bound holds
+    all the same, so the campaign does not pay for that one.
+    """
     found = tx.scalars(_RUNNING, {"now": now})
-    return [campaign for campaign in found if gtin is None or campaign.covers(gtin)]
+    return [campaign for campaign in found if item is None or campaign.pays_for(item)]
 
 
-def publish(tx: Session, campaign: Campaign, prices: Sequence[int], now: datetime) -> Campaign:
+def publish(
+    tx: Session, campaign: Campaign, products: Sequence[Product], now: datetime
+) -> Campaign:
     """Start a campaign, which is locked, and put up its budget.
 
-    `prices` are those of the products it covers, in minor units. Raises `AlreadyPublished`,
-    `CampaignOver`, `NoRules`, `NothingToSell` and `PayoutOverBound`.
+    `products` are those it covers and that exist. Raises `AlreadyPublished`, `CampaignOver`,
+    `NoRules`, `NothingToSell`, `MixedCurrencies` and `PayoutOverBound`.
     """
     if campaign.state == CampaignState.published:
         raise AlreadyPublished()
@@ -298,9 +331,11 @@ def publish(tx: Session, campaign: Campaign, prices: Sequence[int], now: datetim
     rules = campaign.checked_rules
     if not rules:
         raise NoRules()
-    if not prices:
+    if not products or len(products) < len(set(campaign.gtins)):
         raise NothingToSell()
-    payout, bound = rewards.payout_max(rules) * POINT_VALUE, min(prices) * PAYOUT_PERCENT_MAX // 100
+    if len({product.currency for product in products}) > 1:
+        raise MixedCurrencies()
+    payout, bound = payout_of(rules), bound_of(min(product.price for product in products))
     if payout > bound:
         raise PayoutOverBound(
             f"One purchase could pay out {payout}, and {bound} is the most allowed.",

@@ -32,7 +32,7 @@ TRIES_MAX = 8
 """How often one transaction is tried when the database reports a conflict."""
 RETRY_SECONDS = 0.01
 """The first pause between two tries; it doubles, with jitter."""
-SQLITE_BUSY_SECONDS = 10
+SQLITE_BUSY_SECONDS = 5
 POOL_WAIT_SECONDS = 10
 RETRYABLE_STATES = {"40001", "40P01"}
 """serialization_failure and deadlock_detected: PostgreSQL asks for the whole transaction again."""
@@ -249,7 +249,8 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in RETRYABLE_STATES:
             raise _Again from error
-        if isinstance(error, OperationalError | InterfaceError) and _is_outage(error):
+        is_outage = isinstance(error, OperationalError | InterfaceError) and _is_outage(error)
+        if is_outage or _is_no_database(error):
             raise Unavailable() from error
         raise
 
@@ -268,10 +269,17 @@ def _is_outage(error: DBAPIError) -> bool:
     return True
 
 
+def _is_no_database(error: DBAPIError) -> bool:
+    """A file that is something else, or broken."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+
+
 def _engine(url: str) -> sa.Engine:
     if sa.make_url(url).get_backend_name() == "sqlite":
         engine = sa.create_engine(
             url,
+            hide_parameters=True,  # they hold personal data, and errors are logged
             pool_timeout=POOL_WAIT_SECONDS,
             # Autocommit in the driver: transactions are begun by the event below, not guessed at.
             connect_args={
@@ -285,6 +293,7 @@ def _engine(url: str) -> sa.Engine:
         return engine
     return sa.create_engine(
         url,
+        hide_parameters=True,
         pool_size=8,
         max_overflow=8,
         pool_timeout=POOL_WAIT_SECONDS,

@@ -12,10 +12,23 @@ from referral.visits import Kind, Visit
 
 
 @transaction
-def hand_in(tx: Session, deployment: HasDatabase, visit: Visit, link: Link | None = None) -> None:
-    """Store one visit; `link` is the one that was opened, when it may lead to credit."""
+def hand_in(
+    tx: Session,
+    deployment: HasDatabase,
+    visit: Visit,
+    link: Link | None = None,
+    customer: int | None = None,
+) -> None:
+    """Store one visit.
+
+    `link` is the one that was opened, when it may lead to credit; `customer` is who is signed in
+    on the visitor's browser, which may have lost its cookie and be a new visitor.
+    """
     if visit.visitor is not None and visit.machine is None:
-        people.remember_visitor(tx, visit.visitor, visit.at)
+        if customer is None:
+            people.remember_visitor(tx, visit.visitor, visit.at)
+        else:
+            people.fold_visitor(tx, visit.visitor, customer, visit.at)
         if link is not None:
             graph.attach(tx, visit.visitor, link, visit.at)
         if visit.kind is Kind.scan:

@@ -49,6 +49,15 @@ class Limit:
     closed: bool
 
 
+@dataclass(frozen=True)
+class Spent:
+    """One try that was counted, and where."""
+
+    key: str
+    seconds: int
+    in_redis: bool
+
+
 class Limits:
     def __init__(self, db: Database, keys: KeyRing, clock: Clock, redis_url: str | None) -> None:
         self._db = db
@@ -66,17 +75,25 @@ class Limits:
             else None
         )
 
-    # 5 one-time codes for one phone or e-mail in 10 minutes
-    def code_request(self, contact: str) -> None:
-        self._spend(Limit("code-request", 5, 10 * MINUTE, closed=True), contact)
+    # 5 one-time codes for one phone or e-mail from one browser in 10 minutes
+    def code_request(self, contact: str, visitor: int) -> None:
+        self._spend(Limit("code-request", 5, 10 * MINUTE, closed=True), f"{visitor}|{contact}")
+
+    # 15 one-time codes for one phone or e-mail in 10 minutes, over all browsers: each one costs
+    def code_request_contact(self, contact: str) -> None:
+        self._spend(Limit("code-request-contact", 15, 10 * MINUTE, closed=True), contact)
 
     # 600 one-time codes for one address in 10 minutes: carriers put thousands behind one
     def code_request_address(self, address: str) -> None:
         self._spend(Limit("code-request-address", 600, 10 * MINUTE, closed=True), address)
 
-    # 20 tries of one-time codes for one phone or e-mail an hour, over all codes sent to it
-    def sign_in(self, contact: str) -> None:
-        self._spend(Limit("sign-in", 20, HOUR, closed=True), contact)
+    # 20 wrong one-time codes for one phone or e-mail from one browser an hour
+    def sign_in(self, contact: str, visitor: int) -> Spent:
+        return self._spend(Limit("sign-in", 20, HOUR, closed=True), f"{visitor}|{contact}")
+
+    # 300 wrong one-time codes from one address an hour, whatever browsers they come from
+    def sign_in_address(self, address: str) -> Spent:
+        return self._spend(Limit("sign-in-address", 300, HOUR, closed=True), address)
 
     # 200 claims by one customer a day
     def claim(self, customer: int) -> None:
@@ -86,32 +103,49 @@ class Limits:
     def unknown_code(self, address: str) -> None:
         self._spend(Limit("unknown-code", 600, 10 * MINUTE, closed=False), address)
 
-    # 10 staff sign-ins for one e-mail in 10 minutes
-    def staff_sign_in(self, email: str) -> None:
-        self._spend(Limit("staff-sign-in", 10, 10 * MINUTE, closed=True), email)
+    # 10 failed staff sign-ins for one e-mail from one address in 10 minutes
+    def staff_sign_in(self, email: str, address: str) -> Spent:
+        limit = Limit("staff-sign-in", 10, 10 * MINUTE, closed=True)
+        return self._spend(limit, f"{address}|{email}")
+
+    # 60 staff sign-ins from one address in 10 minutes: each password compared takes a processor
+    def staff_sign_in_address(self, address: str) -> None:
+        self._spend(Limit("staff-sign-in-address", 60, 10 * MINUTE, closed=True), address)
 
     # 1,200 engagements and shares from one visitor an hour
     def beacon(self, visitor: int) -> None:
         self._spend(Limit("beacon", 1200, HOUR, closed=False), str(visitor))
 
-    def _spend(self, limit: Limit, subject: str) -> None:
+    def give_back(self, spent: Spent) -> None:
+        """Take back a try that did not fail, where only failures are limited.
+
+        It was counted beforehand all the same, so that many at the same moment are all counted.
+        """
+        if spent.in_redis:
+            self._count_in_redis(spent.key, spent.seconds, -1)
+        else:
+            self._db.transact(lambda tx: run(tx, _TAKE_BACK, spent=spent.key))
+
+    def _spend(self, limit: Limit, subject: str) -> Spent:
         """Count one try. Raises `TooMany` when the window's tries are used up."""
         now = self._clock.now()
         window = int(now.timestamp()) // limit.seconds
         ends = datetime.fromtimestamp((window + 1) * limit.seconds, UTC)
         key = f"{limit.name}|{window}|{keyed_hash(self._key, subject)[:32]}"
         count = self._count_in_redis(key, limit.seconds)
+        spent = Spent(key, limit.seconds, in_redis=count is not None)
         if count is None and (limit.closed or self._redis is None):
             count = self._count_in_database(key, ends)
         if count is not None and count > limit.times:
             raise TooMany(retry_after=max(1, int((ends - now).total_seconds())))
+        return spent
 
-    def _count_in_redis(self, key: str, seconds: int) -> int | None:
+    def _count_in_redis(self, key: str, seconds: int, by: int = 1) -> int | None:
         if self._redis is None or time.monotonic() < self._resting_until:
             return None
         try:
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.incr(f"limit|{key}")
+            pipeline.incrby(f"limit|{key}", by)
             pipeline.expire(f"limit|{key}", seconds)
             counted: list[Any] = pipeline.execute()
             return int(counted[0])
@@ -140,6 +174,13 @@ class Limits:
             return tx.connection().execute(expired).rowcount
 
         return self._db.transact(work)
+
+
+_TAKE_BACK = (
+    sa.update(LimitCounter)
+    .where(LimitCounter.key == sa.bindparam("spent"))
+    .values(count=LimitCounter.count - 1)
+)
 
 
 @cache

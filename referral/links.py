@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from referral.crypto import KeyRing, TokenSigner, decode_base64, encode_base64
 
 TAG_BYTES = 10
+TOKEN_LENGTH = 37
 HOP_MAX = 255
 """Hops beyond this are counted as this many; tracing itself has no depth limit."""
 VISITOR_END = 1 << 63
@@ -112,10 +113,15 @@ class VisitorCookie:
         return next((touch for touch in self.touches if touch.link.campaign == campaign), None)
 
     def touched(self, link: Link, at: datetime) -> "VisitorCookie":
-        """With this opening remembered, unless the campaign has touched this browser before."""
-        if self.touch(link.campaign):
+        """With this opening remembered, unless the campaign has touched this browser before.
+
+        A touch that leads to no customer gives way to the first one that does.
+        """
+        before = self.touch(link.campaign)
+        if before and (before.link.customer or not link.customer):
             return self
-        return replace(self, touches=(*self.touches, Touch(link, at))[-TOUCHES_MAX:])
+        others = [touch for touch in self.touches if touch is not before]
+        return replace(self, touches=(*others, Touch(link, at))[-TOUCHES_MAX:])
 
 
 class LinkCodec:

@@ -77,6 +77,8 @@ class SignInCode(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     kind: Mapped[str] = mapped_column(sa.String(12))
     blind_index: Mapped[str] = mapped_column(sa.String(64), index=True)
+    visitor_id: Mapped[int] = mapped_column(sa.BigInteger)
+    """The browser that asked for it: a code is good there only, so nobody can spend another's."""
     code_hash: Mapped[str] = mapped_column(sa.String(64))
     tries: Mapped[int] = mapped_column(sa.Integer, default=0)
     expires_at: Mapped[datetime]
@@ -212,7 +214,12 @@ _FOLD = (
     sa.update(Visitor)
     .where(Visitor.id == sa.bindparam("visitor"))
     .where(sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == sa.bindparam("customer")))
-    .values(customer_id=sa.bindparam("customer"))
+    # Through the table: a session may be older than a database that was set up anew.
+    .values(
+        customer_id=sa.select(Customer.id)
+        .where(Customer.id == sa.bindparam("customer"))
+        .scalar_subquery()
+    )
 )
 
 
@@ -325,9 +332,9 @@ _RENAME = (
 )
 
 
-def rename(tx: Session, keys: KeyRing, customer_id: int, name: str) -> None:
-    """Raises `BadName`, `UnknownCustomer`."""
-    name_encrypted = keys.encrypt(clean_name(name))
+def rename(tx: Session, keys: KeyRing, customer_id: int, name: str | None) -> None:
+    """Set the name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
+    name_encrypted = None if name is None else keys.encrypt(clean_name(name))
     if run(tx, _RENAME, customer=customer_id, name=name_encrypted).rowcount == 0:
         raise UnknownCustomer()
 
@@ -340,14 +347,23 @@ def consent(tx: Session, customer_id: int, purpose: str, now: datetime) -> None:
 # Sign-in
 
 
-_DROP_CODES = sa.delete(SignInCode).where(
-    SignInCode.blind_index.in_(sa.bindparam("indexes", expanding=True))
+_DROP_CODES = (
+    sa.delete(SignInCode)
+    .where(SignInCode.kind == sa.bindparam("of_kind"))
+    .where(SignInCode.blind_index.in_(sa.bindparam("indexes", expanding=True)))
+    .where(
+        sa.or_(
+            SignInCode.visitor_id == sa.bindparam("visitor"),
+            SignInCode.expires_at <= sa.bindparam("now"),
+        )
+    )
 )
 # One statement counts and reads, so two tries at once are two tries.
 _TRY_CODE = (
     sa.update(SignInCode)
     .where(SignInCode.kind == sa.bindparam("of_kind"))
     .where(SignInCode.blind_index.in_(sa.bindparam("indexes", expanding=True)))
+    .where(SignInCode.visitor_id == sa.bindparam("visitor"))
     .where(SignInCode.used_at.is_(None), SignInCode.expires_at > sa.bindparam("now"))
     .where(SignInCode.tries < CODE_TRIES_MAX)
     .values(tries=SignInCode.tries + 1)
@@ -361,15 +377,16 @@ _USE_CODE = (
 
 
 def issue_sign_in_code(
-    tx: Session, keys: KeyRing, contact: Contact, code: str, now: datetime
+    tx: Session, keys: KeyRing, contact: Contact, code: str, visitor_id: int, now: datetime
 ) -> None:
-    """Store a one-time code; those sent to this contact before stop working."""
+    """Store a one-time code; those this browser had sent to this contact before stop working."""
     indexes = keys.blind_indexes(contact.kind, contact.value)
     lock(tx, f"sign-in-code|{indexes[-1]}")  # two at once would leave two codes
-    run(tx, _DROP_CODES, indexes=indexes)
+    run(tx, _DROP_CODES, of_kind=contact.kind, indexes=indexes, visitor=visitor_id, now=now)
     row = {
         "kind": contact.kind,
         "blind_index": indexes[0],
+        "visitor_id": visitor_id,
         "code_hash": _code_hash(keys.derive("sign-in-code"), contact, code),
         "tries": 0,
         "expires_at": now + CODE_LIFETIME,
@@ -391,14 +408,16 @@ class CodeCheck(StrEnum):
 
 
 def check_sign_in_code(
-    tx: Session, keys: KeyRing, contact: Contact, code: str, now: datetime
+    tx: Session, keys: KeyRing, contact: Contact, code: str, visitor_id: int, now: datetime
 ) -> CodeCheck:
-    """Compare a one-time code, counting the try; a right one is used up.
+    """Compare the one-time code this browser asked for, counting the try; a right one is used up.
 
     The answer is returned rather than raised, because a wrong try has to be committed to count.
     """
     indexes = keys.blind_indexes(contact.kind, contact.value)
-    row = run(tx, _TRY_CODE, of_kind=contact.kind, indexes=indexes, now=now).one_or_none()
+    row = run(
+        tx, _TRY_CODE, of_kind=contact.kind, indexes=indexes, visitor=visitor_id, now=now
+    ).one_or_none()
     if row is None:
         return CodeCheck.spent
     hashes = [_code_hash(key, contact, code) for key in keys.derive_all("sign-in-code")]

@@ -2,7 +2,7 @@
 
 import io
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -48,15 +48,15 @@ def poster(*, brand: str, title: str, invitation: str, hint: str, url: str) -> b
     picture = Image.new("RGB", POSTER_SIZE, _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, width, 640), fill=_ACCENT)
-    _write(draw, _settable(brand), bottom=154, size=44, lines=1, fill=_PAPER)
-    _write(draw, _settable(title), bottom=580, size=92, lines=3, fill=_PAPER)
-    _write(draw, _settable(invitation), bottom=800, size=44, lines=2, fill=_INK)
+    _write(draw, settable(brand), bottom=154, size=44, lines=1, fill=_PAPER)
+    _write(draw, settable(title), bottom=580, size=92, lines=3, fill=_PAPER)
+    _write(draw, settable(invitation), bottom=800, size=44, lines=2, fill=_INK)
     side, left, top = _POSTER_QR_SIDE, (width - _POSTER_QR_SIDE) // 2, 860
     draw.rounded_rectangle((left - 24, top - 24, left + side + 24, top + side + 24), 24, "white")
     code = _qr_picture(url, within=side)
     inset = (side - code.width) // 2
     picture.paste(code, (left + inset, top + inset))
-    text = _settable(hint)
+    text = settable(hint)
     draw.text((width / 2, height - 104), text, font=_font(36), fill=_QUIET, anchor="mm")
     return _png(picture)
 
@@ -119,10 +119,31 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
     return [*lines, line] if line else lines
 
 
-def _settable(text: str) -> str:
-    """Without characters the typeface has no picture of."""
-    left_out = {"So", "Sk", "Cs", "Co", "Cn", "Cf", "Cc", "Mn"}
-    return "".join(c for c in text if unicodedata.category(c) not in left_out).strip()
+def settable(text: str) -> str:
+    """What the typeface has pictures of: empty for a text in emoji or in Arabic alone."""
+    # Composed first: a letter with its accent has a picture, the accent alone is left out.
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(letter for letter in composed if _has_picture(letter)).strip()
+
+
+@lru_cache(maxsize=8192)
+def _has_picture(letter: str) -> bool:
+    # Controls, and marks that have no picture without their letter.
+    if unicodedata.category(letter)[0] in "CM":
+        return False
+    return _drawn(letter) != _box()
+
+
+@cache
+def _box() -> tuple[tuple[int, int], bytes]:
+    """What is drawn for a character the typeface lacks: this one is none, so no typeface has it."""
+    return _drawn("\uffff")
+
+
+def _drawn(letter: str) -> tuple[tuple[int, int], bytes]:
+    """A character's picture: its size and its pixels."""
+    mask = _font(44).getmask(letter)
+    return mask.size, bytes(mask)
 
 
 @cache

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+import threading
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -12,15 +13,18 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, RowId, insert_new
-from referral.errors import N_, Conflict, InvalidInput, Problem
+from referral.db import Base, Database, RowId, insert_new
+from referral.errors import N_, Conflict, InvalidInput, Problem, TooMany
 from referral.people import email as email_contact
 
 PASSWORD_LENGTH_MIN = 10
 PASSWORD_LENGTH_MAX = 200
 API_KEY_PREFIX = "rk_"
+TURN_SECONDS = 1.0
+"""How long a sign-in waits for its turn. Short: the thread it waits in could serve a page."""
 
 _hasher = PasswordHasher()
+_turn = threading.Lock()
 
 
 class Role(StrEnum):
@@ -105,15 +109,24 @@ def add_staff(tx: Session, *, email: str, password: str, role: Role, now: dateti
         raise StaffExists()
 
 
-def check_password(tx: Session, email: str, password: str) -> StaffMember:
-    """Raises `WrongPassword`, for an unknown address as well."""
-    member = tx.scalar(sa.select(StaffMember).where(StaffMember.email == email.strip().lower()))
+def check_password(db: Database, email: str, password: str) -> StaffMember:
+    """Compare a password, when no other one of this process is being compared.
+
+    Raises `WrongPassword`, for an unknown address as well, and `TooMany` when others take too long.
+    """
+    with db.read() as tx:
+        member = tx.scalar(sa.select(StaffMember).where(StaffMember.email == email.strip().lower()))
+    # Out here: a comparison takes long, on purpose, and no connection should wait for it.
+    if not _turn.acquire(timeout=TURN_SECONDS):
+        raise TooMany(retry_after=max(1, round(TURN_SECONDS)))
     try:
         _hasher.verify(
             member.password_hash if member else _nobody(), password[:PASSWORD_LENGTH_MAX]
         )
     except (VerificationError, InvalidHashError):
         raise WrongPassword() from None
+    finally:
+        _turn.release()
     if member is None:
         raise WrongPassword()
     return member

@@ -166,13 +166,16 @@ _INNER_BROWSER = re.compile(r"(?<=\s)WhatsApp/\S+")
 def machine_reason(method: str, headers: Headers) -> str | None:
     """Why a request does not come from a person's browser; None when it seems to.
 
-    HEAD requests, prefetches, missing user agents and known crawlers and preview fetchers.
+    HEAD requests, prefetches, embedded loads, missing user agents, known crawlers and preview
+    fetchers.
     """
     if method == "HEAD":
         return "head"
     purpose = " ".join(headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if "prefetch" in purpose.lower() or "preview" in purpose.lower():
         return "prefetch"
+    if headers.get("Sec-Fetch-Dest", "document") not in {"document", "empty"}:
+        return "embedded"  # as a picture or a frame of somebody else's page
     agent = headers.get("User-Agent", "").strip()[:AGENT_LENGTH_MAX]
     if not agent:
         return "no-user-agent"

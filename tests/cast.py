@@ -71,7 +71,9 @@ class Person:
     def sign_in(self) -> int:
         """Sign in on this phone with a one-time code."""
         d = self.brand.deployment
-        code = actions.request_sign_in_code(d, self.contact, "192.0.2.1", lambda code: code)
+        code = actions.request_sign_in_code(
+            d, self.contact, "192.0.2.1", self.visitor, lambda code: code
+        )
         signed_in = actions.sign_in(d, self.contact, code or "", self.visitor)
         if signed_in.visitor != self.visitor:
             self.cookie = VisitorCookie(signed_in.visitor)

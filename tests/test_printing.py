@@ -149,3 +149,24 @@ def test_texts_stay_inside_their_margins(text: str) -> None:
 
 def test_characters_without_a_picture_are_left_out_not_boxed() -> None:
     assert poster(title=f"Tea{FAMILY}🍵") == poster(title="Tea")
+
+
+@pytest.mark.parametrize(
+    "text, settable",
+    [
+        ("小明 & Zoë", "小明 & Zoë"),
+        ("Zoe\u0308", "Zoë"),
+        ("Ελληνικά кириллица 龍井", "Ελληνικά кириллица 龍井"),
+        ("★ Tea™ 🍵", "★ Tea™"),
+        (f"🍵{FAMILY}🇨🇳👍🏽", ""),
+        ("عربى", ""),
+        ("עברית", ""),
+        ("ไทย", ""),
+        ("हिन्दी", ""),
+        ("한국", ""),
+        ("\ud800\ue000\uffff\0\u202e", ""),
+        (" \u3000 ", ""),
+    ],
+)
+def test_what_the_typeface_has_pictures_of(text: str, settable: str) -> None:
+    assert printing.settable(text) == settable

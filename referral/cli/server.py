@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import click
+from granian import _signals
 from granian.constants import Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer
@@ -121,11 +122,10 @@ def _own_signals() -> None:
 
 
 def _when_told_to_end(act: Callable[[], object]) -> None:
-    """Call `act` in a thread at the first signal to end.
+    """Call `act` in a thread, once, when a signal to end arrives. Call this in the main thread.
 
     Python runs signal handlers in the main thread, between two instructions. There granian waits
-    for an event, and when two signals come together, as with Ctrl-C (one from the terminal, one
-    from the main process), it may sleep through both.
+    for an event, and when two signals come together it may sleep through both.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -139,16 +139,26 @@ def _when_told_to_end(act: Callable[[], object]) -> None:
     threading.Thread(target=relay, daemon=True).start()
 
 
-def _call_handler() -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    if callable(handler):
-        handler(signal.SIGTERM, None)
+def _end_once() -> None:
+    """Let this worker act on the first signal to end and overlook others.
+
+    Ctrl-C and systemd signal every process, and then the main process its workers once more.
+    granian's handler must not be called twice: the second call waits, with the interpreter's lock
+    held, for the thread that is busy with the first and needs that lock.
+    """
+
+    def set_main_signals(handler: Callable[..., None], *_reload: object) -> None:
+        for number in ENDING:
+            signal.signal(number, lambda _number, _frame: None)
+        _when_told_to_end(lambda: handler(signal.SIGTERM, None))
+
+    _signals.set_main_signals = set_main_signals
 
 
 def _load(main_pid: int) -> Callable[..., Any]:
     """The application, made in a worker."""
     threading.Thread(target=_end_with, args=(main_pid,), daemon=True).start()
-    _when_told_to_end(_call_handler)
+    _end_once()
     from referral import create_app
 
     return create_app()

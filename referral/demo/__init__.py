@@ -211,8 +211,7 @@ def _working(deployment: Deployment, login: Login | None, email: str, role: staf
     """The login, if it works. Otherwise a new account, under another address if need be."""
     if login is not None:
         try:
-            with deployment.db.read() as tx:
-                staff.check_password(tx, login.email, login.password)
+            staff.check_password(deployment.db, login.email, login.password)
         except staff.WrongPassword:
             pass
         else:

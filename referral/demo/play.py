@@ -215,7 +215,11 @@ class Stage:
             customer, _ = actions.add_customer(self._deployment, [person.contact], person.name)
             return replace(state, customer=customer)
         code = actions.request_sign_in_code(
-            self._deployment, person.contact, person.address, lambda code: code
+            self._deployment,
+            person.contact,
+            person.address,
+            state.cookie.visitor,
+            lambda code: code,
         )
         assert code is not None
         signed_in = actions.sign_in(self._deployment, person.contact, code, state.cookie.visitor)

@@ -53,7 +53,7 @@ class ClaimReport:
     rewards: list[Reward]
     """The customer's own rewards for the claim."""
     brought_in: bool
-    """Whether this was the claim that settled who brought the customer in, and somebody had."""
+    """Whether somebody was rewarded for having brought the customer to this first claim."""
     referrer_name: str | None
 
 
@@ -62,11 +62,14 @@ def claim_report(tx: Session, keys: KeyRing, code: Code, customer_id: int) -> Cl
     claim = claims.claim_of(tx, code)
     if claim is None or claim.customer_id != customer_id:
         return ClaimReport([], False, None)
-    own = [r for r in rewards.of_event(tx, claim.event) if r.beneficiary_id == customer_id]
+    granted = rewards.of_event(tx, claim.event)
+    own = [reward for reward in granted if reward.beneficiary_id == customer_id]
     referral = tx.get(Referral, customer_id)
-    if referral is None or referral.event != claim.event or referral.referrer_id is None:
+    is_first = referral is not None and referral.event == claim.event
+    thanked = [reward.beneficiary_id for reward in granted if reward.depth]
+    if not is_first or not thanked:
         return ClaimReport(own, False, None)
-    return ClaimReport(own, True, name_if_any(tx, keys, referral.referrer_id))
+    return ClaimReport(own, True, name_if_any(tx, keys, thanked[0]))
 
 
 def rewards_of(tx: Session, customer_id: int) -> list[Reward]:

@@ -53,7 +53,8 @@ def keep_visitor(cookie: VisitorCookie) -> None:
 
 
 def set_visitor_cookie(response: Response) -> Response:
-    if g.get("visitor_to_set") and machine() is None:
+    # Whoever asked for a one-time code has to come back as the same visitor.
+    if g.get("visitor_to_set") and (machine() is None or "signing_in" in session):
         settings = deployment().config
         response.set_cookie(
             VISITOR_COOKIE,

@@ -64,11 +64,17 @@ def answer(problem: Problem) -> Response:
         response = problem_response(problem)
     else:
         response = Response(_page(problem), problem.status, mimetype="text/html")
-    if isinstance(problem, Unavailable):
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
-    elif isinstance(problem, TooMany) and "retry_after" in problem.details:
-        response.headers["Retry-After"] = str(problem.details["retry_after"])
+    response.headers.update(wait(problem))
     return response
+
+
+def wait(problem: Problem) -> dict[str, str]:
+    """The header that says when to come again, where that helps."""
+    if isinstance(problem, Unavailable):
+        return {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(problem, TooMany) and "retry_after" in problem.details:
+        return {"Retry-After": str(problem.details["retry_after"])}
+    return {}
 
 
 def _page(problem: Problem) -> str:

@@ -75,7 +75,8 @@ def _keep_choice(response: Response) -> Response:
             samesite="Lax",
             secure=deployment().config.is_https,
         )
-    response.vary.update(["Accept-Language", "Cookie"])
+    if response.mimetype == "text/html":
+        response.vary.update(["Accept-Language", "Cookie"])
     return response
 
 

@@ -10,7 +10,7 @@ from referral import actions, campaigns, people
 from referral.errors import TooMany
 from referral.reports import customers
 from referral.senders import NotSent
-from referral.web import sharing
+from referral.web import errors, sharing
 from referral.web.context import (
     customer,
     deployment,
@@ -24,7 +24,7 @@ from referral.web.security import local_path
 
 member = Blueprint("member", __name__)
 
-Page = str | tuple[str, int] | Response
+Page = str | tuple[str, int] | tuple[str, int, dict[str, str]] | Response
 
 
 @member.get("/sign-in")
@@ -43,9 +43,12 @@ def send_code() -> Page:
         return _sign_in_page(typed, target, error), 422
     try:
         contact = people.contact(typed)
-        code = actions.request_sign_in_code(deployment(), contact, remote_address(), _code_message)
+        code = actions.request_sign_in_code(
+            deployment(), contact, remote_address(), visitor().visitor, _code_message
+        )
     except (people.BadContact, TooMany, NotSent) as problem:
-        return _sign_in_page(typed, target, in_words(problem)), problem.status
+        page = _sign_in_page(typed, target, in_words(problem))
+        return page, problem.status, errors.wait(problem)
     session["signing_in"] = {"kind": contact.kind, "value": _sealed(contact.value), "next": target}
     session["demo_code"] = code
     return redirect(url_for(".enter_code"), 303)
@@ -65,10 +68,14 @@ def check_code() -> Page:
     if signing_in is None:
         return redirect(url_for(".sign_in"), 303)
     typed = request.form.get("code", "")
+    limits = deployment().limits
     try:
+        tried = limits.sign_in_address(remote_address())
         signed_in = actions.sign_in(deployment(), _contact(signing_in), typed, visitor().visitor)
     except (people.WrongSignInCode, people.SignInCodeSpent, TooMany) as problem:
-        return _code_page(signing_in, in_words(problem)), problem.status
+        page = _code_page(signing_in, in_words(problem))
+        return page, problem.status, errors.wait(problem)
+    limits.give_back(tried)
     sign_in_session(signed_in.customer, signed_in.visitor)
     return redirect(_next(signing_in["next"]), 303)
 
@@ -117,7 +124,8 @@ def rename() -> Page:
     signed_in = customer()
     if signed_in is None:
         return redirect(url_for(".sign_in", next=url_for(".me")), 303)
-    actions.rename(deployment(), signed_in.id, request.form.get("name", ""))
+    # An emptied field takes the name off every page; spaces alone are a slip.
+    actions.rename(deployment(), signed_in.id, request.form.get("name") or None)
     return redirect(url_for(".me"), 303)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
@@ -13,7 +14,7 @@ from referral.batches import Entry
 from referral.campaigns import Campaign
 from referral.codes import Code, MistypedCode, UnknownCode
 from referral.errors import NotFound
-from referral.links import Channel, Link
+from referral.links import TOKEN_LENGTH, Channel, Link
 from referral.reports import customers, scans
 from referral.visits import Kind, Visit
 from referral.web import sharing
@@ -69,15 +70,14 @@ def scan_short(code: str) -> AnyResponse | tuple[str, int] | str:
 @pages.get("/01/<gtin>/21/<code>")
 def scan(gtin: str, code: str) -> str:
     found, batch = _find(code, gtin)
-    signed_in = customer()
     reader = visitor().visitor if machine() is None else None
     with deployment().db.read() as tx:
-        verdict = scans.verdict(tx, found, reader, signed_in.id if signed_in else None)
-        campaign = _campaign_for(campaigns.running(tx, now(), batch.gtin), verdict.campaign_id)
+        verdict = scans.verdict(tx, found, reader, _signed_in())
+        campaign = _campaign_for(campaigns.running(tx, now(), batch), verdict.campaign_id)
     _record_scan(found, campaign)
     just_claimed = session.pop("just_claimed", None)
     if verdict.word == "claimed_by_you" and just_claimed and just_claimed["code"] == found.text:
-        return _claimed_page(found, batch, campaign, already=just_claimed["already"])
+        return _claimed_page(found, batch, campaign, just_claimed)
     return render_template(
         "scan.html",
         verdict=verdict,
@@ -105,11 +105,17 @@ def claim(gtin: str, code: str) -> AnyResponse:
         visitor=visitor().visitor,
         touches=visitor().touches,
     )
-    session["just_claimed"] = {"code": found.text, "already": claimed.already}
+    session["just_claimed"] = {
+        "code": found.text,
+        "already": claimed.already,
+        "budget_spent": claimed.budget_spent,
+    }
     return redirect(scan_path(batch, found), 303)
 
 
-def _claimed_page(code: Code, batch: Entry, campaign: Campaign | None, *, already: bool) -> str:
+def _claimed_page(
+    code: Code, batch: Entry, campaign: Campaign | None, just_claimed: dict[str, Any]
+) -> str:
     signed_in = customer()
     if signed_in is None:
         raise NotFound()
@@ -118,7 +124,8 @@ def _claimed_page(code: Code, batch: Entry, campaign: Campaign | None, *, alread
     return render_template(
         "claimed.html",
         product={"name": batch.product_name, "gtin": batch.gtin},
-        already=already,
+        already=just_claimed["already"],
+        budget_spent=just_claimed["budget_spent"],
         rewards=[
             {
                 "text": sharing.reward_text(reward.rule, reward.depth),
@@ -139,6 +146,11 @@ def _share_kit(campaign: Campaign | None) -> sharing.ShareKit | None:
     if campaign is None or machine():
         return None
     return sharing.share_kit(campaign, sharing.own_link(campaign))
+
+
+def _signed_in() -> int | None:
+    signed_in = customer()
+    return signed_in.id if signed_in else None
 
 
 def scan_path(batch: Entry, code: Code) -> str:
@@ -185,6 +197,7 @@ def _record_scan(code: Code, campaign: Campaign | None) -> None:
             code_index=code.index,
             machine=reason,
         ),
+        customer=_signed_in(),
     )
 
 
@@ -192,12 +205,15 @@ def _record_scan(code: Code, campaign: Campaign | None) -> None:
 
 
 @pages.get("/s/<token>")
-def landing(token: str) -> str | tuple[str, int]:
+def landing(token: str) -> AnyResponse | str | tuple[str, int]:
     link = deployment().links.read(token)
+    if link is None and deployment().links.read(token[:TOKEN_LENGTH]):
+        # Chat apps take the text that follows a link for a part of it.
+        return redirect(url_for(".landing", token=token[:TOKEN_LENGTH]))
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_id(tx, link.campaign) if link else None
         if link is None or campaign is None or not campaign.runs_at(now()):
-            return _dead_link(campaign)
+            return _dead_link(has_ended=campaign is not None and campaign.ends_at <= now())
         sharer = customers.name_if_any(tx, deployment().keys, link.customer)
         products = catalog.products_in(tx, campaign.gtins)
     is_own = _record_opening(link)
@@ -222,17 +238,17 @@ def landing(token: str) -> str | tuple[str, int]:
     )
 
 
-def _dead_link(campaign: Campaign | None) -> tuple[str, int]:
+def _dead_link(*, has_ended: bool) -> tuple[str, int]:
     """A friendly page without credit, for a link that is cut, altered, foreign or too late."""
-    state = "ended" if campaign is not None else "invalid"
+    state = "ended" if has_ended else "invalid"
     return render_template("landing.html", link_state=state, campaign=None, share=None), 404
 
 
 def _record_opening(link: Link) -> bool:
     """Count the opening and remember who brought this reader. Whether it is his own link."""
-    reason, signed_in = machine(), customer()
+    reason = machine()
     if reason is None:
-        arrival = links.arrive(visitor(), link, signed_in.id if signed_in else None, now())
+        arrival = links.arrive(visitor(), link, _signed_in(), now())
         keep_visitor(arrival.cookie)
     is_own = reason is None and arrival.is_own
     intake.hand_in(
@@ -249,6 +265,7 @@ def _record_opening(link: Link) -> bool:
             machine=reason,
         ),
         None if reason or is_own else link,
+        _signed_in(),
     )
     return is_own
 
@@ -270,9 +287,7 @@ def share(token: str) -> tuple[dict[str, str], int] | tuple[str, int]:
     link = _link_of_beacon(token)
     if link is None:
         return "", 204
-    sent = request.get_json(silent=True) if request.is_json else request.form
-    name = sent.get("channel") if isinstance(sent, Mapping) else None
-    channel = Channel.named(name if isinstance(name, str) else None)
+    channel = Channel.named(_channel_sent())
     _hand_in_beacon(Kind.share, link.through(channel), event_id=visits.new_event_id())
     return {"url": sharing.address_of(link.through(channel))}, 200
 
@@ -280,6 +295,18 @@ def share(token: str) -> tuple[dict[str, str], int] | tuple[str, int]:
 # The browser sends these on its own, and nothing is paid for them: see `is_same_site`.
 csrf.exempt(seen)
 csrf.exempt(share)
+
+
+def _channel_sent() -> str | None:
+    """The channel's name, from a form or from JSON."""
+    if not request.is_json:
+        return request.form.get("channel")
+    try:
+        sent = request.get_json(silent=True)
+    except RecursionError:  # brackets without end
+        return None
+    name = sent.get("channel") if isinstance(sent, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _link_of_beacon(token: str) -> Link | None:
@@ -306,6 +333,7 @@ def _hand_in_beacon(kind: Kind, link: Link, *, event_id: UUID) -> None:
             campaign=link.campaign,
             channel=link.channel,
         ),
+        customer=_signed_in(),
     )
 
 
@@ -328,12 +356,13 @@ def _poster(url: str, link: Link) -> bytes:
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_id(tx, link.campaign)
         sharer = customers.name_if_any(tx, deployment().keys, link.customer)
-    if campaign is None:
+    if campaign is None or not campaign.runs_at(now()):
         raise NotFound()
+    name = printing.settable(sharer or "")
     return printing.poster(
         brand=deployment().config.brand,
         title=campaign.content_in(language()).title,
-        invitation=_("%(name)s invites you", name=sharer) if sharer else _("A friend invites you"),
+        invitation=_("%(name)s invites you", name=name) if name else _("A friend invites you"),
         hint=_("Press and hold, or scan, to open"),
         url=url,
     )

@@ -28,6 +28,9 @@ def set_up(app: APIFlask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=deployment_of(app).config.is_https,
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        # Only what changes a session sets its cookie: an answer still on its way when somebody
+        # signs out must not sign her in again, and no cache may find a session on a picture.
+        SESSION_REFRESH_EACH_REQUEST=False,
         # A form left open overnight still works; the token lives as long as the session.
         WTF_CSRF_TIME_LIMIT=None,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flask import url_for
-from flask_babel import format_date, ngettext
+from flask_babel import format_date, format_number, ngettext
 from flask_babel import gettext as _
 
 from referral import links
@@ -21,7 +21,7 @@ CONTROLS = (Channel.sheet, Channel.copy, Channel.poster, Channel.qr)
 class ShareKit:
     title: str
     text: str
-    """A text to send along. It says that the sharer benefits, as it has to."""
+    """A text to send along. It says that the sharer benefits, as it has to when she does."""
     own_url: str
     urls: dict[str, str]
     seen_url: str
@@ -45,8 +45,7 @@ def share_kit(campaign: Campaign, own: Link) -> ShareKit:
     content = campaign.content_in(language())
     return ShareKit(
         title=content.title,
-        text=content.share_text
-        or _("“%(title)s”: if you buy and claim one, we both get points.", title=content.title),
+        text=content.share_text or _suggestion(content.title, campaign.checked_rules),
         own_url=address_of(own),
         urls={c.name: deployment().address(f"/s/{t}") for c, t in tokens.items()},
         seen_url=url_for("pages.seen", token=token),
@@ -56,6 +55,17 @@ def share_kit(campaign: Campaign, own: Link) -> ShareKit:
         rules_url=url_for("pages.rules", slug=campaign.slug),
         campaign_title=content.title,
     )
+
+
+def _suggestion(title: str, rules: list[Rule]) -> str:
+    """What to write to a friend: no more than the rules pay, and all that they pay the sharer."""
+    friend = any(rule.for_whom is not ForWhom.referrer for rule in rules)
+    sharer = any(rule.for_whom is not ForWhom.person for rule in rules)
+    if friend and sharer:
+        return _("“%(title)s”: if you buy and claim one, we both get points.", title=title)
+    if sharer:
+        return _("“%(title)s”: if you buy and claim one, I get points.", title=title)
+    return _("“%(title)s”: if you buy and claim one, you get points.", title=title)
 
 
 def address_of(link: Link) -> str:
@@ -69,7 +79,7 @@ def promise(rules: list[Rule]) -> list[str]:
 
 
 def _sentences(rule: Rule) -> list[str]:
-    amount = rule.amount
+    amount = format_number(rule.amount)
     to_person = {
         When.claim: _("%(amount)s points for every package you claim", amount=amount),
         When.first_claim: _("%(amount)s points for your first claim", amount=amount),

@@ -53,13 +53,13 @@ def test_sweeping_drops_what_is_over_and_nothing_else(
 ) -> None:
     alice, bob, charlie = cast_of(open_brand(deployment))
     alice.sign_in()
-    actions.request_sign_in_code(deployment, bob.contact, "192.0.2.1", str)
+    actions.request_sign_in_code(deployment, bob.contact, "192.0.2.1", bob.visitor, str)
     limits = Limits(deployment.db, deployment.keys, clock, None)
-    limits.sign_in("somebody")
+    limits.sign_in("somebody", 1)
     first = actions.sweep(deployment)
     assert (first.sign_in_codes, first.answers) == (1, 0), "the one that was used"
     clock.advance(minutes=10)
-    actions.request_sign_in_code(deployment, charlie.contact, "192.0.2.1", str)
+    actions.request_sign_in_code(deployment, charlie.contact, "192.0.2.1", charlie.visitor, str)
     assert actions.sweep(deployment).sign_in_codes == 1
     clock.advance(days=2)
     last = actions.sweep(deployment)

@@ -61,7 +61,7 @@ def test_one_time_codes_in_use_are_kept(deployment: Deployment, clock: HeldClock
 
     def issue_and_sweep(after: timedelta) -> int:
         def work(tx: sa.orm.Session) -> int:
-            people.issue_sign_in_code(tx, deployment.keys, contact, "123456", now)
+            people.issue_sign_in_code(tx, deployment.keys, contact, "123456", 2001, now)
             return people.sweep_sign_in_codes(tx, now + after)
 
         return deployment.db.transact(work)

@@ -68,8 +68,7 @@ def test_staff_are_added_with_a_password_from_standard_input(
     )  # fmt: skip
     assert result.exit_code == 0
     assert PASSWORD not in result.output
-    with deployment.db.read() as tx:
-        member = staff.check_password(tx, "owner@brand.example", PASSWORD)
+    member = staff.check_password(deployment.db, "owner@brand.example", PASSWORD)
     assert member.role == staff.Role.owner
     again = referral("staff", "add", "owner@brand.example", "--role", "analyst", "--generate")
     check_failed(again, "account with this e-mail address already")
@@ -85,9 +84,8 @@ def test_staff_can_be_asked_for_the_password_or_given_one(
     given = told(
         referral("staff", "add", "b@example.com", "--role", "analyst", "--generate", "--json")
     )
-    with deployment.db.read() as tx:
-        assert staff.check_password(tx, "a@example.com", PASSWORD)
-        assert staff.check_password(tx, "b@example.com", given["password"])
+    assert staff.check_password(deployment.db, "a@example.com", PASSWORD)
+    assert staff.check_password(deployment.db, "b@example.com", given["password"])
 
 
 def test_staff_with_a_weak_password_or_no_address_are_refused(referral: Referral) -> None:

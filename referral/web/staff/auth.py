@@ -25,7 +25,7 @@ from referral.staff import (
     staff_by_id,
 )
 from referral.web import errors
-from referral.web.context import deployment, now
+from referral.web.context import deployment, now, remote_address
 from referral.web.language import in_words
 from referral.web.staff import words
 from referral.web.staff.blueprint import staff
@@ -99,19 +99,30 @@ def check_sign_in() -> Page | tuple[str, int, dict[str, str]]:
     try:
         if not form.ok:
             raise WrongPassword()
-        deployment().limits.staff_sign_in(email)
-        with deployment().db.read() as tx:
-            member = check_password(tx, email, password)
+        member = _checked(email, password)
     except (WrongPassword, TooMany) as problem:
         form.refuse("", in_words(problem))
         page = render_template("staff/sign_in.html", form=form, next=target)
-        wait = {"Retry-After": str(problem.details["retry_after"])} if problem.details else {}
-        return page, problem.status, wait
+        return page, problem.status, errors.wait(problem)
     # A form that was open before belongs to whoever sat here before.
     session.pop("csrf_token", None)
     response = redirect(target, 303)
     response.set_cookie(COOKIE, _new_session(member), max_age=SESSION_LIFETIME, **_cookie())
     return response
+
+
+def _checked(email: str, password: str) -> StaffMember:
+    """The member with this password. Raises `WrongPassword`, `TooMany`."""
+    limits, address = deployment().limits, remote_address()
+    limits.staff_sign_in_address(address)
+    tried = limits.staff_sign_in(email, address)
+    try:
+        member = check_password(deployment().db, email, password)
+    except TooMany:
+        limits.give_back(tried)  # it had no turn, so it did not fail
+        raise
+    limits.give_back(tried)
+    return member
 
 
 @staff.post("/sign-out")

@@ -87,7 +87,7 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
     form = Form(request.form)
-    draft = drafts.read(form, _gtins(), _zone(), slug)
+    draft = drafts.read(form, _gtins(), _zone(), campaign)
     if draft is not None:
         try:
             actions.revise_campaign(deployment(), slug, draft)
@@ -178,6 +178,9 @@ def _form_page(form: Form, campaign: Campaign | None) -> str:
         campaign=campaign,
         products=products,
         rule_rows=drafts.RULE_ROWS,
+        other_rules=sharing.promise(drafts.beyond_the_form(campaign.checked_rules))
+        if campaign
+        else [],
         texts=[(tag, OWN_NAMES[tag]) for tag in LANGUAGES],
         bound=_bound([product.price for product in products]),
         percent=PAYOUT_PERCENT_MAX,

@@ -1,5 +1,7 @@
 """The campaign form: rows a marketer fills in, read into a draft and written back out of one."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
@@ -68,27 +70,32 @@ def form_of(campaign: Campaign, zone: ZoneInfo) -> Form:
         "ends_at": as_typed(campaign.ends_at, zone),
     }
     form.lists.setlist("gtins", campaign.gtins)
-    for rule in campaign.checked_rules:
-        for name, when, for_whom, _label in RULE_ROWS:
-            if rule.when is when and rule.for_whom in {for_whom, ForWhom.both}:
-                form.values[name] = str(rule.amount)
+    rules = campaign.checked_rules
+    for rule in rules:
+        form.values |= {row: str(rule.amount) for row in _rows_of(rule, rules)}
     for lang, content in campaign.content.items():
         for part, text in content.items():
             form.values[f"{lang}-{part}"] = text
     return form
 
 
-def read(form: Form, gtins: list[str], zone: ZoneInfo, slug: str | None = None) -> Draft | None:
-    """The draft that was typed; None when something in it is not right. A given slug stays."""
+def read(
+    form: Form, gtins: list[str], zone: ZoneInfo, campaign: Campaign | None = None
+) -> Draft | None:
+    """The draft that was typed; None when something in it is not right.
+
+    Of a campaign that is edited stay its short name and what the form cannot show.
+    """
     title = form.text("title", least=1, most=TITLE_LENGTH_MAX)
-    starts_at, ends_at = form.moment("starts_at", zone), form.moment("ends_at", zone)
+    starts_at = _moment(form, "starts_at", zone, campaign.starts_at if campaign else None)
+    ends_at = _moment(form, "ends_at", zone, campaign.ends_at if campaign else None)
     if starts_at and ends_at and ends_at <= starts_at:
         form.refuse("ends_at", _("The end must lie after the start."))
     typed = {
-        "slug": slug or _slug(form),
+        "slug": campaign.slug if campaign else _slug(form),
         "title": title,
         "content": _content(form, title),
-        "rules": _rules(form),
+        "rules": _rules(form, campaign.checked_rules if campaign else []),
         "budget": form.whole("budget", low=1, high=BUDGET_MAX),
         "gtins": form.chosen("gtins", gtins),
         "buy_url": _buy_url(form),
@@ -106,6 +113,35 @@ def read(form: Form, gtins: list[str], zone: ZoneInfo, slug: str | None = None) 
         # Every field was checked above; this is for what only all of them together can break.
         form.refuse("", _("Something in what you entered is not right."))
         return None
+
+
+def beyond_the_form(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules the form has no rows for; they can only be set over the API."""
+    return [rule for rule in rules if not _rows_of(rule, rules)]
+
+
+def _rows_of(rule: Rule, rules: Sequence[Rule]) -> list[str]:
+    """The rows that show one of these rules; none when the form cannot show it as it is.
+
+    A rule for both fills the row of each of them, unless there is no such row, or another rule
+    needs it.
+    """
+    rows = [
+        name
+        for name, when, for_whom, _label in RULE_ROWS
+        if rule.when is when and rule.for_whom in {for_whom, ForWhom.both}
+    ]
+    if rule.for_whom is not ForWhom.both:
+        return rows
+    is_alone = sum(other.when is rule.when for other in rules) == 1
+    return rows if is_alone and len(rows) == 2 else []
+
+
+def _moment(form: Form, name: str, zone: ZoneInfo, was: datetime | None) -> datetime | None:
+    """The time that was typed. The one it was stays as it was: the field has no seconds."""
+    if was is not None and form.typed(name) == as_typed(was, zone):
+        return was
+    return form.moment(name, zone)
 
 
 def _slug(form: Form) -> str:
@@ -131,13 +167,22 @@ def _content(form: Form, title: str) -> dict[str, Content]:
     return content
 
 
-def _rules(form: Form) -> list[Rule]:
-    rules = []
+def _rules(form: Form, were: Sequence[Rule]) -> list[Rule]:
+    """What was typed, each rule in its old place; rules the form cannot show stay as they were."""
+    typed = {}
     for name, when, for_whom, _label in RULE_ROWS:
         amount = form.whole(name, low=0, high=AMOUNT_MAX, optional=True)
         if amount:
-            rules.append(Rule.model_validate({"when": when, "for": for_whom, "amount": amount}))
-    return rules
+            rule = Rule.model_validate({"when": when, "for": for_whom, "amount": amount})
+            typed[name] = rule
+    rules = []
+    for rule in were:
+        now = [typed.pop(row, None) for row in _rows_of(rule, were)]
+        if all(new is not None and new.amount == rule.amount for new in now):
+            rules.append(rule)  # and not as one rule for each of two rows
+        else:
+            rules += [new for new in now if new is not None]
+    return [*rules, *typed.values()]
 
 
 def _buy_url(form: Form) -> str | None:

@@ -1,17 +1,25 @@
 """The console's forms: a brand set up from nothing, exact numbers, everything typed wrong."""
 
 import itertools
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
+import pytest
 from stdnum import ean
 
-from referral import batches
-from referral.campaigns import campaign_by_slug
+from referral import actions, batches
+from referral.campaigns import Campaign, Draft, campaign_by_slug
 from referral.catalog import product_by_gtin
 from referral.deployment import Deployment
+from referral.rewards import ForWhom, Rule, When
+from referral.web.staff import drafts
+from referral.web.staff.forms import Form
 from tests.readers import Reader
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import CAMPAIGN, text
 
+ZONE = ZoneInfo("Asia/Shanghai")
 AWKWARD = {
     "empty": "",
     "spaces": "   ",
@@ -212,6 +220,106 @@ def test_a_campaign_keeps_every_field(brand: Brand, owner: Reader) -> None:
     owner.get("/staff/campaigns/autumn/edit")
     for kept in ("2026-04-01T09:00", "秋收", "Brand Ltd", "10000"):
         assert f'value="{kept}"' in owner.page
+
+
+EVERY_RULE = [(when, for_whom) for when in When for for_whom in ForWhom]
+
+
+def drafted(kinds: Iterable[tuple[When, ForWhom]], amount: int | None = None) -> Campaign:
+    """A draft with these rules, and dates with seconds in them."""
+    start = datetime(2026, 4, 1, 1, 2, 3, 456, UTC)
+    rules = [
+        Rule.model_validate({"when": when, "for": for_whom, "amount": amount or number}).dump()
+        for number, (when, for_whom) in enumerate(kinds, start=1)
+    ]
+    return Campaign(
+        slug="autumn",
+        title="Autumn",
+        content={},
+        rules=rules,
+        budget=1000,
+        gtins=[],
+        buy_url=None,
+        organiser="",
+        starts_at=start,
+        ends_at=start + timedelta(days=9, seconds=9),
+        hold_days=7,
+        window_days=30,
+    )
+
+
+def resaved(campaign: Campaign, **changed: str) -> Draft:
+    form = drafts.form_of(campaign, ZONE)
+    draft = drafts.read(Form(form.values | changed), [], ZONE, campaign)
+    assert draft is not None
+    return draft
+
+
+@pytest.mark.parametrize("amount", [None, 5], ids=["different amounts", "one amount"])
+def test_an_unchanged_save_changes_nothing(amount: int | None) -> None:
+    """For every set of rules there can be, in two orders."""
+    for size in range(len(EVERY_RULE) + 1):
+        for kinds in itertools.combinations(EVERY_RULE, size):
+            for ordered in (kinds, kinds[::-1]):
+                campaign = drafted(ordered, amount)
+                draft = resaved(campaign)
+                assert draft.rules == campaign.checked_rules
+                assert (draft.starts_at, draft.ends_at) == (campaign.starts_at, campaign.ends_at)
+
+
+@pytest.mark.parametrize("kinds", itertools.combinations(EVERY_RULE, 2))
+def test_a_changed_row_leaves_what_has_no_row(kinds: tuple[tuple[When, ForWhom], ...]) -> None:
+    campaign = drafted(kinds)
+    hidden = drafts.beyond_the_form(campaign.checked_rules)
+    emptied = resaved(campaign, claim="", first="0", friend="", referrer="")
+    assert emptied.rules == hidden
+    filled = resaved(campaign, claim="91", first="92", friend="93", referrer="94")
+    assert [rule for rule in filled.rules if rule.amount < 90] == hidden
+    assert {rule.id: rule.amount for rule in filled.rules if rule.amount > 90} == {
+        "claim:person:points": 91,
+        "first_claim:person:points": 92,
+        "referred_first_claim:person:points": 93,
+        "referred_first_claim:referrer:points": 94,
+    }
+
+
+def test_a_rule_for_both_is_shown_in_two_rows_or_not_at_all() -> None:
+    friend_rule = (When.referred_first_claim, ForWhom.both)
+    shown = drafts.form_of(drafted([friend_rule], 30), ZONE).values
+    assert (shown["friend"], shown["referrer"]) == ("30", "30")
+    more = resaved(drafted([friend_rule], 30), referrer="40").rules
+    assert [(rule.for_whom, rule.amount) for rule in more] == [
+        (ForWhom.person, 30),
+        (ForWhom.referrer, 40),
+    ]
+    assert "claim" not in drafts.form_of(drafted([(When.claim, ForWhom.both)]), ZONE).values
+
+
+def test_a_typed_time_takes_the_place_of_the_old_one() -> None:
+    draft = resaved(drafted([]), starts_at="2026-04-02T09:00", ends_at="")
+    assert draft.starts_at == datetime(2026, 4, 2, 1, tzinfo=UTC)
+    assert draft.ends_at is None
+
+
+def test_rules_set_over_the_api_are_named_and_kept(brand: Brand, owner: Reader) -> None:
+    rules = [
+        {"when": "claim", "for": "both", "amount": 1000},
+        {"when": "first_claim", "for": "person", "amount": 5},
+    ]
+    draft = {"slug": "autumn", "title": "Autumn", "budget": 9000, "rules": rules}
+    actions.add_campaign(brand.deployment, Draft.model_validate(draft))
+    owner.get("/staff/campaigns/autumn/edit")
+    assert (
+        "Set over the API, and kept as they are: 1,000 points for every package you claim "
+        "1,000 points to the friend who brought you, for every package you claim"
+    ) in text(owner)
+    typed = {**CAMPAIGN, "claim": "", "first": "6", "friend": "", "referrer": ""}
+    assert owner.send("/staff/campaigns/autumn/edit", **typed).status_code == 303
+    with brand.deployment.db.read() as tx:
+        campaign = campaign_by_slug(tx, "autumn")
+    assert campaign.rules == [rules[0] | {"what": "points"}] + [
+        rules[1] | {"what": "points", "amount": 6}
+    ]
 
 
 def test_awkward_input_is_never_an_error_of_ours(brand: Brand, owner: Reader) -> None:
