@@ -32,6 +32,13 @@ class Reader:
         sent = {**self._headers, **headers}
         return self._kept(self._client.post(path, data=fields or {}, headers=sent))
 
+    def post_json(self, path: str, body: str) -> TestResponse:
+        return self._kept(
+            self._client.post(
+                path, data=body, content_type="application/json", headers=self._headers
+            )
+        )
+
     def send(self, path: str, **fields: str) -> TestResponse:
         """Send the form of the page last opened, with its token against forgery."""
         return self.post(path, {"csrf_token": self.form_token(), **fields})
@@ -44,6 +51,9 @@ class Reader:
     def cookie(self, name: str) -> str | None:
         kept = self._client.get_cookie(name)
         return kept.value if kept else None
+
+    def forget_cookie(self, name: str) -> None:
+        self._client.delete_cookie(name)
 
     def set_cookie(self, name: str, value: str) -> None:
         self._client.set_cookie(name, value)

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from referral import actions, campaigns
+from referral import actions, campaigns, catalog
 from referral.campaigns import (
     ID_MAX,
     AlreadyPublished,
@@ -16,6 +16,7 @@ from referral.campaigns import (
     CampaignOver,
     CampaignState,
     Content,
+    MixedCurrencies,
     NoRules,
     NothingToSell,
     PayoutOverBound,
@@ -269,7 +270,8 @@ def test_the_cheapest_product_it_is_for_sets_the_bound(deployment: Deployment) -
 
 def slugs(deployment: Deployment, gtin: str | None = None) -> list[str]:
     with deployment.db.read() as tx:
-        return [each.slug for each in campaigns.running(tx, deployment.clock.now(), gtin)]
+        item = catalog.product_by_gtin(tx, gtin) if gtin else None
+        return [each.slug for each in campaigns.running(tx, deployment.clock.now(), item)]
 
 
 def test_it_runs_from_its_start_up_to_its_end(deployment: Deployment, clock: HeldClock) -> None:
@@ -311,6 +313,29 @@ def test_it_runs_for_its_products_only(deployment: Deployment) -> None:
     publish(deployment, slug="for-one", gtins=[GTIN])
     assert slugs(deployment, GTIN) == ["for-one", "for-all"]
     assert slugs(deployment, OTHER_GTIN) == ["for-all"]
+
+
+def test_it_does_not_pay_for_a_later_product_that_is_too_cheap_for_it(
+    deployment: Deployment,
+) -> None:
+    add_product(deployment)
+    publish(deployment)
+    actions.add_product(deployment, gtin=OTHER_GTIN, name="Sample", price=1, currency="CNY")
+    assert slugs(deployment, GTIN) == ["spring"]
+    assert slugs(deployment, OTHER_GTIN) == []
+
+
+def test_it_refuses_a_product_that_does_not_exist_yet(deployment: Deployment) -> None:
+    add_product(deployment)
+    with pytest.raises(NothingToSell):
+        publish(deployment, gtins=[GTIN, OTHER_GTIN])
+
+
+def test_it_refuses_prices_in_different_currencies(deployment: Deployment) -> None:
+    add_product(deployment)
+    actions.add_product(deployment, gtin=OTHER_GTIN, name="Tea", price=500_000, currency="VND")
+    with pytest.raises(MixedCurrencies):
+        publish(deployment)
 
 
 # Texts

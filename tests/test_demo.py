@@ -53,8 +53,8 @@ def test_it_says_how_to_try_it(deployment: Deployment) -> None:
     assert gtin14(found.gtin) == found.gtin
     with deployment.db.read() as tx:
         assert staff.api_key_id(tx, found.api_key)
-        member = staff.check_password(tx, found.staff.email, found.staff.password)
-        assert member.may(staff.Right.change)
+    member = staff.check_password(deployment.db, found.staff.email, found.staff.password)
+    assert member.may(staff.Right.change)
     link = deployment.links.read(urlsplit(found.share_url).path.removeprefix("/s/"))
     assert link is not None
     with deployment.db.read() as tx:
@@ -181,7 +181,7 @@ def test_access_is_made_again_when_its_secrets_are_lost(deployment: Deployment) 
     assert again.codes == found.codes
     with deployment.db.read() as tx:
         assert staff.api_key_id(tx, again.api_key)
-        assert staff.check_password(tx, again.staff.email, again.staff.password)
+    assert staff.check_password(deployment.db, again.staff.email, again.staff.password)
 
 
 @pytest.mark.parametrize("spoilt", ["", "{", '{"api_key": 1}', "[]"])
@@ -199,8 +199,8 @@ def test_it_has_an_analyst_and_batches_in_every_state(deployment: Deployment) ->
     kept = demo._read(path)
     assert kept is not None
     assert kept.analyst is not None
+    member = staff.check_password(deployment.db, kept.analyst.email, kept.analyst.password)
     with deployment.db.read() as tx:
-        member = staff.check_password(tx, kept.analyst.email, kept.analyst.password)
         listed = batch_reports.listed(tx, after=0, limit=100)
     assert not member.may(staff.Right.change)
     assert {span.state for batch in listed for span in batch.ranges} == set(batches.RangeState)

@@ -33,6 +33,7 @@ from referral.people import (
 
 ALICE = people.phone("13800138000")
 BOB = people.email("bob@example.com")
+BROWSER, OTHER_BROWSER = 2001, 2002
 
 # Contacts
 
@@ -240,7 +241,8 @@ def test_nothing_personal_is_stored_in_the_clear(tx: Session, deployment: Deploy
     people.find_or_add_customer(
         tx, deployment.keys, [ALICE, BOB], name="Alice Li", now=deployment.clock.now()
     )
-    people.issue_sign_in_code(tx, deployment.keys, ALICE, "271828", deployment.clock.now())
+    now = deployment.clock.now()
+    people.issue_sign_in_code(tx, deployment.keys, ALICE, "271828", BROWSER, now)
     tx.flush()
     tables = (Customer, Identity, SignInCode)
     stored = " ".join(
@@ -340,13 +342,23 @@ def test_visitor_ids_fit_a_signed_column() -> None:
 # One-time codes
 
 
-def issue(tx: Session, deployment: Deployment, code: str = "123456") -> None:
-    people.issue_sign_in_code(tx, deployment.keys, ALICE, code, deployment.clock.now())
+def issue(
+    tx: Session, deployment: Deployment, code: str = "123456", browser: int = BROWSER
+) -> None:
+    now = deployment.clock.now()
+    people.issue_sign_in_code(tx, deployment.keys, ALICE, code, browser, now)
     tx.flush()
 
 
-def check(tx: Session, deployment: Deployment, code: str, who: Contact = ALICE) -> CodeCheck:
-    return people.check_sign_in_code(tx, deployment.keys, who, code, deployment.clock.now())
+def check(
+    tx: Session,
+    deployment: Deployment,
+    code: str,
+    who: Contact = ALICE,
+    browser: int = BROWSER,
+) -> CodeCheck:
+    now = deployment.clock.now()
+    return people.check_sign_in_code(tx, deployment.keys, who, code, browser, now)
 
 
 def test_codes_have_six_digits() -> None:
@@ -418,10 +430,40 @@ def test_it_rejects_a_code_sent_to_somebody_else(tx: Session, deployment: Deploy
     assert check(tx, deployment, "123456", BOB) is CodeCheck.spent
 
 
+def test_it_rejects_a_code_another_browser_asked_for(tx: Session, deployment: Deployment) -> None:
+    issue(tx, deployment)
+    assert check(tx, deployment, "123456", browser=OTHER_BROWSER) is CodeCheck.spent
+    issue(tx, deployment, "222222", OTHER_BROWSER)
+    assert check(tx, deployment, "123456", browser=OTHER_BROWSER) is CodeCheck.wrong
+    assert check(tx, deployment, "222222", browser=OTHER_BROWSER) is CodeCheck.right
+
+
+def test_another_browser_can_neither_end_a_code_nor_use_up_its_tries(
+    tx: Session, deployment: Deployment
+) -> None:
+    issue(tx, deployment)
+    issue(tx, deployment, "222222", OTHER_BROWSER)
+    for _ in range(6):
+        check(tx, deployment, "000000", browser=OTHER_BROWSER)
+    assert check(tx, deployment, "123456") is CodeCheck.right
+
+
+def test_a_new_code_takes_away_those_of_other_browsers_that_expired(
+    tx: Session, deployment: Deployment, clock: HeldClock
+) -> None:
+    issue(tx, deployment)
+    issue(tx, deployment, browser=OTHER_BROWSER)
+    clock.advance(seconds=CODE_LIFETIME.total_seconds())
+    issue(tx, deployment, browser=BROWSER + 2)
+    kept = tx.scalars(sa.select(SignInCode.visitor_id)).all()
+    assert kept == [BROWSER + 2]
+
+
 def test_a_code_outlives_a_rotation_of_the_keys(tx: Session, deployment: Deployment) -> None:
     issue(tx, deployment)
     rotated = KeyRing([*deployment.config.secret_keys, "a-key-that-is-newer-still-than-these"])
     now = deployment.clock.now()
-    assert people.check_sign_in_code(tx, rotated, ALICE, "123456", now) is CodeCheck.right
-    people.issue_sign_in_code(tx, rotated, ALICE, "222222", now)
-    assert people.check_sign_in_code(tx, rotated, ALICE, "123456", now) is CodeCheck.wrong
+    assert people.check_sign_in_code(tx, rotated, ALICE, "123456", BROWSER, now) is CodeCheck.right
+    people.issue_sign_in_code(tx, rotated, ALICE, "222222", BROWSER, now)
+    check_again = people.check_sign_in_code(tx, rotated, ALICE, "123456", BROWSER, now)
+    assert check_again is CodeCheck.wrong

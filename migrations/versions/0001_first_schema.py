@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("id", RowId, nullable=False),
         sa.Column("kind", sa.String(length=12), nullable=False),
         sa.Column("blind_index", sa.String(length=64), nullable=False),
+        sa.Column("visitor_id", sa.BigInteger(), nullable=False),
         sa.Column("code_hash", sa.String(length=64), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("expires_at", Time, nullable=False),

@@ -28,8 +28,10 @@ ALICE = people.phone("13800138000")
 BROWSER, OTHER_BROWSER = 2001, 2002
 
 
-def request(deployment: Deployment, who: people.Contact = ALICE) -> str:
-    code = actions.request_sign_in_code(deployment, who, "192.0.2.1", lambda code: f"it is {code}")
+def request(deployment: Deployment, who: people.Contact = ALICE, browser: int = BROWSER) -> str:
+    code = actions.request_sign_in_code(
+        deployment, who, "192.0.2.1", browser, lambda code: f"it is {code}"
+    )
     assert code is not None
     return code
 
@@ -54,7 +56,8 @@ def test_a_new_person_becomes_a_customer_with_this_browser(deployment: Deploymen
 
 def test_a_second_browser_folds_into_the_same_customer(deployment: Deployment) -> None:
     first = actions.sign_in(deployment, ALICE, request(deployment), BROWSER)
-    second = actions.sign_in(deployment, ALICE, request(deployment), OTHER_BROWSER)
+    code = request(deployment, browser=OTHER_BROWSER)
+    second = actions.sign_in(deployment, ALICE, code, OTHER_BROWSER)
     assert second == SignedIn(first.customer, OTHER_BROWSER, is_new=False)
     with deployment.db.read() as tx:
         assert sorted(people.visitors_of(tx, first.customer)) == [BROWSER, OTHER_BROWSER]
@@ -87,7 +90,45 @@ def test_it_rejects_a_code_a_second_time(deployment: Deployment) -> None:
     code = request(deployment)
     actions.sign_in(deployment, ALICE, code, BROWSER)
     with pytest.raises(SignInCodeSpent):
+        actions.sign_in(deployment, ALICE, code, BROWSER)
+
+
+def test_it_rejects_a_code_in_another_browser(deployment: Deployment) -> None:
+    code = request(deployment)
+    with pytest.raises(SignInCodeSpent):
         actions.sign_in(deployment, ALICE, code, OTHER_BROWSER)
+    assert count(deployment, Customer) == 0
+
+
+def test_strangers_who_ask_and_guess_elsewhere_do_not_keep_the_owner_out(
+    deployment: Deployment,
+) -> None:
+    code = request(deployment)
+    strangers = [OTHER_BROWSER, OTHER_BROWSER + 1]
+    for stranger in strangers:
+        for _ in range(5):
+            request(deployment, browser=stranger)
+        with pytest.raises(TooMany):
+            request(deployment, browser=stranger)
+        for _ in range(25):
+            with pytest.raises((WrongSignInCode, SignInCodeSpent, TooMany)):
+                actions.sign_in(deployment, ALICE, wrong(code), stranger)
+    assert actions.sign_in(deployment, ALICE, code, BROWSER).is_new
+
+
+def test_a_phone_is_sent_fifteen_codes_whatever_browsers_ask(deployment: Deployment) -> None:
+    for browser in range(15):
+        request(deployment, browser=browser)
+    with pytest.raises(TooMany):
+        request(deployment, browser=15)
+
+
+def test_right_codes_do_not_count_as_guesses(deployment: Deployment, clock: HeldClock) -> None:
+    clock.set(clock.now().replace(minute=0, second=0))
+    for _ in range(5):
+        for _ in range(5):
+            actions.sign_in(deployment, ALICE, request(deployment), BROWSER)
+        clock.advance(minutes=10)
 
 
 def test_it_rejects_an_old_code(deployment: Deployment, clock: HeldClock) -> None:
@@ -153,10 +194,7 @@ def test_a_sign_up_waits_for_one_of_the_same_person(deployment: Deployment) -> N
 def test_one_code_signs_in_one_of_two_at_once(deployment: Deployment) -> None:
     code = request(deployment)
 
-    def sign_in(browser: int) -> Callable[[], SignedIn]:
-        return lambda: actions.sign_in(deployment, ALICE, code, browser)
-
-    outcomes = at_once([sign_in(BROWSER), sign_in(OTHER_BROWSER)])
+    outcomes = at_once([lambda: actions.sign_in(deployment, ALICE, code, BROWSER)] * 2)
     assert sum(isinstance(each, SignedIn) for each in outcomes) == 1
     assert sum(isinstance(each, SignInCodeSpent) for each in outcomes) == 1
     assert count(deployment, Customer) == 1
@@ -167,7 +205,7 @@ def test_two_codes_asked_for_at_once_leave_one_that_holds(deployment: Deployment
     now = deployment.clock.now()
 
     def issue(code: str) -> Callable[[Session], None]:
-        return lambda tx: people.issue_sign_in_code(tx, deployment.keys, ALICE, code, now)
+        return lambda tx: people.issue_sign_in_code(tx, deployment.keys, ALICE, code, BROWSER, now)
 
     outcome = overtaken(
         deployment.db, issue("111111"), lambda: deployment.db.transact(issue("222222"))

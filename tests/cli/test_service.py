@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -18,13 +18,13 @@ import zxingcpp
 from referral import demo
 from referral.cascades import Parameters
 from referral.cli import service
+from referral.cli.server import STOP_SECONDS
 from referral.config import Config
 from referral.demo import brand
 from tests.cli.conftest import Referral, check_failed, told
 from tests.conftest import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS_MAX = 30
 
 
 @pytest.fixture
@@ -81,7 +81,8 @@ def test_a_qr_code_that_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch
 class Served:
     """`referral serve` (or `run`) as a process of its own."""
 
-    def __init__(self, config: Config, *arguments: str) -> None:
+    def __init__(self, config: Config, *arguments: str, seconds_max: float = 30) -> None:
+        self.seconds_max = seconds_max
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -97,6 +98,8 @@ class Served:
             text=True,
             start_new_session=True,
         )
+
+    def wait_until_ready(self) -> None:
         self.until(lambda: self.status("/readyz") == 200)
 
     def status(self, path: str) -> int | None:
@@ -112,7 +115,7 @@ class Served:
         return psutil.Process(self.process.pid).children()
 
     def until(self, condition: object) -> None:
-        deadline = time.monotonic() + SECONDS_MAX
+        deadline = time.monotonic() + self.seconds_max
         while not condition():  # type: ignore[operator]
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline, "it took too long"
@@ -121,19 +124,31 @@ class Served:
     def end(self, number: signal.Signals) -> tuple[int, str, str]:
         """Send a signal to the whole group, as a terminal does; exit code, output, errors."""
         os.killpg(self.process.pid, number)
-        output, errors = self.process.communicate(timeout=SECONDS_MAX)
+        output, errors = self.process.communicate(timeout=self.seconds_max)
         return self.process.returncode, output, errors
+
+    def clean_up(self) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
 
 
 @pytest.fixture
 def served(config: Config) -> Iterator[Served]:
-    service = Served(config, "serve", "--workers", "2")
-    yield service
-    if service.process.poll() is None:
-        service.end(signal.SIGKILL)
-    for stream in (service.process.stdout, service.process.stderr):
-        assert stream is not None
-        stream.close()
+    with serving(config, "serve", "--workers", "2") as service:
+        yield service
+
+
+@contextmanager
+def serving(config: Config, *arguments: str, seconds_max: float = 30) -> Iterator[Served]:
+    service = Served(config, *arguments, seconds_max=seconds_max)
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        service.clean_up()
 
 
 def test_the_service_outlives_its_workers_and_ends_in_good_order(served: Served) -> None:
@@ -157,8 +172,13 @@ def test_the_service_outlives_its_workers_and_ends_in_good_order(served: Served)
 def test_ctrl_c_ends_the_service_in_good_order(served: Served, config: Config) -> None:
     assert served.status("/metrics") == 200
     assert list((config.data_dir / f"metrics-{served.port}").iterdir())
-    code, _, errors = served.end(signal.SIGINT)
+    with closing(HTTPConnection("127.0.0.1", served.port, timeout=5)) as idle:
+        idle.request("GET", "/healthz")
+        idle.getresponse().read()  # and the connection is kept, as browsers do
+        started = time.monotonic()
+        code, _, errors = served.end(signal.SIGINT)
     assert code == 0
+    assert time.monotonic() - started < STOP_SECONDS, "no worker had to be killed"
     assert "Traceback" not in errors
 
 
@@ -166,7 +186,7 @@ def test_workers_do_not_outlive_the_main_process(served: Served) -> None:
     workers = served.workers()
     served.process.kill()
     served.process.wait()
-    gone, alive = psutil.wait_procs(workers, timeout=SECONDS_MAX)
+    gone, alive = psutil.wait_procs(workers, timeout=served.seconds_max)
     assert not alive
     assert len(gone) == 2
 
@@ -175,10 +195,10 @@ def test_workers_do_not_outlive_the_main_process(served: Served) -> None:
 def test_run_sets_everything_up_and_keeps_it(config: Config) -> None:
     passwords = []
     for _ in range(2):
-        service = Served(config, "run")
-        assert service.status("/") == 200
-        time.sleep(1)  # what to open is said once a page answers
-        code, output, errors = service.end(signal.SIGINT)
+        with serving(config, "run", seconds_max=180) as service:
+            assert service.status("/") == 200
+            time.sleep(1)  # what to open is said once a page answers
+            code, output, errors = service.end(signal.SIGINT)
         assert code == 0, errors
         assert brand.NAME in output
         assert f"http://127.0.0.1:{service.port}/s/" in output

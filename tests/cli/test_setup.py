@@ -1,9 +1,11 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from referral import actions, staff
 from referral.campaigns import Draft
 from referral.deployment import Deployment
-from tests.cast import GTIN, RULES
+from tests.cast import GTIN, OTHER_GTIN, PRICE, RULES
 from tests.cli.conftest import Referral, check_failed, told
 
 PASSWORD = "correct horse battery"
@@ -120,10 +122,15 @@ def test_products_are_added_once(referral: Referral) -> None:
 def test_a_draft_is_published_once(referral: Referral, deployment: Deployment) -> None:
     check_failed(referral("campaign", "publish", "spring"), "no such campaign")
     draft = {"slug": "spring", "title": "Spring", "rules": RULES, "budget": 1000}
-    # The command's clock is the real one, the draft's was held in the past.
-    draft["ends_at"] = "2100-01-01T00:00:00Z"
-    actions.add_campaign(deployment, Draft.model_validate(draft))
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    actions.add_campaign(deployment, Draft.model_validate({**draft, "ends_at": later}))
     check_failed(referral("campaign", "publish", "spring"), "no product")
-    referral("product", "add", "--gtin", GTIN, "--name", "Tea", "--price", 600)
-    actions.add_product(deployment, gtin="96385074", name="Mug", price=100, currency="CNY")
+    referral("product", "add", "--gtin", GTIN, "--name", "Tea", "--price", 300)
     check_failed(referral("campaign", "publish", "spring"), "pay out")
+    draft |= {"slug": "autumn", "gtins": [OTHER_GTIN], "ends_at": later}
+    actions.add_campaign(deployment, Draft.model_validate(draft))
+    referral("product", "add", "--gtin", OTHER_GTIN, "--name", "Box", "--price", PRICE)
+    made = told(referral("campaign", "publish", "autumn", "--json"))
+    assert made["state"] == "published"
+    assert made["ends_at"] == "2099-01-01T00:00:00Z"
+    check_failed(referral("campaign", "publish", "autumn"), "published already")

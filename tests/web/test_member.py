@@ -7,6 +7,7 @@ from flask import Flask
 
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.errors import TooMany
 from tests.readers import Reader
 from tests.web.conftest import PER_FRIEND, Brand
 
@@ -80,6 +81,61 @@ def test_codes_are_not_sent_without_end(deployment: Deployment, alice: Reader) -
     alice.get("/sign-in")
     answer = alice.send("/sign-in", contact="13800138000", agree="1")
     assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_stranger_who_knows_the_number_does_not_keep_its_owner_out(
+    deployment: Deployment, alice: Reader, app: Flask
+) -> None:
+    code = ask_for_code(alice, "13800138000")
+    stranger = Reader(app)
+    ask_for_code(stranger, "13800138000")
+    for _ in range(25):
+        assert stranger.send("/sign-in/code", code=wrong(code)).status_code in {403, 429}
+    assert alice.send("/sign-in/code", code=code).status_code == 303
+    assert alice.get("/me").status_code == 200
+
+
+def test_a_code_is_good_in_the_browser_that_asked_for_it(
+    deployment: Deployment, alice: Reader, app: Flask
+) -> None:
+    code = ask_for_code(alice, "13800138000")
+    other = Reader(app)
+    shown = ask_for_code(other, "13800138000")
+    if shown != code:  # one time in a million they are the same
+        assert other.send("/sign-in/code", code=code).status_code == 403
+    assert other.send("/sign-in/code", code=shown).status_code == 303
+
+
+@pytest.mark.parametrize("agent", ["", "curl/8.5.0"])
+def test_whoever_asks_for_a_code_comes_back_as_the_same_visitor(
+    deployment: Deployment, app: Flask, agent: str
+) -> None:
+    """A browser that looks like a machine is told apart from others all the same."""
+    reader = Reader(app, agent=agent)
+    ask_for_code(reader, "13800138000")
+    asked_as = reader.cookie("referral_visitor")
+    assert asked_as is not None
+    assert reader.send("/sign-in/code", code=reader.shown_code()).status_code == 303
+    assert reader.cookie("referral_visitor") == asked_as
+
+
+def test_one_address_does_not_guess_without_end(
+    deployment: Deployment, alice: Reader, clock: HeldClock
+) -> None:
+    clock.set(clock.now().replace(minute=0, second=0))
+    code = ask_for_code(alice, "13800138000")
+    for _ in range(300):
+        deployment.limits.sign_in_address("127.0.0.1")
+    answer = alice.send("/sign-in/code", code=code)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) == 3600
+    clock.advance(minutes=60)
+    alice.sign_in("13800138000")
+    for _ in range(300):
+        deployment.limits.sign_in_address("127.0.0.1")  # the right code was not one of them
+    with pytest.raises(TooMany):
+        deployment.limits.sign_in_address("127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +147,16 @@ def test_it_never_redirects_elsewhere(deployment: Deployment, alice: Reader, tar
     assert alice.get(f"/sign-in?next={quote(target)}").location == "/me"
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 4000, "\u200d"])
+def test_an_emptied_name_is_taken_off(deployment: Deployment, alice: Reader) -> None:
+    alice.sign_in("13800138000")
+    alice.send("/me/name", name="Ming")
+    alice.get("/me")
+    assert alice.send("/me/name", name="").status_code == 303
+    alice.get("/me")
+    assert alice.heading == "Hello"
+
+
+@pytest.mark.parametrize("name", ["   ", "x" * 4000, "\u200d"])
 def test_it_refuses_a_name_that_is_none_and_keeps_the_old(
     deployment: Deployment, alice: Reader, name: str
 ) -> None:

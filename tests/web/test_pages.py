@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from referral import actions
+from referral.campaigns import Draft
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
@@ -296,6 +297,89 @@ def test_a_consumer_s_page_is_small(brand: Brand, alice: Reader) -> None:
             len(alice.get(part.replace("&amp;", "&")).data) for part in parts
         )
         assert weight <= WIRE_BYTES_MAX, f"{path} weighs {weight} bytes"
+
+
+def test_only_what_changes_a_session_sets_its_cookie(brand: Brand, alice: Reader) -> None:
+    alice.sign_in("13800138000")
+    alice.claim(brand.path(1))
+    poster = alice.own_link + "/poster.png"
+    for path in ("/static/site.css", poster, "/healthz", "/me", alice.own_link):
+        assert "referral_session" not in str(alice.get(path).headers.getlist("Set-Cookie")), path
+    assert "Vary" not in alice.get("/static/site.css").headers
+
+
+def test_text_that_a_chat_app_glued_to_a_link_is_cut_off(brand: Brand, bob: Reader) -> None:
+    link = f"/s/{brand.deployment.links.token(Link(brand.campaign.id, 7))}"
+    for glued in ("，快来看", "。", ".", "%20", ")"):
+        answer = bob.get(link + glued)
+        assert (answer.status_code, answer.location) == (302, link)
+
+
+def test_a_draft_s_link_shows_nothing_of_it(brand: Brand, bob: Reader) -> None:
+    draft = Draft.model_validate({"slug": "secret", "title": "Not yet", "budget": 1, "rules": []})
+    campaign = actions.add_campaign(brand.deployment, draft)
+    link = f"/s/{brand.deployment.links.token(Link(campaign.id, 7))}"
+    assert bob.get(link).status_code == 404
+    assert bob.heading == "This link does not work."
+    assert bob.get(f"{link}/poster.png").status_code == 404
+
+
+def test_a_link_shown_as_a_picture_of_another_page_is_no_opening(brand: Brand, bob: Reader) -> None:
+    link = f"/s/{brand.deployment.links.token(Link(brand.campaign.id, 7))}"
+    for embedded in ("image", "iframe", "script"):
+        bob.get(link, **{"Sec-Fetch-Dest": embedded})
+    assert bob.cookie("referral_visitor") is None
+    assert brand.metrics().opens == 0
+
+
+def test_a_share_report_of_endless_brackets_is_no_error(brand: Brand, bob: Reader) -> None:
+    link = f"/s/{brand.deployment.links.token(Link(brand.campaign.id, 7))}"
+    answer = bob.post_json(f"{link}/share", "[" * 100_000)
+    assert answer.status_code == 200
+
+
+def test_a_browser_that_lost_its_cookie_still_shares_as_its_customer(
+    brand: Brand, alice: Reader, bob: Reader, app: Flask
+) -> None:
+    alice.sign_in("13800138000")
+    alice.forget_cookie("referral_visitor")
+    alice.claim(brand.path(1))
+    bob.get(alice.own_link)
+    bob.sign_in("13800138001")
+    elsewhere = Reader(app)
+    elsewhere.sign_in("13800138001")
+    elsewhere.claim(brand.path(2))
+    assert points(brand, 1) == PER_CLAIM + PER_FRIEND
+
+
+def test_a_link_that_leads_to_nobody_does_not_use_up_the_first_touch(
+    brand: Brand, alice: Reader, bob: Reader, charlie: Reader
+) -> None:
+    bob.get(brand.path(5))
+    nobody = bob.own_link
+    alice.sign_in("13800138000")
+    alice.claim(brand.path(1))
+    charlie.get(nobody)
+    charlie.get(alice.own_link)
+    charlie.sign_in("13800138002")
+    charlie.claim(brand.path(2))
+    assert points(brand, 1) == PER_CLAIM + PER_FRIEND
+
+
+def test_nobody_is_thanked_when_nobody_was_paid(
+    brand: Brand, alice: Reader, bob: Reader, deployment: Deployment
+) -> None:
+    draft = {"slug": "tiny", "title": "Tiny", "budget": 1, "hold_days": 0}
+    rules = [{"when": "referred_first_claim", "for": "both", "amount": 50}]
+    actions.add_campaign(deployment, Draft.model_validate({**draft, "rules": rules}))
+    tiny = actions.publish_campaign(deployment, "tiny")
+    alice.sign_in("13800138000")
+    bob.get(f"/s/{deployment.links.token(Link(tiny.id, 7, 1))}")
+    bob.sign_in("13800138001")
+    bob.claim(brand.path(2))
+    assert bob.heading == "It is yours"
+    assert "thank-you" not in bob.page
+    assert "points are used up" in bob.page
 
 
 def test_every_answer_carries_its_protection(brand: Brand, alice: Reader) -> None:

@@ -1,11 +1,18 @@
 """Who gets into the console, for how long, and what each role may do there."""
 
 import re
+import threading
+import time
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
+import pytest
 from flask import Flask, url_for
 
+from referral import staff as accounts
 from referral.clock import HeldClock
+from referral.deployment import Deployment
+from tests.races import at_once
 from tests.readers import Reader
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import PASSWORD, sign_in, text
@@ -63,6 +70,67 @@ def test_it_refuses_an_eleventh_try_even_with_the_right_password(app: Flask, olg
     answer = reader.send("/staff/sign-in", email="Olga@brand.example ", password=PASSWORD)
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_stranger_elsewhere_does_not_lock_the_owner_out(
+    app: Flask, deployment: Deployment, olga: None
+) -> None:
+    for _ in range(10):
+        deployment.limits.staff_sign_in("olga@brand.example", "192.0.2.9")
+    sign_in(Reader(app), "olga")
+
+
+def test_sign_ins_that_succeed_are_not_counted_as_failed(app: Flask, olga: None) -> None:
+    for _ in range(12):
+        sign_in(Reader(app), "olga")
+
+
+def test_one_address_gets_sixty_tries_whatever_the_names(app: Flask, olga: None) -> None:
+    reader = Reader(app)
+    reader.get("/staff/sign-in")
+    for n in range(60):
+        answer = reader.send("/staff/sign-in", email=f"{n}@brand.example", password="no")
+        assert answer.status_code == 403
+    answer = reader.send("/staff/sign-in", email="olga@brand.example", password=PASSWORD)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_passwords_are_compared_one_at_a_time_and_outside_transactions(
+    deployment: Deployment, olga: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, seen = threading.Lock(), []
+
+    def verify(password_hash: str, password: str) -> bool:
+        alone = turns.acquire(blocking=False)
+        seen.append((alone, deployment.db.engine.pool.checkedout()))
+        time.sleep(0.02)
+        if alone:
+            turns.release()
+        return True
+
+    monkeypatch.setattr(accounts, "TURN_SECONDS", 30.0)
+    monkeypatch.setattr(accounts, "_hasher", SimpleNamespace(verify=verify))
+    check = lambda: accounts.check_password(deployment.db, "olga@brand.example", PASSWORD)  # noqa: E731
+    outcomes = at_once([check] * 6)
+    assert all(isinstance(each, accounts.StaffMember) for each in outcomes)
+    assert [alone for alone, _ in seen] == [True] * 6
+    assert seen[-1][1] == 0, "the last one holds no connection"
+
+
+def test_a_sign_in_that_gets_no_turn_is_told_to_wait_and_is_not_counted(
+    app: Flask, olga: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "TURN_SECONDS", 0.01)
+    reader = Reader(app)
+    reader.get("/staff/sign-in")
+    with accounts._turn:
+        for _ in range(11):
+            answer = reader.send("/staff/sign-in", email="olga@brand.example", password=PASSWORD)
+            assert answer.status_code == 429
+            assert int(answer.headers["Retry-After"]) > 0
+    monkeypatch.setattr(accounts, "TURN_SECONDS", 30.0)
+    sign_in(reader, "olga")
 
 
 def test_a_session_ends_after_twelve_hours(app: Flask, owner: Reader, clock: HeldClock) -> None:
