@@ -10,6 +10,7 @@ from alembic import context
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 import referral.models  # noqa: F401 - importing the parts fills the metadata
+from referral.config import Config
 from referral.db import Base
 
 WAIT_SECONDS = 60
@@ -35,7 +36,7 @@ def wait_for_others(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrations'))"))
 
 
-engine = open_engine(context.config.attributes["url"])
+engine = open_engine(context.config.attributes.get("url") or Config.from_env().database_url)
 with engine.connect() as connection:
     context.configure(
         connection=connection,

@@ -149,7 +149,8 @@ def request_sign_in_code(
 ) -> str | None:
     """Send a one-time code; returned only where the sender is one that shows it.
 
-    It is good in the browser of `visitor` only. `text` puts the code into words. Raises `TooMany`, `NotSent`.
+    It is good in the browser of `visitor` only. `text` puts the code into words. Raises `TooMany`,
+    `NotSent`.
     """
     # The contact's comes last: who is refused for himself takes nothing from its owner.
     deployment.limits.code_request(contact.value, visitor)
@@ -280,7 +281,9 @@ def claim(
         )
     else:
         referrer = graph.referrer_of(tx, customer_id)
-    facts = PurchaseFacts(customer_id, is_first, referrer)
+    # A first claim is paid for by the campaign whose link led to it, or without a referrer.
+    is_paid_for = not is_first or credit.campaign_id == campaign_id
+    facts = PurchaseFacts(customer_id, is_first, referrer if is_paid_for else None)
     granted, budget_spent = _grant(tx, campaign, facts, made.event, now)
     return Claimed(made, False, granted, referrer, budget_spent)
 
@@ -313,7 +316,14 @@ def _keep_touches(
 
     Returns the touches that are somebody else's: one's own link brings nobody in.
     """
-    others = [touch for touch in touches if touch.link.customer != customer_id]
+    others = [
+        touch
+        for touch in touches
+        # The keys may be older than the database: a link may name what was never in this one.
+        if touch.link.customer != customer_id
+        and campaigns.campaign_by_id(tx, touch.link.campaign) is not None
+        and (touch.link.customer is None or people.is_customer(tx, touch.link.customer))
+    ]
     if not others:
         return []
     if visitor is None or not people.fold_visitor(tx, visitor, customer_id, now):
@@ -345,7 +355,9 @@ def _credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: dateti
         if not in_window:
             continue
         path = list(graph.path_up(tx, way.campaign, way.visitor))
-        above = [way.before_path, *(step.customer for step in path), way.after_path]
+        if way.begins_with_visitor:
+            path.insert(0, graph.step_of(tx, way.visitor))
+        above = [*(step.customer for step in path), way.in_link]
         candidates = [each for each in above if each is not None and each != customer_id]
         if candidates:
             steps = [{"visitor": visitor_name(s.visitor), "customer": s.customer} for s in path]
@@ -356,33 +368,32 @@ def _credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: dateti
 
 @dataclass(frozen=True)
 class _WayIn:
-    """Somebody's link that a customer opened first in a campaign.
-
-    The path up begins above `visitor`. What the link itself says comes before or after it.
-    """
+    """Somebody's link that a customer opened in a campaign."""
 
     at: datetime
     campaign: int
     visitor: int
-    before_path: int | None = None
-    after_path: int | None = None
+    """Where the path up begins: above the customer's own visitor, or with the sharer himself."""
+    begins_with_visitor: bool
+    in_link: int | None
+    """Whom the link says to credit, for a path that has not wholly arrived yet."""
 
 
 def _ways_in(tx: Session, customer_id: int, touches: Sequence[Touch]) -> list[_WayIn]:
     """How a customer was reached, first touch first.
 
-    The link says whom to credit for a path that has not wholly arrived yet, and for a reader whose
-    place in the spread was taken before: by a link of his own, or by one that leads to nobody.
+    A touch that is not in the spread is one of a reader whose place there was taken before: by a
+    link of his own, by one that leads to nobody, or by one that is too old.
     """
     carried = {(touch.link.campaign, touch.link.visitor): touch for touch in touches}
     ways = []
     for node in graph.touches_of(tx, customer_id):
         touch = carried.pop((node.campaign_id, node.parent_id or 0), None)
-        after = touch.link.customer if touch else None
-        ways.append(_WayIn(node.at, node.campaign_id, node.visitor_id, after_path=after))
+        in_link = touch.link.customer if touch else None
+        ways.append(_WayIn(node.at, node.campaign_id, node.visitor_id, False, in_link))
     for touch in carried.values():
         link = touch.link
-        ways.append(_WayIn(touch.at, link.campaign, link.visitor, before_path=link.customer))
+        ways.append(_WayIn(touch.at, link.campaign, link.visitor, True, link.customer))
     return sorted(ways, key=lambda way: (way.at, way.campaign))
 
 

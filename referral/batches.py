@@ -255,6 +255,8 @@ class BatchDirectory:
     def batch(self, batch_id: int) -> Entry:
         """Raises `UnknownBatch`."""
         entry = self._fresh().by_id.get(batch_id)
+        if entry is None and self.look_again():
+            entry = self._fresh().by_id.get(batch_id)
         if entry is None:
             raise UnknownBatch()
         return entry

@@ -248,6 +248,9 @@ class PayoutOverBound(InvalidInput):
 def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:
     """Store a draft. Raises `CampaignExists`, `EndsTooEarly`."""
     row = {"slug": draft.slug, "state": CampaignState.draft, "created_at": now}
+    # PostgreSQL spends a number on a row it refuses, and a share link has room for few.
+    if tx.scalar(sa.select(sa.exists().where(Campaign.slug == draft.slug))):
+        raise CampaignExists(campaign=draft.slug)
     if not insert_new(tx, Campaign, {**row, **_columns(draft, now)}):
         raise CampaignExists(campaign=draft.slug)
     return campaign_by_slug(tx, draft.slug)

@@ -68,7 +68,7 @@ class Wait:
 class Parameters:
     """What a history is drawn from; the defaults give a lively campaign of two months."""
 
-    roots: int = 1_030
+    roots: int = 800
     """People who buy without anybody's link."""
     days: float = 60.0
     growth: float = 1.4

@@ -121,10 +121,11 @@ def _redis_url(value: str) -> str | None:
 def _base_url(value: str) -> str:
     parts = _address(value)
     has_host = parts is not None and parts.scheme in {"http", "https"} and parts.hostname
-    if parts is None or not has_host or parts.query or parts.fragment:
+    rest = parts is not None and (parts.path.rstrip("/") or parts.query or parts.fragment)
+    if parts is None or not has_host or rest:
         raise ConfigError(
             "REFERRAL_BASE_URL must be an address such as https://brand.example, "
-            "with nothing after the path."
+            "with nothing after the host and port."
         )
     return value.rstrip("/")
 

@@ -96,7 +96,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one state of the database and changes nothing."""
+        """A session that changes nothing; on SQLite it sees one state of the database."""
         outer = self._joined.get()
         if outer is not None:
             yield outer
@@ -300,7 +300,12 @@ def _engine(url: str) -> sa.Engine:
         # A pooled connection may have outlived its server; asking first costs one cheap round
         # trip and makes a restart of PostgreSQL invisible.
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5},
+        # A lock that is never let go must not hold every thread of the service.
+        connect_args={
+            "connect_timeout": 5,
+            "options": "-c lock_timeout=3s -c statement_timeout=15s "
+            "-c idle_in_transaction_session_timeout=30s",
+        },
     )
 
 

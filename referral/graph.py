@@ -31,7 +31,7 @@ class SpreadNode(Base):
     visitor_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     parent_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     """None for a first sharer."""
-    hop: Mapped[int] = mapped_column(sa.SmallInteger)
+    hop: Mapped[int] = mapped_column(sa.Integer)
     channel: Mapped[str] = mapped_column(sa.String(12))
     at: Mapped[datetime]
 
@@ -173,6 +173,11 @@ def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
     """The visitors above one in a campaign's spread, nearest first."""
     for row in run(tx, _PATH_UP, campaign=campaign_id, visitor=visitor):
         yield Step(row.visitor_id, row.customer_id)
+
+
+def step_of(tx: Session, visitor: int) -> Step:
+    """A visitor by itself."""
+    return Step(visitor, people.customer_of(tx, visitor))
 
 
 _PLACE = sa.select(Referral.referrer_id, Referral.event).where(

@@ -9,7 +9,7 @@ an address, and signed. Nothing is stored until it is opened.
 
 import struct
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -112,13 +112,14 @@ class VisitorCookie:
     def touch(self, campaign: int) -> Touch | None:
         return next((touch for touch in self.touches if touch.link.campaign == campaign), None)
 
-    def touched(self, link: Link, at: datetime) -> "VisitorCookie":
+    def touched(self, link: Link, at: datetime, window: timedelta) -> "VisitorCookie":
         """With this opening remembered, unless the campaign has touched this browser before.
 
-        A touch that leads to no customer gives way to the first one that does.
+        A touch that leads to no customer gives way to the first one that does, and one that is
+        older than the campaign's `window` to a new one.
         """
         before = self.touch(link.campaign)
-        if before and (before.link.customer or not link.customer):
+        if before and at - before.at <= window and (before.link.customer or not link.customer):
             return self
         others = [touch for touch in self.touches if touch is not before]
         return replace(self, touches=(*others, Touch(link, at))[-TOUCHES_MAX:])
@@ -201,11 +202,20 @@ class Arrival:
     """He opened his own link (or another of his browsers' links); nothing is learned from it."""
 
 
-def arrive(cookie: VisitorCookie, link: Link, customer: int | None, now: datetime) -> Arrival:
-    """What opening `link` means for a reader who is `customer` (None when not signed in)."""
+def arrive(
+    cookie: VisitorCookie,
+    link: Link,
+    customer: int | None,
+    now: datetime,
+    window: timedelta = timedelta.max,
+) -> Arrival:
+    """What opening `link` means for a reader who is `customer` (None when not signed in).
+
+    `window` is how long the link's campaign lets a touch count.
+    """
     is_own = link.visitor == cookie.visitor or (customer is not None and link.customer == customer)
     if not is_own:
-        cookie = cookie.touched(link, now)
+        cookie = cookie.touched(link, now, window)
     return Arrival(cookie, own_link(cookie, link.campaign, customer), is_own)
 
 

@@ -250,7 +250,16 @@ def own_visitor(tx: Session, customer_id: int, fresh_id: int, now: datetime) -> 
     return fresh_id
 
 
+def customer_of(tx: Session, visitor_id: int) -> int | None:
+    """Which customer a visitor is, if any."""
+    return tx.scalar(sa.select(Visitor.customer_id).where(Visitor.id == visitor_id))
+
+
 # Customers
+
+
+def is_customer(tx: Session, customer_id: int) -> bool:
+    return tx.scalar(sa.select(sa.exists().where(Customer.id == customer_id))) or False
 
 
 def customer_by_id(tx: Session, customer_id: int) -> Customer:
@@ -261,7 +270,12 @@ def customer_by_id(tx: Session, customer_id: int) -> Customer:
     return customer
 
 
-_LOCK = sa.select(Customer.id).where(Customer.id == sa.bindparam("customer")).with_for_update()
+# Without KEY: a reward for this customer, written beside us, only asks that the row stays.
+_LOCK = (
+    sa.select(Customer.id)
+    .where(Customer.id == sa.bindparam("customer"))
+    .with_for_update(key_share=True)
+)
 
 
 def lock_customer(tx: Session, customer_id: int) -> None:

@@ -15,6 +15,8 @@ QR_BORDER = 4
 """The quiet zone, in modules."""
 QR_MODULE_PIXELS = 10
 
+POSTERS_KEPT = 128
+"""A poster takes a moment of work and is asked for again by everybody it is sent to."""
 POSTER_SIZE = (1080, 1620)
 POSTER_MARGIN = 96
 _POSTER_QR_SIDE = 560
@@ -39,6 +41,7 @@ def qr_png(text: str) -> bytes:
     return _png(_qr_picture(text))
 
 
+@lru_cache(maxsize=POSTERS_KEPT)
 def poster(*, brand: str, title: str, invitation: str, hint: str, url: str) -> bytes:
     """A poster as PNG: brand, title, who invites, and the QR code of `url`.
 

@@ -24,7 +24,7 @@ from referral.reports.campaigns import Metrics
 from referral.visits import VisitRow
 from tests.conftest import START
 
-SMALL = Parameters(roots=25)
+SMALL = Parameters(roots=20)
 
 
 def load(deployment: Deployment) -> demo.Demo:

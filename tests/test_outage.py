@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from flask import Flask
 
@@ -63,6 +64,22 @@ def test_a_database_that_went_away_comes_back_by_itself(tmp_path: Path) -> None:
         alice.claim(brand.path(2))
         assert alice.heading == "It is yours"
         assert brand.metrics().claims == 2
+        brand.deployment.db.close()
+        check_ledger(url)
+
+
+def test_a_table_that_stays_locked_holds_nobody_for_long(tmp_path: Path) -> None:
+    with PostgresServer() as server:
+        url = server.create_database("locked")
+        brand, app = open_brand(url, tmp_path)
+        alice = Reader(app)
+        alice.sign_in("13800138000")
+        alice.get(brand.path(1))
+        with psycopg.connect(url) as locker:
+            locker.execute("LOCK TABLE claims IN ACCESS EXCLUSIVE MODE")
+            assert alice.send(f"{brand.path(1)}/claim").status_code == 503
+        alice.claim(brand.path(1))
+        assert alice.heading == "It is yours"
         brand.deployment.db.close()
         check_ledger(url)
 

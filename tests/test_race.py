@@ -16,7 +16,7 @@ from referral import actions, people
 from referral.claims import Claim
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
-from referral.links import Channel
+from referral.links import Channel, Touch
 from referral.reports import customers
 from referral.rewards import Reward
 from tests.servers import ServiceProcess
@@ -24,6 +24,7 @@ from tests.web.conftest import PER_CLAIM, PER_FRIEND, make_brand
 
 CODES, CLAIMANTS = 20, 100
 PAIRS = 10
+FRIENDS, EACH = 6, 15
 TIMEOUT_SECONDS = 60
 
 
@@ -92,6 +93,30 @@ def test_a_hundred_claims_of_a_code_at_once_are_one(
         assert customers.balances(tx, sharer)[0].available == newcomers * PER_FRIEND
         paid = sum(customers.balances(tx, racer)[0].available for racer in racers)
         assert paid == CODES * PER_CLAIM + newcomers * PER_FRIEND
+
+
+@pytest.mark.race
+def test_friends_and_their_referrer_claim_at_once_without_waiting_in_a_circle(
+    now: Deployment,
+) -> None:
+    brand = make_brand(now, rules=[{"when": "claim", "for": "both", "amount": 5}])
+    sharer, *friends = (
+        actions.add_customer(now, [people.external(f"friend-{n}")], None)[0]
+        for n in range(FRIENDS + 1)
+    )
+    link = actions.make_link(now, "spring", sharer, Channel.wechat)
+    touches = [Touch(link, now.clock.now())]
+
+    def claim_all(place: int) -> int:
+        codes = (now.codes.encode(brand.batch, place * EACH + n) for n in range(EACH))
+        who, by = (sharer, []) if place == FRIENDS else (friends[place], touches)
+        return sum(len(actions.claim(now, code, who, touches=by).rewards) for code in codes)
+
+    with ThreadPoolExecutor(FRIENDS + 1) as pool:
+        granted = list(pool.map(claim_all, range(FRIENDS + 1)))
+    assert granted == [2 * EACH] * FRIENDS + [EACH]
+    with now.db.read() as tx:
+        assert customers.balances(tx, sharer)[0].available == 5 * EACH * (FRIENDS + 1)
 
 
 @pytest.mark.race

@@ -32,7 +32,8 @@ def read_back(picture: bytes) -> str:
     """What two independent readers see in a picture; they must agree."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     by_zxing = [found.text for found in zxingcpp.read_barcodes(image)]
-    by_opencv, _, _ = cv2.QRCodeDetectorAruco().detectAndDecode(numpy.array(image)[:, :, ::-1].copy())
+    pixels = numpy.array(image)[:, :, ::-1].copy()
+    by_opencv, _, _ = cv2.QRCodeDetectorAruco().detectAndDecode(pixels)
     assert by_zxing == [by_opencv], f"zxing reads {by_zxing}, OpenCV {by_opencv!r}"
     return by_opencv
 

@@ -292,7 +292,7 @@ def upgrade() -> None:
         sa.Column("campaign_id", RowId, autoincrement=False, nullable=False),
         sa.Column("visitor_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("parent_id", sa.BigInteger(), nullable=True),
-        sa.Column("hop", sa.SmallInteger(), nullable=False),
+        sa.Column("hop", sa.Integer(), nullable=False),
         sa.Column("channel", sa.String(length=12), nullable=False),
         sa.Column("at", Time, nullable=False),
         sa.CheckConstraint("parent_id <> visitor_id", name=op.f("ck_spread_nodes_not_own_parent")),

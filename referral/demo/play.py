@@ -26,14 +26,14 @@ from referral.links import Channel, Link, VisitorCookie
 from referral.people import Contact
 from referral.visits import Visit
 
-SEED = 20_276
+SEED = 20_285
 CHUNK = 300
 """How many events one transaction holds: many, because commits cost; few, so that a service that
 runs beside it waits only a moment."""
 MEMBERS = 0.4
 """How many of those who come without a link are members of the brand's own shop, which claims for
 them by the API."""
-BYSTANDERS = 1
+BYSTANDERS = 3
 """How many members have not bought anything yet, for each who has."""
 STRIDE = 7_919
 """A prime: steps of it visit every index of a range once, in no order that shows."""

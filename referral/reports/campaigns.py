@@ -11,7 +11,7 @@ from referral.campaigns import Campaign
 from referral.claims import Claim
 from referral.graph import Referral, SpreadNode
 from referral.links import visitor_id, visitor_name
-from referral.rewards import Reward
+from referral.rewards import Reward, RewardState
 from referral.visits import Kind, VisitRow
 
 SPREAD_PAGE_MAX = 1000
@@ -44,6 +44,9 @@ def metrics(tx: Session, campaign: Campaign) -> Metrics:
     count = sa.select(sa.func.count())
     opened = sa.func.count(VisitRow.visitor_id.distinct())
     new = count.where(Referral.campaign_id == campaign.id)
+    granted = sa.select(sa.func.sum(Reward.amount)).where(
+        Reward.campaign_id == campaign.id, Reward.state != RewardState.reversed
+    )
     return Metrics(
         fetches=kinds.get(Kind.fetch, 0),
         opens=kinds.get(Kind.open, 0),
@@ -54,12 +57,7 @@ def metrics(tx: Session, campaign: Campaign) -> Metrics:
         claims=tx.scalar(count.where(Claim.campaign_id == campaign.id)) or 0,
         new_customers=tx.scalar(new) or 0,
         referred_customers=tx.scalar(new.where(Referral.referrer_id.is_not(None))) or 0,
-        cost=tx.scalar(
-            sa.select(sa.func.coalesce(sa.func.sum(Reward.amount), 0)).where(
-                Reward.campaign_id == campaign.id, Reward.state != "reversed"
-            )
-        )
-        or 0,
+        cost=int(tx.scalar(granted) or 0),
         budget_left=ledger.balances(tx, ledger.Kind.budget, campaign.id).get("points", 0),
     )
 

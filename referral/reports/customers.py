@@ -189,37 +189,3 @@ def masked_contacts(tx: Session, keys: KeyRing, customer_id: int) -> list[tuple[
         (kind, people.Contact(people.IdentityKind(kind), keys.decrypt(value)).masked)
         for kind, value in rows
     ]
-
-
-@dataclass(frozen=True)
-class LedgerLine:
-    """One posting on an account of a customer, with the entry behind it."""
-
-    entry_id: int
-    at: datetime
-    what: str
-    key: str
-    account: str
-    unit: str
-    amount: int
-
-
-def ledger_lines(tx: Session, kinds: list[ledger.Kind], owner: int) -> list[LedgerLine]:
-    """The latest postings on an owner's accounts of these kinds."""
-    rows = tx.execute(
-        sa.select(
-            ledger.LedgerEntry.id,
-            ledger.LedgerEntry.at,
-            ledger.LedgerEntry.what,
-            ledger.LedgerEntry.key,
-            ledger.Account.kind,
-            ledger.Account.unit,
-            ledger.Posting.amount,
-        )
-        .join(ledger.Posting, ledger.Posting.entry_id == ledger.LedgerEntry.id)
-        .join(ledger.Account, ledger.Account.id == ledger.Posting.account_id)
-        .where(ledger.Account.owner == owner, ledger.Account.kind.in_(kinds))
-        .order_by(ledger.Posting.id.desc())
-        .limit(SHOWN_MAX)
-    )
-    return [LedgerLine(*row) for row in rows]

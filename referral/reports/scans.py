@@ -25,10 +25,6 @@ class Verdict:
     campaign_id: int | None = None
     """The campaign of the reader's own claim."""
 
-    @property
-    def can_be_claimed(self) -> bool:
-        return self.word in {"first_seen", "seen_before"}
-
 
 def verdict(tx: Session, code: Code, visitor: int | None, customer: int | None) -> Verdict:
     """What is true of a genuine code for this reader."""

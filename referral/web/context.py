@@ -45,6 +45,12 @@ def visitor() -> VisitorCookie:
     return cast(VisitorCookie, g.visitor)
 
 
+def has_visitor_cookie() -> bool:
+    """Whether this browser has been here before, and keeps cookies."""
+    visitor()
+    return not g.visitor_to_set
+
+
 def keep_visitor(cookie: VisitorCookie) -> None:
     """Set the cookie with the answer, if it says anything new."""
     if cookie != visitor():
@@ -92,4 +98,6 @@ def sign_in_session(customer_id: int, visitor_id: int) -> None:
     session.clear()
     session.permanent = True
     session["customer"] = customer_id
-    keep_visitor(VisitorCookie(visitor_id, visitor().touches))
+    # Whoever brought somebody else in on this phone did not bring this customer in.
+    is_same = visitor_id == visitor().visitor
+    keep_visitor(VisitorCookie(visitor_id, visitor().touches if is_same else ()))

@@ -5,6 +5,7 @@ from apiflask import APIFlask
 from flask import Response, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from referral.errors import N_, InvalidInput, NotFound, Problem, TooMany, Unavailable
@@ -103,5 +104,11 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected", endpoint=request.endpoint, exc_info=error)
+    if isinstance(error, DBAPIError):
+        # The database's own words repeat the row that was refused.
+        state = getattr(error.orig, "sqlstate", None)
+        kind = type(error.orig).__name__
+        log.error("unexpected", endpoint=request.endpoint, error=kind, sqlstate=state)
+    else:
+        log.error("unexpected", endpoint=request.endpoint, exc_info=error)
     return answer(Unexpected())

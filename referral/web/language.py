@@ -90,7 +90,9 @@ def _context() -> dict[str, Any]:
 
 
 def _this_page_in(tag: str) -> str:
-    return f"{request.path}?{urlencode({**request.args.to_dict(), 'lang': tag})}"
+    # What a form was sent to may answer to nothing else.
+    path = request.path if request.method in {"GET", "HEAD"} else "/"
+    return f"{path}?{urlencode({**request.args.to_dict(), 'lang': tag})}"
 
 
 def _when(moment: datetime) -> str:

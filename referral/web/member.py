@@ -93,6 +93,9 @@ def me() -> Page:
         return redirect(url_for(".sign_in", next=url_for(".me")))
     keys = deployment().keys
     with deployment().db.read() as tx:
+        if not people.is_customer(tx, signed_in.id):
+            session.clear()  # older than a database that was set up anew
+            return redirect(url_for(".sign_in"))
         running = campaigns.running(tx, now())
         rewards = customers.rewards_of(tx, signed_in.id)
         context = {

@@ -21,6 +21,7 @@ from referral.web import sharing
 from referral.web.context import (
     customer,
     deployment,
+    has_visitor_cookie,
     keep_visitor,
     machine,
     now,
@@ -216,7 +217,7 @@ def landing(token: str) -> AnyResponse | str | tuple[str, int]:
             return _dead_link(has_ended=campaign is not None and campaign.ends_at <= now())
         sharer = customers.name_if_any(tx, deployment().keys, link.customer)
         products = catalog.products_in(tx, campaign.gtins)
-    is_own = _record_opening(link)
+    is_own = _record_opening(link, campaign)
     # A preview fetcher is nobody: the card it makes must lead to the link that was shared.
     own = link if machine() else sharing.own_link(campaign)
     content = campaign.content_in(language())
@@ -244,11 +245,11 @@ def _dead_link(*, has_ended: bool) -> tuple[str, int]:
     return render_template("landing.html", link_state=state, campaign=None, share=None), 404
 
 
-def _record_opening(link: Link) -> bool:
+def _record_opening(link: Link, campaign: Campaign) -> bool:
     """Count the opening and remember who brought this reader. Whether it is his own link."""
     reason = machine()
     if reason is None:
-        arrival = links.arrive(visitor(), link, _signed_in(), now())
+        arrival = links.arrive(visitor(), link, _signed_in(), now(), campaign.window)
         keep_visitor(arrival.cookie)
     is_own = reason is None and arrival.is_own
     intake.hand_in(
@@ -314,7 +315,7 @@ def _link_of_beacon(token: str) -> Link | None:
     link = deployment().links.read(token)
     if link is None:
         raise NotFound()
-    if machine() or not is_same_site():
+    if machine() or not has_visitor_cookie() or not is_same_site():
         return None
     deployment().limits.beacon(visitor().visitor)
     with deployment().db.read() as tx:

@@ -33,6 +33,8 @@ def set_up(app: APIFlask) -> None:
         SESSION_REFRESH_EACH_REQUEST=False,
         # A form left open overnight still works; the token lives as long as the session.
         WTF_CSRF_TIME_LIMIT=None,
+        # The token and SameSite protect; a Referer is what private browsing leaves out.
+        WTF_CSRF_SSL_STRICT=False,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
     csrf.init_app(app)

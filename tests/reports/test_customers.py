@@ -173,23 +173,3 @@ def test_contacts_are_shown_masked_only(brand: Brand) -> None:
     assert ("phone", "+86****8000") in masked
     assert ("email", "b***@example.com") in masked
     assert len(masked) == 3
-
-
-def test_the_ledger_behind_a_reward_can_be_read(
-    brand: Brand, cast: tuple[Person, Person, Person], clock: HeldClock
-) -> None:
-    alice = cast[0]
-    clock.advance(days=6)
-    actions.release_rewards(brand.deployment)
-    with brand.deployment.db.read() as tx:
-        kinds = [ledger.Kind.pending, ledger.Kind.wallet]
-        lines = customers.ledger_lines(tx, kinds, alice.customer)
-        budget = customers.ledger_lines(tx, [ledger.Kind.budget], brand.campaign.id)
-    assert [(line.account, line.amount, line.what) for line in lines] == [
-        ("wallet", PER_CLAIM, "hold is over"),
-        ("pending", -PER_CLAIM, "hold is over"),
-        ("pending", PER_FRIEND, "referred_first_claim -> referrer"),
-        ("pending", PER_CLAIM, "claim -> person"),
-    ]
-    assert [line.amount for line in budget][-2:] == [-PER_CLAIM, 100_000]
-    assert {line.unit for line in lines} == {"points"}

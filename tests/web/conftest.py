@@ -1,5 +1,6 @@
 """A small brand for the tests of the pages."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -39,7 +40,15 @@ def brand(deployment: Deployment) -> Brand:
     return make_brand(deployment)
 
 
-def make_brand(deployment: Deployment) -> Brand:
+RULES = [
+    {"when": "claim", "for": "person", "amount": PER_CLAIM},
+    {"when": "referred_first_claim", "for": "both", "amount": PER_FRIEND},
+]
+
+
+def make_brand(
+    deployment: Deployment, rules: Sequence[Mapping[str, object]] = tuple(RULES)
+) -> Brand:
     product = actions.add_product(
         deployment, gtin="06901234567892", name="Cold Brew Tea", price=2000, currency="CNY"
     )
@@ -53,10 +62,7 @@ def make_brand(deployment: Deployment) -> Brand:
             "title": "Spring together",
             "budget": 100_000,
             "hold_days": 0,
-            "rules": [
-                {"when": "claim", "for": "person", "amount": PER_CLAIM},
-                {"when": "referred_first_claim", "for": "both", "amount": PER_FRIEND},
-            ],
+            "rules": rules,
         }
     )
     actions.add_campaign(deployment, draft)

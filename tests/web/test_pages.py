@@ -332,8 +332,30 @@ def test_a_link_shown_as_a_picture_of_another_page_is_no_opening(brand: Brand, b
     assert brand.metrics().opens == 0
 
 
+def test_who_has_not_opened_the_page_cannot_say_it_was_seen(brand: Brand, bob: Reader) -> None:
+    link = f"/s/{brand.deployment.links.token(Link(brand.campaign.id, 7))}"
+    assert bob.post(f"{link}/seen").status_code == 204
+    assert brand.metrics().engagements == 0
+
+
+def test_a_new_touch_counts_when_the_first_is_too_old(
+    brand: Brand, clock: HeldClock, alice: Reader, bob: Reader, charlie: Reader
+) -> None:
+    for sharer, number, index in ((alice, "13800138000", 1), (bob, "13800138001", 2)):
+        sharer.sign_in(number)
+        sharer.claim(brand.path(index))
+    charlie.get(alice.own_link)
+    clock.advance(days=31)
+    charlie.get(bob.own_link)
+    charlie.sign_in("13800138002")
+    charlie.claim(brand.path(3))
+    assert points(brand, 1) == PER_CLAIM
+    assert points(brand, 2) == PER_CLAIM + PER_FRIEND
+
+
 def test_a_share_report_of_endless_brackets_is_no_error(brand: Brand, bob: Reader) -> None:
     link = f"/s/{brand.deployment.links.token(Link(brand.campaign.id, 7))}"
+    bob.get(link)
     answer = bob.post_json(f"{link}/share", "[" * 100_000)
     assert answer.status_code == 200
 
