@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -111,7 +112,7 @@ def free_port() -> int:
     raise ServerError("no free TCP port on 127.0.0.1")
 
 
-class Process:
+class Process(ABC):
     """One server process that can be started, stopped, killed and started again."""
 
     stop_signal = signal.SIGTERM
@@ -132,18 +133,18 @@ class Process:
             raise ServerError(f"{self.name} is not running")
         return self._process.pid
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027 - most servers need nothing
         """What has to be there before the first start."""
 
-    def _command(self) -> Sequence[str | Path]:
-        raise NotImplementedError
+    @abstractmethod
+    def _command(self) -> Sequence[str | Path]: ...
 
     def _environment(self) -> Mapping[str, str]:
         return {"PATH": os.defpath, "LC_ALL": "C"}
 
+    @abstractmethod
     def _check(self) -> None:
         """Return once the server answers. Raises an exception while it does not."""
-        raise NotImplementedError
 
     def _account(self) -> pwd.struct_passwd | None:
         return server_account()
