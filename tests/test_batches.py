@@ -1,70 +1,30 @@
-"""Batches: one row whatever their size, and the states of ranges of their codes."""
+"""Batches: one row whatever their size, and the directory that knows all of them."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from threading import Thread
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from referral import actions, batches
-from referral import batches as batches_module
 from referral.batches import (
-    BadRange,
+    LOOKS_PER_SECOND_MAX,
     Batch,
-    CodeRange,
+    BatchDirectory,
     CodesExhausted,
-    RangeChange,
-    RangeState,
-    Span,
+    Scheme,
     UnknownBatch,
-    overlay,
 )
 from referral.catalog import UnknownProduct
+from referral.checking import check_code
 from referral.clock import HeldClock
-from referral.codes import INDEX_END, UnknownCode
+from referral.codes import ALPHABET, INDEX_END, Labels, UnknownCode
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
+from referral.errors import Unavailable
 from tests.cast import GTIN, SIZE, add_product, issue
 from tests.races import at_once, overtaken
-
-STATES = list(RangeState)
-CODES = 40
-
-spans = st.tuples(st.integers(0, CODES - 1), st.integers(1, CODES), st.sampled_from(STATES)).map(
-    lambda drawn: Span(drawn[0], min(CODES, drawn[0] + drawn[1]), drawn[2])
-)
-
-
-@given(st.lists(spans, max_size=12))
-def test_ranges_say_of_every_code_what_was_said_last(laid: list[Span]) -> None:
-    ranges = [Span(0, CODES, RangeState.issued)]
-    states: list[str] = [RangeState.issued] * CODES
-    for span in laid:
-        ranges = overlay(ranges, span)
-        states[span.start : span.end] = [span.state] * (span.end - span.start)
-    assert [range_.state for range_ in ranges for _ in range(range_.start, range_.end)] == states
-    edges = [range_.start for range_ in ranges] + [ranges[-1].end]
-    assert edges == [0, *(range_.end for range_ in ranges)], "they cover the batch, in order"
-    assert all(one.state != two.state for one, two in itertools.pairwise(ranges))
-
-
-def ranges_of(deployment: Deployment, batch: Batch) -> list[Span]:
-    with deployment.db.read() as tx:
-        return batches.ranges(tx, batch.id)
-
-
-def set_state(
-    deployment: Deployment,
-    batch_id: int,
-    state: RangeState = RangeState.activated,
-    start: int | None = None,
-    end: int | None = None,
-) -> None:
-    actions.set_range(
-        deployment, batch_id, state, start=start, end=end, reason="because", by="alice"
-    )
 
 
 @pytest.fixture
@@ -73,59 +33,7 @@ def batch(deployment: Deployment) -> Batch:
     return issue(deployment, on_sale=0)
 
 
-def test_a_new_batch_is_dark(deployment: Deployment, batch: Batch) -> None:
-    assert ranges_of(deployment, batch) == [Span(0, SIZE, "issued")]
-    with deployment.db.read() as tx:
-        assert batches.state_of(tx, batch.id, 0) is RangeState.issued
-        assert batches.state_of(tx, batch.id, SIZE - 1) is RangeState.issued
-
-
-def test_a_range_is_half_open(deployment: Deployment, batch: Batch) -> None:
-    set_state(deployment, batch.id, start=10, end=20)
-    with deployment.db.read() as tx:
-        states = [batches.state_of(tx, batch.id, index) for index in (9, 10, 19, 20)]
-    assert states == ["issued", "activated", "activated", "issued"]
-
-
-def test_without_a_range_all_of_the_batch_is_meant(deployment: Deployment, batch: Batch) -> None:
-    set_state(deployment, batch.id)
-    assert ranges_of(deployment, batch) == [Span(0, SIZE, "activated")]
-    set_state(deployment, batch.id, RangeState.voided, start=900)
-    assert ranges_of(deployment, batch) == [Span(0, 900, "activated"), Span(900, SIZE, "voided")]
-
-
-def test_activating_twice_changes_nothing(deployment: Deployment, batch: Batch) -> None:
-    set_state(deployment, batch.id, start=10, end=20)
-    before = ranges_of(deployment, batch)
-    set_state(deployment, batch.id, start=10, end=20)
-    assert ranges_of(deployment, batch) == before
-
-
-def test_every_change_is_noted(deployment: Deployment, batch: Batch) -> None:
-    set_state(deployment, batch.id, start=10, end=20)
-    set_state(deployment, batch.id, RangeState.voided, start=15, end=16)
-    with deployment.db.read() as tx:
-        changes = tx.scalars(sa.select(RangeChange).order_by(RangeChange.id)).all()
-    noted = [(c.start, c.end, c.state, c.reason, c.by) for c in changes]
-    assert noted == [
-        (0, SIZE, "issued", "", "tests"),
-        (10, 20, "activated", "because", "alice"),
-        (15, 16, "voided", "because", "alice"),
-    ]
-    assert all(change.at == deployment.clock.now() for change in changes)
-
-
-def test_it_rejects_a_range_outside_the_batch(deployment: Deployment, batch: Batch) -> None:
-    for start, end in [(-1, 5), (5, 5), (6, 5), (0, SIZE + 1), (SIZE, None), (None, 0)]:
-        with pytest.raises(BadRange) as refused:
-            set_state(deployment, batch.id, start=start, end=end)
-        assert refused.value.details == {"size": SIZE}
-    assert ranges_of(deployment, batch) == [Span(0, SIZE, "issued")]
-
-
 def test_it_rejects_batches_and_products_nobody_made(deployment: Deployment) -> None:
-    with pytest.raises(UnknownBatch):
-        set_state(deployment, 999)
     with pytest.raises(UnknownBatch):
         deployment.directory.batch(999)
     with pytest.raises(UnknownProduct):
@@ -152,6 +60,19 @@ def test_batches_follow_one_another(deployment: Deployment, batch: Batch) -> Non
     assert (batch.first_index, second.first_index) == (0, SIZE)
 
 
+def test_a_batch_keeps_what_its_product_carried_when_it_was_issued(
+    deployment: Deployment,
+) -> None:
+    add_product(deployment, labels=Labels.pair)
+    pairs = actions.issue_batch(
+        deployment, gtin=GTIN, count=5, name="pairs", scheme=Scheme.capitals, by="tests"
+    )
+    actions.set_labels(deployment, GTIN, Labels.single)
+    plain = issue(deployment)
+    entries = [deployment.directory.batch(made.id) for made in (pairs, plain)]
+    assert [(e.labels, e.scheme) for e in entries] == [("pair", "HTTPS"), ("single", "https")]
+
+
 def assert_disjoint(made: Sequence[Batch]) -> None:
     assert [each.first_index for each in sorted(made, key=lambda b: b.first_index)] == [
         number * SIZE for number in range(len(made))
@@ -173,22 +94,6 @@ def test_a_batch_waits_for_one_that_is_being_made(deployment: Deployment) -> Non
         lambda: issue(deployment, on_sale=0),
     )
     assert_disjoint([each for each in both if isinstance(each, Batch)])
-
-
-def test_changes_of_one_batch_wait_for_each_other(deployment: Deployment, batch: Batch) -> None:
-    outcome = overtaken(
-        deployment.db,
-        lambda tx: set_state(deployment, batch.id, start=0, end=10),
-        lambda: set_state(deployment, batch.id, start=20, end=30),
-    )
-    assert outcome == (None, None)
-    with deployment.db.read() as tx:
-        on_sale = tx.scalar(
-            sa.select(sa.func.sum(CodeRange.end - CodeRange.start)).where(
-                CodeRange.state == RangeState.activated
-            )
-        )
-    assert on_sale == 20
 
 
 # The directory
@@ -239,20 +144,181 @@ def test_looking_while_a_batch_is_being_made_does_not_hide_it(deployment: Deploy
     assert deployment.directory.batch(made.id).size == SIZE
 
 
-def test_a_batch_of_another_process_is_known_after_a_moment(
-    deployment: Deployment,
-    config: Config,
-    clock: HeldClock,
-    batch: Batch,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+def other(
+    deployment: Deployment, config: Config, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployment]:
+    """Another process of the service, whose directory does not age."""
+    monkeypatch.setattr(batches, "DIRECTORY_SECONDS_MAX", 3600.0)
+    opened = open_deployment(config, clock=clock)
+    yield opened
+    opened.db.close()
+
+
+def test_a_batch_of_another_process_is_found_at_once(
+    deployment: Deployment, other: Deployment, batch: Batch
 ) -> None:
-    monkeypatch.setattr(batches_module, "DIRECTORY_SECONDS_MAX", 3600.0)
-    other = open_deployment(config, clock=clock)
     assert other.directory.batch(batch.id).size == SIZE
+    for index in (0, SIZE - 1):
+        made = issue(deployment)
+        code = deployment.codes.encode(made, index)
+        assert other.codes.decode(code.text, other.directory) == code
     made = issue(deployment)
-    code = deployment.codes.encode(made, 7)
-    with pytest.raises(UnknownCode):
-        other.codes.decode(code.text, other.directory)
-    monkeypatch.setattr(batches_module, "DIRECTORY_SECONDS_MAX", 0.0)
+    assert other.directory.batch(made.id).first_index == 3 * SIZE
+
+
+def test_one_that_another_thread_has_found_meanwhile_is_found(
+    deployment: Deployment, other: Deployment, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a thread's first look and its second, another one may have read the directory."""
+    assert other.directory.find(0)
+    look = BatchDirectory.look_again
+    made = issue(deployment)
+
+    def beside(directory: BatchDirectory) -> None:
+        directory.forget()
+        directory.find(0)
+        look(directory)
+
+    monkeypatch.setattr(BatchDirectory, "look_again", beside)
+    code = deployment.codes.encode(made, 3)
     assert other.codes.decode(code.text, other.directory) == code
-    other.db.close()
+
+
+def test_of_several_only_the_brand_s_own_systems_look_for_the_later_ones(
+    deployment: Deployment, other: Deployment, batch: Batch
+) -> None:
+    assert other.directory.find(0)
+    issue(deployment)
+    code = deployment.codes.encode(issue(deployment), 0)
+    with pytest.raises(UnknownCode):
+        check_code(other, code.text, customer=None, address="192.0.2.1")
+    found, _ = check_code(other, code.text, customer=None, address=None)
+    assert found == code
+
+
+class Outage:
+    """A database that is away: it fails whoever asks, and counts them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        self.seconds = int(batches.monotonic())
+        self._patch = monkeypatch
+        monkeypatch.setattr(batches, "monotonic", lambda: self.seconds)
+        self._read = BatchDirectory._read
+
+    def begin(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        def fail(*_more: object) -> Any:
+            self.asked += 1
+            meanwhile()
+            raise Unavailable()
+
+        self._patch.setattr(BatchDirectory, "_read", fail)
+
+    def end(self) -> None:
+        self._patch.setattr(BatchDirectory, "_read", self._read)
+
+
+def test_with_the_database_away_what_was_known_is_told_and_it_is_asked_once_a_second(
+    deployment: Deployment, other: Deployment, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(monkeypatch)
+    known = deployment.codes.encode(batch, 3)
+    assert other.codes.decode(known.text, other.directory) == known
+    newer = issue(deployment)
+    code = deployment.codes.encode(newer, 3)
+    outage.begin()
+    for second in range(1, 4):
+        outage.seconds += int(batches.DIRECTORY_SECONDS_MAX)
+        for _ in range(3):
+            assert other.codes.decode(known.text, other.directory) == known
+        for look in (
+            lambda: other.codes.decode(code.text, other.directory),
+            lambda: other.directory.batch(newer.id),
+        ):
+            with pytest.raises(Unavailable):
+                look()
+        assert outage.asked == second
+    outage.end()
+    outage.seconds += int(batches.DIRECTORY_SECONDS_MAX)
+    assert other.codes.decode(code.text, other.directory) == code
+    assert other.directory.batch(newer.id).size == SIZE
+
+
+def test_while_one_thread_asks_for_a_database_that_is_away_others_do_not_wait(
+    deployment: Deployment, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(monkeypatch)
+    assert deployment.directory.find(0)
+    beside: list[object] = []
+
+    def another() -> None:
+        if outage.asked > 1:  # of the first one nobody knew that it would fail
+            thread = Thread(target=lambda: beside.append(deployment.directory.find(0)), daemon=True)
+            thread.start()
+            thread.join(10)
+
+    outage.begin(another)
+    for _ in range(2):
+        outage.seconds += int(batches.DIRECTORY_SECONDS_MAX)
+        assert deployment.directory.find(0)
+    assert outage.asked == 2
+    assert beside == [deployment.directory.find(0)]
+
+
+def test_a_directory_that_was_never_read_calls_no_code_unknown(
+    other: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(monkeypatch)
+    outage.begin()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            other.codes.decode("0" * 16, other.directory)
+    assert outage.asked == 1
+    outage.end()
+    outage.seconds += int(batches.DIRECTORY_SECONDS_MAX)
+    with pytest.raises(UnknownCode):
+        other.codes.decode("0" * 16, other.directory)
+
+
+class Queries:
+    """Counts the statements of a process."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.count = 0
+        sa.event.listen(deployment.db.engine, "before_cursor_execute", self._one)
+
+    def _one(self, *_more: object) -> None:
+        self.count += 1
+
+
+def test_unknown_codes_cost_no_query(
+    deployment: Deployment, other: Deployment, batch: Batch
+) -> None:
+    code = deployment.codes.encode(batch, 7).text
+    assert other.directory.find(0)
+    queries = Queries(other)
+    for letter in ALPHABET.replace(code[-1], ""):
+        with pytest.raises(UnknownCode):
+            other.codes.decode(code[:-1] + letter, other.directory)
+    assert other.directory.find(INDEX_END - 1) is None
+    assert other.directory.find(SIZE) is None, "not even close behind the last batch"
+    assert queries.count == 0
+
+
+def test_what_might_have_just_been_issued_is_looked_for_so_often_a_second(
+    deployment: Deployment, other: Deployment, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert other.directory.find(0)
+    second = int(batches.monotonic())
+    monkeypatch.setattr(batches, "monotonic", lambda: second)
+    queries = Queries(other)
+    for _ in range(3 * LOOKS_PER_SECOND_MAX):
+        with pytest.raises(UnknownBatch):
+            other.directory.batch(999)
+    assert 0 < queries.count <= 2 * LOOKS_PER_SECOND_MAX, "a transaction's BEGIN and its query"
+    before = queries.count
+    monkeypatch.setattr(batches, "monotonic", lambda: second + 1)
+    with pytest.raises(UnknownBatch):
+        other.directory.batch(999)
+    assert queries.count > before
