@@ -19,9 +19,11 @@ from pydantic import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import ledger, rewards
-from referral.catalog import BadGTIN, Product, gtin14
+from referral.catalog import Product
 from referral.db import Base, RowId, insert_new
 from referral.errors import N_, Conflict, InvalidInput, NotFound
+from referral.gs1.gtin import BadGTIN, gtin14
+from referral.pictures import SHA256, SHA256_LENGTH
 from referral.rewards import RULES_MAX, Rule
 
 ID_MAX = 65_535
@@ -67,6 +69,8 @@ class Draft(BaseModel):
     """In points."""
     gtins: list[str] = Field(default_factory=list, max_length=PRODUCTS_MAX)
     """The products it is for; empty for all."""
+    picture: str | None = Field(default=None, pattern=f"^{SHA256.pattern}$")
+    """The hash of an uploaded picture."""
     buy_url: HttpUrl | None = None
     """Where the landing page sends people to buy."""
     organiser: str = Field(default="", max_length=120)
@@ -146,6 +150,10 @@ class Campaign(Base):
     """In points."""
     gtins: Mapped[list[Any]]
     """The products it is for; empty for all."""
+    picture: Mapped[str | None] = mapped_column(
+        sa.String(SHA256_LENGTH), sa.ForeignKey("pictures.sha256")
+    )
+    """The hash of the picture on its page, cards and posters."""
     buy_url: Mapped[str | None] = mapped_column(sa.String(URL_LENGTH_MAX))
     organiser: Mapped[str] = mapped_column(sa.String(120))
     state: Mapped[str] = mapped_column(sa.String(12))
@@ -184,10 +192,13 @@ class Campaign(Base):
 
     def content_in(self, lang: str) -> Content:
         """The texts in a language, or in the nearest one there is."""
-        for tag in (lang, "zh-Hans" if lang == "zh-Hant" else "en", "zh-Hans", "en", "zh-Hant"):
-            if tag in self.content:
-                return Content.model_validate(self.content[tag])
-        return Content(title=self.title)
+        written = self.content.get(self.language_in(lang))
+        return Content.model_validate(written) if written else Content(title=self.title)
+
+    def language_in(self, lang: str) -> str:
+        """The language of what readers of `lang` get; that one where there are no texts at all."""
+        near = (lang, "zh-Hans" if lang == "zh-Hant" else "en", "zh-Hans", "en", "zh-Hant")
+        return next((tag for tag in near if tag in self.content), lang)
 
 
 class UnknownCampaign(NotFound):
@@ -277,6 +288,7 @@ def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
         "rules": [rule.dump() for rule in draft.rules],
         "budget": draft.budget,
         "gtins": draft.gtins,
+        "picture": draft.picture,
         "buy_url": str(draft.buy_url) if draft.buy_url else None,
         "organiser": draft.organiser,
         "starts_at": starts_at,

@@ -11,7 +11,7 @@ Pure: the same generator and parameters give the same events.
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -218,6 +218,58 @@ class _History:
         elif not known:
             readers = negative_binomial(rng, p.forwarding, p.dispersion)
             self._pass_on(at, reader, p.reader_channels, readers)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What recorded cascades look like: figures of 31,524 trees, the largest of 553 nodes and 14
+    generations, R between 0.24 and 0.47, median structural virality 2.3 to 3.1 of those that are
+    more than a handful."""
+
+    reproduction: float = 0.30
+    """R: how many nodes a node begets, on average over cascades."""
+    liveliness: float = 0.40
+    """How much that differs between cascades: the spread of its logarithm."""
+    dispersion: float = 0.07
+    """k: the smaller, the more of it comes from a few nodes."""
+    wait: Wait = Wait(0.1, 2.0)
+    """Between a node and each of its children."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A node of a cascade; the node it came from, None for the first; seconds since that one."""
+
+    tree: int
+    node: int
+    parent: int | None
+    seconds: float
+
+
+REPRODUCTION_MAX = 0.95
+"""A cascade livelier than this might not end."""
+
+
+def recorded(rng: Random, trees: int, shape: Shape) -> Iterator[Recorded]:
+    """Cascades as a log has them, one after the other, parents first. Nodes are numbered through.
+
+    Raises `ValueError` for cascades that would never end.
+    """
+    if not 0 <= shape.reproduction <= REPRODUCTION_MAX:
+        raise ValueError(f"R must be from 0 to {REPRODUCTION_MAX}; beyond 1 cascades never end")
+    node = 0
+    for tree in range(trees):
+        liveliness = rng.lognormvariate(-(shape.liveliness**2) / 2, shape.liveliness)
+        mean = min(shape.reproduction * liveliness, REPRODUCTION_MAX)
+        waiting: list[tuple[int | None, float]] = [(None, 0.0)]
+        for parent, seconds in waiting:  # grows while it is read
+            yield Recorded(tree, node, parent, seconds)
+            waits = (
+                shape.wait.draw(rng) * DAY_SECONDS
+                for _ in range(negative_binomial(rng, mean, shape.dispersion))
+            )
+            waiting.extend([(node, seconds + wait) for wait in waits])
+            node += 1
 
 
 def poisson(rng: Random, mean: float) -> int:

@@ -5,13 +5,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
-from stdnum import ean
-from stdnum.exceptions import ValidationError
 
+from referral.codes import Labels
 from referral.db import Base, RowId, insert_new
-from referral.errors import N_, Conflict, InvalidInput, NotFound
+from referral.errors import N_, Conflict, NotFound
+from referral.gs1.gtin import GTIN_LENGTH, gtin14
 
-GTIN_LENGTH = 14
 NAME_LENGTH_MAX = 120
 PRICE_MAX = 10**12
 """In minor units; far from what the database can hold."""
@@ -28,16 +27,11 @@ class Product(Base):
     price: Mapped[int] = mapped_column(sa.BigInteger)
     """In minor units of `currency`."""
     currency: Mapped[str] = mapped_column(sa.String(3))
+    labels: Mapped[str] = mapped_column(sa.String(6))
+    """What its packages carry from the next batch on, see `Labels`."""
     created_at: Mapped[datetime]
 
     __table_args__ = (sa.CheckConstraint("price > 0", name="price_positive"),)
-
-
-class BadGTIN(InvalidInput):
-    slug = "bad-gtin"
-    status = 400
-    title = N_("The product number in this address is not right.")
-    advice = N_("A digit seems to be wrong. Please scan the code on the package again.")
 
 
 class UnknownProduct(NotFound):
@@ -51,23 +45,20 @@ class ProductExists(Conflict):
     title = N_("There is a product with this GTIN already.")
 
 
-def gtin14(text: str) -> str:
-    """A GTIN of 8, 12, 13 or 14 digits as GTIN-14. Raises `BadGTIN` when its check digit is off."""
-    try:
-        if not (text.isascii() and text.isdigit()):
-            raise BadGTIN()
-        return str(ean.validate(text)).zfill(GTIN_LENGTH)
-    except ValidationError:
-        raise BadGTIN() from None
-
-
 def add_product(
-    tx: Session, *, gtin: str, name: str, price: int, currency: str, now: datetime
+    tx: Session,
+    *,
+    gtin: str,
+    name: str,
+    price: int,
+    currency: str,
+    labels: Labels,
+    now: datetime,
 ) -> Product:
     """Raises `BadGTIN`, `ProductExists`."""
     gtin = gtin14(gtin)
-    row = {"gtin": gtin, "name": name, "price": price, "currency": currency, "created_at": now}
-    if not insert_new(tx, Product, row):
+    row = {"gtin": gtin, "name": name, "price": price, "currency": currency}
+    if not insert_new(tx, Product, {**row, "labels": labels, "created_at": now}):
         raise ProductExists(gtin=gtin)
     return product_by_gtin(tx, gtin)
 

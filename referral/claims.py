@@ -20,9 +20,9 @@ class Claim(Base):
     index: Mapped[int] = mapped_column(sa.BigInteger)
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), index=True)
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
-    at: Mapped[datetime] = mapped_column(index=True)
+    at: Mapped[datetime]
 
-    __table_args__ = (sa.UniqueConstraint("batch_id", "index"),)
+    __table_args__ = (sa.UniqueConstraint("batch_id", "index"), sa.Index(None, "batch_id", "at"))
 
     @property
     def event(self) -> str:
@@ -51,6 +51,24 @@ class Voided(Conflict):
     slug = "voided"
     title = N_("This code has been withdrawn.")
     advice = N_("Please bring the package back to where you bought it, or ask us.")
+
+
+class Recalled(Conflict):
+    slug = "recalled"
+    title = N_("This product has been called back.")
+    advice = N_("Please do not use it. Bring it back to where you bought it, or ask us.")
+
+
+class Expired(Conflict):
+    slug = "expired"
+    title = N_("The time to claim this product is over.")
+    advice = N_("Its code is genuine. Please look at the date on the package, or ask the shop.")
+
+
+class OuterCode(Conflict):
+    slug = "outer-code"
+    title = N_("This is the code on the outside.")
+    advice = N_("It is for looking before you buy. To claim, scan the code under the cap.")
 
 
 class WrongProduct(Conflict):

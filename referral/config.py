@@ -9,7 +9,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
@@ -19,11 +19,29 @@ from sqlalchemy.exc import ArgumentError
 
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")
 SECRET_LENGTH_MIN = 16
+WECHAT_NEEDED = ("APP_ID", "SECRET")
+WECHAT_OPTIONAL = ("API", "OPEN", "PROOF")
+_HOST = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE | re.ASCII)
+"""A host as names and numbers are written, and a port."""
 LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
 class ConfigError(Exception):
     """A setting is missing or wrong; the message says which one and what to do."""
+
+
+@dataclass(frozen=True)
+class WechatSettings:
+    """The brand's official account at WeChat."""
+
+    app_id: str
+    secret: str = field(repr=False)
+    api: str = "https://api.weixin.qq.com"
+    """What our calls begin with; a proxy with a fixed address can stand in between."""
+    open: str = "https://open.weixin.qq.com"
+    """What the page begins with that people sign in at."""
+    proof: str | None = None
+    """The name of the file by which WeChat sees that the domain is the brand's."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,7 @@ class Config:
     geoip: Path | None = None
     sender: str = "demo"
     """How one-time codes travel: ``demo``, ``smtp://...``, ``smtps://...`` or ``https://...``."""
+    wechat: WechatSettings | None = None
 
     @property
     def is_https(self) -> bool:
@@ -82,6 +101,9 @@ class Config:
             trusted_proxies=_count("TRUSTED_PROXIES", setting("TRUSTED_PROXIES", "0")),
             geoip=_geoip(setting("GEOIP")),
             sender=setting("SENDER", "unset"),
+            wechat=_wechat(
+                {name: setting(f"WECHAT_{name}") for name in (*WECHAT_NEEDED, *WECHAT_OPTIONAL)}
+            ),
         )
         return _with_checked_sender(config)
 
@@ -127,6 +149,12 @@ def _base_url(value: str) -> str:
             "REFERRAL_BASE_URL must be an address such as https://brand.example, "
             "with nothing after the host and port."
         )
+    # What is printed is this host in capitals: those of ß are another host's.
+    if not _HOST.fullmatch(parts.netloc):
+        raise ConfigError(
+            "REFERRAL_BASE_URL must have a host of ASCII letters alone, such as brand.example or "
+            "xn--fiqs8s.example, and no user or password before it."
+        )
     return value.rstrip("/")
 
 
@@ -166,6 +194,38 @@ def _geoip(value: str) -> Path | None:
     if not path.is_file():
         raise ConfigError(f"REFERRAL_GEOIP: there is no file {path}.")
     return path
+
+
+def _wechat(values: Mapping[str, str]) -> WechatSettings | None:
+    """The settings that begin with REFERRAL_WECHAT_, all of them or none."""
+    given = [name for name, value in values.items() if value]
+    if not given:
+        return None
+    for name in WECHAT_NEEDED:
+        if not values[name]:
+            raise ConfigError(
+                f"REFERRAL_WECHAT_{name} is missing: REFERRAL_WECHAT_{given[0]} needs it beside it."
+            )
+        if not re.fullmatch(r"[\w-]{4,128}", values[name], re.ASCII):
+            raise ConfigError(
+                f"REFERRAL_WECHAT_{name} is not as WeChat shows it: letters and digits only."
+            )
+    for name in ("API", "OPEN"):
+        parts = _address(values[name])
+        if values[name] and not (parts and parts.hostname and parts.scheme in {"http", "https"}):
+            raise ConfigError(
+                f"REFERRAL_WECHAT_{name} must be an address that starts with https://."
+            )
+    if values["PROOF"] and not re.fullmatch(r"MP_verify_\w{4,64}\.txt", values["PROOF"], re.ASCII):
+        raise ConfigError(
+            "REFERRAL_WECHAT_PROOF must be the name of WeChat's file, such as "
+            "MP_verify_aBcDeFgH12345678.txt."
+        )
+    return WechatSettings(
+        values["APP_ID"],
+        values["SECRET"],
+        **{name.lower(): values[name].rstrip("/") for name in WECHAT_OPTIONAL if values[name]},
+    )
 
 
 def _with_checked_sender(config: Config) -> Config:

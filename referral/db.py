@@ -41,6 +41,8 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Change = Callable[[Any, Any], Mapping[str, Any]]
+"""What becomes of a row, from its columns and those of a row that was to be inserted."""
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
@@ -184,16 +186,39 @@ def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int
     return tx.connection().execute(statement, row).scalar_one_or_none()
 
 
+def upsert(tx: Session, model: type[Base], change: Change, returning: str | None = None) -> Any:
+    """A statement for `run`: inserts a row, or changes the one that has its primary key.
+
+    `change` gets the columns of that row and those of the new one, and says what is set to what.
+    The statement is built once for a `change`, which is therefore a function of a module.
+    `returning` names a column to be told as it stands afterwards.
+    """
+    return _upsert(tx.get_bind().dialect.name, model.__table__, change, returning)
+
+
+@functools.cache
+def _upsert(dialect: str, table: Any, change: Change, returning: str | None) -> Any:
+    statement = _insert(dialect, table)
+    statement = statement.on_conflict_do_update(
+        index_elements=[*table.primary_key], set_=change(table.c, statement.excluded)
+    )
+    return statement.returning(table.c[returning]) if returning else statement
+
+
 @functools.cache
 def _insert_new(dialect: str, table: Any) -> Any:
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     # Without this the count of an INSERT is gone with its cursor on PostgreSQL, and -1 is said.
-    return make(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    statement = _insert(dialect, table).on_conflict_do_nothing()
+    return statement.execution_options(preserve_rowcount=True)
 
 
 @functools.cache
 def _insert_new_id(dialect: str, table: Any) -> Any:
     return _insert_new(dialect, table).returning(table.c.id)
+
+
+def _insert(dialect: str, table: Any) -> Any:
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
 
 
 def run(tx: Session, statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:

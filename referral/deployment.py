@@ -1,6 +1,8 @@
 """One deployment is one brand: its settings and the parts built from them."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from referral.batches import BatchDirectory
 from referral.clock import Clock, DatabaseClock
@@ -8,9 +10,13 @@ from referral.codes import Code, CodeCodec, MistypedCode, UnknownCode
 from referral.config import Config
 from referral.crypto import KeyRing
 from referral.db import Database
+from referral.guessing import Guessing
 from referral.limits import Limits
 from referral.links import LinkCodec
+from referral.misses import Misses
+from referral.places import Places
 from referral.senders import Sender, sender_for
+from referral.wechat import OfficialAccount
 
 
 @dataclass(frozen=True)
@@ -25,18 +31,33 @@ class Deployment:
     codes: CodeCodec
     directory: BatchDirectory
     limits: Limits
+    guessing: Guessing
+    misses: Misses
+    places: Places
     sender: Sender
+    wechat: OfficialAccount | None
+    """The brand's account at WeChat, if it has one."""
 
-    def read_code(self, text: str) -> Code:
-        """The genuine code in a text as scanned or typed. Raises `MistypedCode`, `UnknownCode`."""
+    def read_code(self, text: str, *, is_trusted: bool = True) -> Code:
+        """The genuine code in a text as scanned or typed. Raises `MistypedCode`, `UnknownCode`.
+
+        Not `is_trusted`: anybody may have sent it, and a wrong one has to cost nothing.
+        """
         try:
             return self.codes.decode(text, self.directory)
         except MistypedCode:
             raise
         except UnknownCode:
-            if not self.directory.look_again():
+            if not is_trusted:
                 raise
+            # Of several batches issued this moment by another process, only the next one shows by
+            # its tag; the others are found in the database.
+            self.directory.look_again()
             return self.codes.decode(text, self.directory)
+
+    def local_now(self) -> datetime:
+        """The time in the brand's own zone, whose calendar decides what day it is."""
+        return self.clock.now().astimezone(ZoneInfo(self.config.timezone))
 
     def address(self, path: str) -> str:
         """The public address of a path that begins with a slash."""
@@ -47,6 +68,7 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
     db = Database(config.database_url)
     clock = clock or DatabaseClock(db.now)
     keys = KeyRing(config.secret_keys)
+    limits = Limits(db, keys, clock, config.redis_url)
     return Deployment(
         config=config,
         db=db,
@@ -55,6 +77,10 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
         links=LinkCodec(keys),
         codes=CodeCodec(keys),
         directory=BatchDirectory(db),
-        limits=Limits(db, keys, clock, config.redis_url),
+        limits=limits,
+        guessing=Guessing(limits.redis, keys, clock),
+        misses=Misses(db, clock),
+        places=Places(config.geoip),
         sender=sender_for(config.sender),
+        wechat=OfficialAccount(config.wechat, db, keys, clock) if config.wechat else None,
     )

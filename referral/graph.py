@@ -9,18 +9,21 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.db import Base, insert_new, run
+from referral.db import Base, insert_new, lock, run
 from referral.links import Link
 from referral.people import Visitor
+from referral.placing import Opening, Place, Sharing, Touch, in_sequence
 
 SETTLE_TRIES_MAX = 10
 """How often the end of a chain may move while we wait for its lock."""
+NODES_AT_ONCE = 1_000
 
 
 class SpreadNode(Base):
     """A visitor in a campaign's spread: whose link was opened first, and at which hop.
 
-    A node's hop is its parent's plus one and never changes, so there can be no cycle.
+    A node's hop is its parent's plus one. See `placing` for what decides on the parent and why
+    there can be no circle.
     """
 
     __tablename__ = "spread_nodes"
@@ -34,6 +37,15 @@ class SpreadNode(Base):
     hop: Mapped[int] = mapped_column(sa.Integer)
     channel: Mapped[str] = mapped_column(sa.String(12))
     at: Mapped[datetime]
+    """When he first opened somebody's link; if he never did, when his own was first opened."""
+    touched_by: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Whose link he opened first, also if he was sharing before that."""
+    link_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    """The hop that link said."""
+    shared_at: Mapped[datetime | None]
+    """When somebody first opened his own link."""
+    shared_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    """The hop his link said then."""
 
     __table_args__ = (
         # Parents and visitors first: a customer's visitors are looked up in all campaigns at once.
@@ -63,48 +75,203 @@ class Referral(Base):
     __table_args__ = (sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),)
 
 
-_FIND_PARENT = (
-    sa.update(SpreadNode)
-    .where(SpreadNode.campaign_id == sa.bindparam("campaign"))
-    .where(SpreadNode.visitor_id == sa.bindparam("visitor"))
-    .where(SpreadNode.parent_id.is_(None), SpreadNode.hop == sa.bindparam("own_hop"))
-    .values(
-        parent_id=sa.bindparam("parent"),
-        channel=sa.bindparam("by_channel"),
-        at=sa.bindparam("moment"),
-    )
-)
+_NODE = SpreadNode.__table__.c
+_PLACE_OF = (_NODE.touched_by, _NODE.link_hop, _NODE.channel, _NODE.at)
+_SHARING_OF = (_NODE.shared_at, _NODE.shared_hop)
+_IN_CAMPAIGN = _NODE.campaign_id == sa.bindparam("campaign")
+_FIND_NODES = sa.select(
+    _NODE.visitor_id, _NODE.parent_id, _NODE.hop, *_PLACE_OF, *_SHARING_OF
+).where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
+# In the order of their numbers, so that two who want the same nodes do not wait in a circle.
+_LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
+_HOLD_NODE = _FIND_NODES.with_for_update(read=True)
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A visitor's row, as far as it decides anything."""
+
+    parent: int | None
+    hop: int
+    place: Place
+
+
+def _nodes(
+    tx: Session, statement: sa.Executable, campaign: int, *visitors: int
+) -> dict[int, _Node]:
+    return {
+        row.visitor_id: _Node(row.parent_id, row.hop, _place(row))
+        for row in run(tx, statement, campaign=campaign, visitors=visitors)
+    }
+
+
+def _place(row: Any) -> Place:
+    touch = sharing = None
+    if row.touched_by is not None:
+        touch = Touch(row.touched_by, row.at, row.link_hop, row.channel)
+    if row.shared_at is not None:
+        sharing = Sharing(row.shared_at, row.shared_hop)
+    return Place(touch, sharing)
+
+
+def _columns(place: Place, hop: int) -> dict[str, Any]:
+    """A node's columns but for its keys."""
+    touch, sharing = place.touch, place.sharing
+    at = touch.at if touch else sharing.at if sharing else None
+    return {
+        "parent_id": place.parent,
+        "hop": hop,
+        "channel": touch.channel if touch else "unknown",
+        "at": at,
+        "touched_by": touch.by if touch else None,
+        "link_hop": touch.hop if touch else None,
+        "shared_at": sharing.at if sharing else None,
+        "shared_hop": sharing.hop if sharing else None,
+    }
 
 
 def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
-    """Keep that `visitor` was first reached by `link`. False when it had a place already.
+    """Keep that `visitor` opened `link`. True when that decides his place.
 
-    Openings may arrive out of order. A sharer whose own opening is still on its way gets a node
-    without a parent but with the hop that the link says, and its parent when that opening comes.
+    Openings may arrive out of order, late and twice; see `placing`. A sharer whose own opening is
+    still on its way gets a node without a parent, at the hop that the link says.
     """
     if visitor == link.visitor:
         return False
-    shared = {"campaign_id": link.campaign, "channel": link.channel.name, "at": at}
-    above = _hop(tx, link.campaign, link.visitor)
-    if above is None:
-        sharer = {**shared, "visitor_id": link.visitor, "parent_id": None, "hop": link.hop}
-        insert_new(tx, SpreadNode, sharer)
-        above = hop_of(tx, link.campaign, link.visitor)  # not ours when it came in between
-    hop = above + 1
-    node = {**shared, "visitor_id": visitor, "parent_id": link.visitor, "hop": hop}
-    if insert_new(tx, SpreadNode, node):
+    opening = Opening(visitor, link.visitor, link.hop, at, link.channel.name)
+    known = _nodes(tx, _FIND_NODES, link.campaign, visitor, link.visitor)
+    reader, sharer = known.get(visitor), known.get(link.visitor)
+    if reader is not None and sharer is not None:
+        opening = in_sequence(opening, reader.place, sharer.place)
+        told_before = sharer.place.shared(opening) == sharer.place
+        if told_before and reader.place.reached(opening) == reader.place:
+            return False
+    elif reader is None and _add(tx, link.campaign, opening, sharer):
         return True
-    found = run(
+    return _replace(tx, link.campaign, opening)
+
+
+def _add(tx: Session, campaign: int, opening: Opening, sharer: _Node | None) -> bool:
+    """Put a new reader below a sharer who keeps his place: nearly every opening is that, and none
+    of them waits for another. False when it is not, or no longer; nothing is lost then.
+    """
+    reader = Place()
+    if sharer is None:
+        beginning = Place().shared(opening)
+        rows = {
+            opening.sharer: _columns(beginning, beginning.top_hop),
+            opening.reader: _columns(reader.reached(opening), beginning.top_hop + 1),
+        }
+    else:
+        opening = in_sequence(opening, reader, sharer.place)
+        held = _hold(tx, campaign, opening, sharer)
+        if held is None:
+            return False
+        rows = {opening.reader: _columns(reader.reached(opening), held + 1)}
+    keyed = [
+        {"campaign_id": campaign, "visitor_id": visitor, **row}
+        for visitor, row in sorted(rows.items())
+    ]
+    return insert_new(tx, SpreadNode, keyed) == len(keyed)
+
+
+_FIRST_SHARED = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("sharer"))
+    .where(_NODE.shared_at.is_(None), _NODE.hop == sa.bindparam("known_hop"))
+    .where(_NODE.touched_by == sa.bindparam("known_touch"), _NODE.at == sa.bindparam("known_at"))
+    .values(shared_at=sa.bindparam("opened_at"), shared_hop=sa.bindparam("said"))
+)
+
+
+def _hold(tx: Session, campaign: int, opening: Opening, sharer: _Node) -> int | None:
+    """Keep a sharer where he is until the end of the transaction; his hop.
+
+    None when this opening moves him, or somebody else has just done so.
+    """
+    after = sharer.place.shared(opening)
+    if after == sharer.place:
+        if tx.get_bind().dialect.name == "postgresql":
+            held = _nodes(tx, _HOLD_NODE, campaign, opening.sharer).get(opening.sharer)
+            return sharer.hop if held == sharer else None
+        return sharer.hop
+    touch = sharer.place.touch
+    if touch is None or after.parent is None or sharer.place.sharing is not None:
+        return None
+    first = run(
         tx,
-        _FIND_PARENT,
-        campaign=link.campaign,
-        visitor=visitor,
-        own_hop=hop,
-        parent=link.visitor,
-        by_channel=link.channel.name,
-        moment=at,
+        _FIRST_SHARED,
+        campaign=campaign,
+        sharer=opening.sharer,
+        known_hop=sharer.hop,
+        known_touch=touch.by,
+        known_at=touch.at,
+        opened_at=opening.at,
+        said=opening.hop,
     )
-    return found.rowcount == 1
+    return sharer.hop if first.rowcount == 1 else None
+
+
+def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
+    """Let an opening change places that were known: it comes late, or out of order.
+
+    One transaction a campaign does so at a time. Readers who are just being added below a node
+    that moves are waited for, and get their hop from here.
+    """
+    lock(tx, f"spread|{campaign}")
+    empty = {"campaign_id": campaign, **_columns(Place(), 0), "at": opening.at}
+    numbers = sorted((opening.reader, opening.sharer))
+    insert_new(tx, SpreadNode, [{**empty, "visitor_id": number} for number in numbers])
+    nodes = _nodes(tx, _LOCK_NODES, campaign, *numbers)
+    reader, sharer = nodes[opening.reader], nodes[opening.sharer]
+    opening = in_sequence(opening, reader.place, sharer.place)
+    above = sharer.place.shared(opening)
+    above_hop = sharer.hop if above.parent is not None else above.top_hop
+    if _move(tx, campaign, opening.sharer, sharer, above, above_hop):
+        # The reader may be somewhere below.
+        reader = _nodes(tx, _FIND_NODES, campaign, opening.reader)[opening.reader]
+    below = reader.place.reached(opening)
+    if below.parent is None:
+        below_hop = below.top_hop
+    else:
+        below_hop = above_hop + 1 if below.parent == opening.sharer else reader.hop
+    _move(tx, campaign, opening.reader, reader, below, below_hop)
+    return below.parent == opening.sharer and reader.parent != opening.sharer
+
+
+_SET_NODE = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _columns(Place(), 0)})
+)
+_SHIFT = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
+    .values(hop=SpreadNode.hop + sa.bindparam("by"))
+)
+_CHILDREN = sa.select(_NODE.visitor_id).where(
+    _IN_CAMPAIGN, _NODE.parent_id.in_(sa.bindparam("visitors", expanding=True))
+)
+
+
+def _move(tx: Session, campaign: int, visitor: int, node: _Node, place: Place, hop: int) -> bool:
+    """Put a visitor where he belongs, with everybody below him. Whether that changed any hops."""
+    if place == node.place and hop == node.hop:
+        return False
+    values = {f"new_{name}": value for name, value in _columns(place, hop).items()}
+    run(tx, _SET_NODE, campaign=campaign, visitor=visitor, **values)
+    # Level by level: once a level is locked, nobody can come in below it unseen.
+    level = [visitor] if hop != node.hop else []
+    while level:
+        below: list[int] = []
+        for start in range(0, len(level), NODES_AT_ONCE):
+            part = level[start : start + NODES_AT_ONCE]
+            below += run(tx, _CHILDREN, campaign=campaign, visitors=part).scalars()
+        for start in range(0, len(below), NODES_AT_ONCE):
+            part = below[start : start + NODES_AT_ONCE]
+            run(tx, _SHIFT, campaign=campaign, visitors=part, by=hop - node.hop)
+        level = below
+    return hop != node.hop
 
 
 _TOUCHES_OF = (

@@ -5,7 +5,7 @@ Every effect has a unique key, so a visit that arrives twice counts once.
 
 from sqlalchemy.orm import Session
 
-from referral import graph, people, visits
+from referral import counters, flags, graph, people, visits
 from referral.db import HasDatabase, transaction
 from referral.links import Link
 from referral.visits import Kind, Visit
@@ -33,4 +33,8 @@ def hand_in(
             graph.attach(tx, visit.visitor, link, visit.at)
         if visit.kind is Kind.scan:
             visits.remember_scan(tx, visit)
+    if visit.flags and visit.batch is not None and visit.code_index is not None:
+        flags.raise_flags(tx, visit.batch, visit.code_index, visit.flags, visit.region, visit.at)
     visits.record(tx, [visit])
+    if link is not None and visit.visitor is not None:
+        counters.fold_now_and_then(tx, visit.visitor)

@@ -1,24 +1,24 @@
 """Limits: how often something may be tried, counted in Redis or, without it, in the database.
 
 Each limit is a function that says its rate in words. Subjects are stored as keyed hashes only.
+Limits on wrong codes are in referral/guessing.py.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import redis
 import sqlalchemy as sa
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.clock import Clock
 from referral.crypto import KeyRing, keyed_hash
-from referral.db import Base, Database, run
+from referral.db import Base, Database, run, upsert
 from referral.errors import TooMany
 
 REDIS_TIMEOUT_SECONDS = 0.25
@@ -58,22 +58,58 @@ class Spent:
     in_redis: bool
 
 
+class RedisCounters:
+    """Counters in Redis, when one is configured; left alone for a moment after it failed."""
+
+    def __init__(self, url: str | None) -> None:
+        self._resting_until = 0.0
+        self._redis = (
+            redis.Redis.from_url(
+                url,
+                socket_timeout=REDIS_TIMEOUT_SECONDS,
+                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+                retry=Retry(NoBackoff(), 1),
+            )
+            if url
+            else None
+        )
+
+    @property
+    def is_configured(self) -> bool:
+        return self._redis is not None
+
+    def add(self, keys: Mapping[str, int], by: int = 1) -> list[int] | None:
+        """Add to counters, given with how many seconds each is kept, in one round trip.
+
+        Returns where each stands, or None when Redis is away.
+        """
+        if self._redis is None or time.monotonic() < self._resting_until:
+            return None
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, seconds in keys.items():
+                pipeline.incrby(f"limit|{key}", by)
+                pipeline.expire(f"limit|{key}", seconds)
+            counted: list[Any] = pipeline.execute()
+            return [int(count) for count in counted[::2]]
+        except redis.RedisError:
+            self._resting_until = time.monotonic() + REDIS_REST_SECONDS
+            return None
+
+    def answers(self) -> bool:
+        """Whether Redis, if one is configured, is there."""
+        try:
+            return self._redis is None or bool(self._redis.ping())
+        except redis.RedisError:
+            return False
+
+
 class Limits:
     def __init__(self, db: Database, keys: KeyRing, clock: Clock, redis_url: str | None) -> None:
         self._db = db
         self._clock = clock
         self._key = keys.derive("limits")
-        self._resting_until = 0.0
-        self._redis = (
-            redis.Redis.from_url(
-                redis_url,
-                socket_timeout=REDIS_TIMEOUT_SECONDS,
-                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 1),
-            )
-            if redis_url
-            else None
-        )
+        self.redis = RedisCounters(redis_url)
 
     # 5 one-time codes for one phone or e-mail from one browser in 10 minutes
     def code_request(self, contact: str, visitor: int) -> None:
@@ -99,10 +135,6 @@ class Limits:
     def claim(self, customer: int) -> None:
         self._spend(Limit("claim", 200, DAY, closed=True), str(customer))
 
-    # 600 codes that do not exist from one address in 10 minutes
-    def unknown_code(self, address: str) -> None:
-        self._spend(Limit("unknown-code", 600, 10 * MINUTE, closed=False), address)
-
     # 10 failed staff sign-ins for one e-mail from one address in 10 minutes
     def staff_sign_in(self, email: str, address: str) -> Spent:
         limit = Limit("staff-sign-in", 10, 10 * MINUTE, closed=True)
@@ -122,7 +154,7 @@ class Limits:
         It was counted beforehand all the same, so that many at the same moment are all counted.
         """
         if spent.in_redis:
-            self._count_in_redis(spent.key, spent.seconds, -1)
+            self.redis.add({spent.key: spent.seconds}, by=-1)
         else:
             self._db.transact(lambda tx: run(tx, _TAKE_BACK, spent=spent.key))
 
@@ -132,38 +164,27 @@ class Limits:
         window = int(now.timestamp()) // limit.seconds
         ends = datetime.fromtimestamp((window + 1) * limit.seconds, UTC)
         key = f"{limit.name}|{window}|{keyed_hash(self._key, subject)[:32]}"
-        count = self._count_in_redis(key, limit.seconds)
+        counted = self.redis.add({key: limit.seconds})
+        count = counted[0] if counted else None
         spent = Spent(key, limit.seconds, in_redis=count is not None)
-        if count is None and (limit.closed or self._redis is None):
+        if count is None and (limit.closed or not self.redis.is_configured):
             count = self._count_in_database(key, ends)
         if count is not None and count > limit.times:
             raise TooMany(retry_after=max(1, int((ends - now).total_seconds())))
         return spent
 
-    def _count_in_redis(self, key: str, seconds: int, by: int = 1) -> int | None:
-        if self._redis is None or time.monotonic() < self._resting_until:
-            return None
-        try:
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.incrby(f"limit|{key}", by)
-            pipeline.expire(f"limit|{key}", seconds)
-            counted: list[Any] = pipeline.execute()
-            return int(counted[0])
-        except redis.RedisError:
-            self._resting_until = time.monotonic() + REDIS_REST_SECONDS
-            return None
-
     def _count_in_database(self, key: str, ends: datetime) -> int:
-        statement = _count_one(self._db.is_sqlite)
         row = {"key": key, "count": 1, "expires_at": ends}
-        return self._db.transact(lambda tx: int(run(tx, statement, **row).scalar_one()))
+
+        def work(tx: Session) -> int:
+            count_one = upsert(tx, LimitCounter, _one_more, returning="count")
+            return int(run(tx, count_one, **row).scalar_one())
+
+        return self._db.transact(work)
 
     def redis_answers(self) -> bool:
         """Whether Redis, if one is configured, is there."""
-        try:
-            return self._redis is None or bool(self._redis.ping())
-        except redis.RedisError:
-            return False
+        return self.redis.answers()
 
     def sweep(self) -> int:
         """Drop counters whose window is over. Returns how many."""
@@ -183,13 +204,5 @@ _TAKE_BACK = (
 )
 
 
-@cache
-def _count_one(on_sqlite: bool) -> Any:
-    """Inserts a counter, or adds one to the one that is there; returns where it stands."""
-    table: Any = LimitCounter.__table__
-    return (
-        (sqlite if on_sqlite else postgresql)
-        .insert(table)
-        .on_conflict_do_update(index_elements=[table.c.key], set_={"count": table.c["count"] + 1})
-        .returning(table.c["count"])
-    )
+def _one_more(old: Any, new: Any) -> dict[str, Any]:
+    return {"count": old["count"] + 1}

@@ -1,6 +1,7 @@
 """People: visitors (browsers, anonymous), customers, their identities, sign-in and consent."""
 
 import hmac
+import re
 import secrets
 import unicodedata
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from referral.errors import N_, Conflict, InvalidInput, NotFound, Problem
 
 NAME_LENGTH_MAX = 40
 EXTERNAL_ID_LENGTH_MAX = 120
+WECHAT_ID_LENGTH_MAX = 64
 CODE_DIGITS = 6
 CODE_TRIES_MAX = 5
 CODE_LIFETIME = timedelta(minutes=10)
@@ -32,6 +34,10 @@ class IdentityKind(StrEnum):
     email = "email"
     external = "external"
     """The brand's own member id."""
+    wechat = "wechat"
+    """The openid: a person at the brand's official account."""
+    wechat_union = "wechat_union"
+    """The unionid: a person at all of the brand's accounts and mini programs."""
 
 
 class Customer(Base):
@@ -185,6 +191,20 @@ def external(text: str) -> Contact:
     return Contact(IdentityKind.external, text)
 
 
+def wechat(openid: str, unionid: str | None = None) -> list[Contact]:
+    """The identities of somebody who signed in with WeChat. Raises `BadContact`."""
+    found = [Contact(IdentityKind.wechat, openid)]
+    if unionid:
+        found.append(Contact(IdentityKind.wechat_union, unionid))
+    for each in found:
+        if not _WECHAT_ID.fullmatch(each.value):
+            raise BadContact()
+    return found
+
+
+_WECHAT_ID = re.compile(rf"[\w-]{{1,{WECHAT_ID_LENGTH_MAX}}}", re.ASCII)
+
+
 def clean_name(text: str) -> str:
     """A display name: printable, spaces collapsed, 1 to 40 characters. Raises `BadName`."""
     # The zero-width joiner holds emoji such as families together; other invisibles are dropped.
@@ -297,18 +317,26 @@ def find_customer(tx: Session, keys: KeyRing, contact: Contact) -> int | None:
 
 
 def find_or_add_customer(
-    tx: Session, keys: KeyRing, contacts: Sequence[Contact], *, name: str | None, now: datetime
+    tx: Session,
+    keys: KeyRing,
+    contacts: Sequence[Contact],
+    *,
+    name: str | None,
+    now: datetime,
+    owner: int | None = None,
 ) -> tuple[int, bool]:
     """The customer with any of these identities, or a new one; and whether it is new.
 
-    Identities that are missing are added. Raises `CustomerExists` when they belong to several.
+    Identities that are missing are added. `owner` is the customer they are to be of, where that
+    is known already. Raises `CustomerExists` when they belong to several or to another one.
     """
     for each in sorted(contacts, key=lambda c: (c.kind, c.value)):
         # Two sign-ins of a new person at once would both find nobody. The oldest key names the
         # lock: while a new one is being rolled out, not every process has that.
         lock(tx, f"identity|{each.kind}|{keys.blind_indexes(each.kind, each.value)[-1]}")
     found = {c: find_customer(tx, keys, c) for c in contacts}
-    known = {customer_id for customer_id in found.values() if customer_id is not None}
+    known = {customer_id for customer_id in (owner, *found.values()) if customer_id is not None}
+    is_new = not known
     if len(known) > 1:
         raise CustomerExists()
     if known:
@@ -321,7 +349,7 @@ def find_or_add_customer(
     for identity, owner in found.items():
         if owner is None:
             add_identity(tx, keys, customer_id, identity, now)
-    return customer_id, not any(found.values())
+    return customer_id, is_new
 
 
 def add_identity(

@@ -4,20 +4,21 @@ A machine asking is a fetch, a person's browser loading the page is an open (of 
 (of a code), the page having run and been seen is an engagement. The counts are never added up.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import sqlalchemy as sa
-from crawlerdetect import CrawlerDetect
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, RowId, insert_new
+from referral.codes import Code, Label
+from referral.db import Base, RowId, insert_new, run, upsert
+from referral.flags import Flag
 from referral.links import Channel
+from referral.places import REGION_LENGTH_MAX
 
 
 class Kind(StrEnum):
@@ -45,22 +46,53 @@ class VisitRow(Base):
     channel: Mapped[str] = mapped_column(sa.String(12))
     batch_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     code_index: Mapped[int | None] = mapped_column(sa.BigInteger)
+    label: Mapped[str | None] = mapped_column(sa.String(5))
+    region: Mapped[str | None] = mapped_column(sa.String(REGION_LENGTH_MAX))
+    """Where it came from, coarsely: ISO 3166 of a country or of one of its parts."""
     machine: Mapped[str | None] = mapped_column(sa.String(20))
     """Why a fetch was not taken for a person."""
 
     __table_args__ = (
         sa.Index(None, "campaign_id", "kind", "visitor_id"),
-        sa.Index(None, "batch_id", "code_index"),
+        # Holds all that a batch's figures need: they are counted without looking at the rows.
+        # SQLite looks at `kind` although it knows it.
+        sa.Index(
+            "ix_visits_scans",
+            "batch_id",
+            "at",
+            "label",
+            "region",
+            "kind",
+            sqlite_where=sa.text("kind = 'scan'"),
+            postgresql_where=sa.text("kind = 'scan'"),
+        ),
     )
 
 
+class SeenCode(Base):
+    """What is known of the scans of one code: a row from its first scan on."""
+
+    __tablename__ = "seen_codes"
+
+    batch_id: Mapped[int] = mapped_column(sa.ForeignKey("batches.id"), primary_key=True)
+    index: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    label: Mapped[str] = mapped_column(sa.String(5), primary_key=True)
+    first_at: Mapped[datetime]
+    region: Mapped[str | None] = mapped_column(sa.String(REGION_LENGTH_MAX))
+    """Where it was first scanned."""
+    devices: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (sa.Index(None, "batch_id", "first_at", "label", "region"),)
+
+
 class ScannedCode(Base):
-    """One device's first scan of one code: what "seen before" is made of."""
+    """One device that has scanned one code: what makes a device count once."""
 
     __tablename__ = "scanned_codes"
 
     batch_id: Mapped[int] = mapped_column(sa.ForeignKey("batches.id"), primary_key=True)
     index: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    label: Mapped[str] = mapped_column(sa.String(5), primary_key=True)
     visitor_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     first_at: Mapped[datetime]
 
@@ -79,15 +111,20 @@ class Visit:
     channel: Channel = Channel.unknown
     batch: int | None = None
     code_index: int | None = None
+    label: Label | None = None
+    region: str | None = None
+    flags: tuple[Flag, ...] = ()
+    """What of a scanned code staff should look at."""
     machine: str | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a code's earlier scans."""
+    """What is known of a code's scans. `others` are the devices but the asking one."""
 
-    devices: int
-    first_at: datetime | None
+    others: int = 0
+    first_at: datetime | None = None
+    region: str | None = None
 
 
 def new_event_id() -> UUID:
@@ -116,6 +153,8 @@ def record(tx: Session, visits: Sequence[Visit]) -> int:
             "channel": visit.channel.name,
             "batch_id": visit.batch,
             "code_index": visit.code_index,
+            "label": visit.label,
+            "region": visit.region,
             "machine": visit.machine,
         }
         for visit in visits
@@ -125,62 +164,44 @@ def record(tx: Session, visits: Sequence[Visit]) -> int:
 
 def remember_scan(tx: Session, visit: Visit) -> None:
     """Note that this device has seen this code."""
-    row = {"batch_id": visit.batch, "index": visit.code_index, "visitor_id": visit.visitor}
-    insert_new(tx, ScannedCode, {**row, "first_at": visit.at})
+    code = {"batch_id": visit.batch, "index": visit.code_index, "label": visit.label}
+    device = {**code, "visitor_id": visit.visitor, "first_at": visit.at}
+    if insert_new(tx, ScannedCode, device):
+        row = {**code, "first_at": visit.at, "region": visit.region, "devices": 1}
+        run(tx, upsert(tx, SeenCode, _one_device_more), **row)
 
 
-def seen(tx: Session, batch_id: int, index: int, *, except_visitor: int | None) -> Seen:
-    """Earlier scans of a code by other devices than this one."""
-    devices, first_at = tx.execute(
-        sa.select(sa.func.count(), sa.func.min(ScannedCode.first_at)).where(
-            ScannedCode.batch_id == batch_id,
-            ScannedCode.index == index,
-            ScannedCode.visitor_id != (except_visitor if except_visitor is not None else -1),
-        )
-    ).one()
-    return Seen(devices, first_at)
+def _one_device_more(old: Any, new: Any) -> dict[str, Any]:
+    # Scans may arrive out of order.
+    is_earlier = new.first_at < old.first_at
+    return {
+        "devices": old.devices + 1,
+        "region": sa.case((is_earlier, new.region), else_=old.region),
+        "first_at": sa.case((is_earlier, new.first_at), else_=old.first_at),
+    }
 
 
-# Telling machines from people
-
-
-class Headers(Protocol):
-    def get(self, name: str, default: str) -> str: ...
-
-
-AGENT_LENGTH_MAX = 512
-"""How much of a user agent is looked at: the crawler list takes a second over a very long one."""
-
-_CRAWLERS = CrawlerDetect()
-# Preview fetchers of chat apps, and tools, that the crawler list does not know by these names.
-_FETCHERS = re.compile(
-    r"WeChat(?:Share|Bot)|MicroMessenger-?Bot|Mpcrawler|QQ-URL-?Manager|DingTalkBot|Lark(?:Url)?"
-    r"Preview|TelegramBot|facebookexternalhit|Line(?:Bot|-Poker)|kakaotalk-scrap|^(?:WhatsApp/|curl|"
-    r"Wget|Go-http|python|okhttp|Java|Apache-HttpClient|axios|node)",
-    re.IGNORECASE,
+_SEEN = sa.select(
+    SeenCode.devices
+    - sa.exists()
+    .where(
+        ScannedCode.batch_id == SeenCode.batch_id,
+        ScannedCode.index == SeenCode.index,
+        ScannedCode.label == SeenCode.label,
+        ScannedCode.visitor_id == sa.bindparam("visitor"),
+    )
+    .cast(sa.Integer),
+    SeenCode.first_at,
+    SeenCode.region,
+).where(
+    SeenCode.batch_id == sa.bindparam("batch"),
+    SeenCode.index == sa.bindparam("place"),
+    SeenCode.label == sa.bindparam("side"),
 )
-# The name alone is on the crawler list, but behind a browser's own it is the app's inner browser.
-_INNER_BROWSER = re.compile(r"(?<=\s)WhatsApp/\S+")
 
 
-def machine_reason(method: str, headers: Headers) -> str | None:
-    """Why a request does not come from a person's browser; None when it seems to.
-
-    HEAD requests, prefetches, embedded loads, missing user agents, known crawlers and preview
-    fetchers.
-    """
-    if method == "HEAD":
-        return "head"
-    purpose = " ".join(headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
-    if "prefetch" in purpose.lower() or "preview" in purpose.lower():
-        return "prefetch"
-    if headers.get("Sec-Fetch-Dest", "document") not in {"document", "empty"}:
-        return "embedded"  # as a picture or a frame of somebody else's page
-    agent = headers.get("User-Agent", "").strip()[:AGENT_LENGTH_MAX]
-    if not agent:
-        return "no-user-agent"
-    if _FETCHERS.search(agent):
-        return "fetcher"
-    if _CRAWLERS.isCrawler(_INNER_BROWSER.sub("", agent)):
-        return "crawler"
-    return None
+def seen(tx: Session, code: Code, visitor: int | None) -> Seen:
+    """What is known of a code's scans, to the device of `visitor`."""
+    keys = {"batch": code.batch_id, "place": code.index, "side": code.label}
+    row = run(tx, _SEEN, **keys, visitor=-1 if visitor is None else visitor).one_or_none()
+    return Seen(*row) if row else Seen()

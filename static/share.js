@@ -55,15 +55,20 @@
     field.setSelectionRange(0, field.value.length); // iOS ignores select() on read-only fields
   };
 
-  // Calls back with whether the field's text reached the clipboard.
-  const copy = (field, done) => {
+  // Calls back with whether the text reached the clipboard.
+  const copy = (text, done) => {
     const byCommand = () => {
+      const field = document.createElement("textarea");
+      field.value = text;
+      field.readOnly = true; // or a keyboard comes up
+      document.body.appendChild(field);
       let copied = false;
       try { selectAll(field); copied = document.execCommand("copy"); } catch (e) { /* by hand */ }
+      document.body.removeChild(field);
       done(copied);
     };
     if (navigator.clipboard && navigator.clipboard.writeText) {
-      navigator.clipboard.writeText(field.value).then(() => done(true), byCommand);
+      navigator.clipboard.writeText(text).then(() => done(true), byCommand);
     } else {
       byCommand();
     }
@@ -76,27 +81,44 @@
     const sheet = find("[data-sheet]", block);
     const said = find("[data-said]", block);
 
-    field.addEventListener("click", () => selectAll(field));
-    copyButton.hidden = false;
-    copyButton.addEventListener("click", () => {
-      pressed("copy");
-      copy(field, (copied) => {
+    // The words say that the sharer benefits, so they go with the link.
+    const copyBoth = () => {
+      copy(copyButton.getAttribute("data-words") + "\n" + field.value, (copied) => {
+        if (copied) pressed("copy");
+        else selectAll(field);
         said.textContent = copyButton.getAttribute(copied ? "data-done" : "data-fail");
       });
-    });
-    find("[data-poster]", block).addEventListener("click", () => pressed("poster"));
-    find("[data-qr]", block).addEventListener("toggle", (event) => {
-      if (event.currentTarget.open) pressed("qr");
-    });
+    };
+    field.addEventListener("click", () => selectAll(field));
+    field.addEventListener("copy", () => pressed("copy")); // by hand
+    copyButton.hidden = false;
+    copyButton.addEventListener("click", copyBoth);
+    for (const [part, channel] of [["[data-qr]", "qr"], ["[data-poster-part]", "poster"]]) {
+      find(part, block).addEventListener("toggle", (event) => {
+        if (event.currentTarget.open) pressed(channel);
+      });
+    }
+    const tick = find("[data-name-tick]", block);
+    if (tick) {
+      tick.hidden = false;
+      tick.addEventListener("change", (event) => {
+        const poster = find("[data-poster]", block);
+        poster.href = tick.getAttribute(event.target.checked ? "data-with" : "data-without");
+        find("img", poster).src = poster.href;
+      });
+    }
 
     if (inWeChat) { // where navigator.share does nothing
       find("[data-in-wechat]", block).hidden = false;
     } else if (navigator.share) {
       sheet.hidden = false;
       sheet.addEventListener("click", () => {
-        pressed("sheet");
         const { title, text, url } = sheet.dataset;
-        try { navigator.share({ title, text, url }).catch(() => {}); } catch (e) { /* closed */ }
+        // Whoever closes the sheet has shared nothing; where there is none after all, copying helps.
+        const failed = (error) => { if (!error || error.name !== "AbortError") copyBoth(); };
+        try {
+          navigator.share({ title, text, url }).then(() => pressed("sheet"), failed);
+        } catch (error) { failed(error); }
       });
     }
   };

@@ -16,13 +16,14 @@ from typing import Any
 
 from referral import actions, intake, ledger, links, people
 from referral.actions import Claimed
-from referral.batches import Batch, RangeState
+from referral.batches import Batch
 from referral.campaigns import Campaign, Draft
 from referral.catalog import Product
-from referral.codes import Code
+from referral.codes import Code, Labels
 from referral.deployment import Deployment
 from referral.links import Arrival, Channel, Link, VisitorCookie
 from referral.people import Contact
+from referral.ranges import RangeState
 from referral.visits import Kind, Visit, new_event_id
 
 GTIN = "06901234567892"
@@ -154,9 +155,15 @@ def publish(deployment: Deployment, **changes: Any) -> Campaign:
     return actions.publish_campaign(deployment, terms.slug)
 
 
-def add_product(deployment: Deployment, gtin: str = GTIN, price: int = PRICE) -> Product:
+def add_product(
+    deployment: Deployment,
+    gtin: str = GTIN,
+    price: int = PRICE,
+    labels: Labels = Labels.single,
+) -> Product:
+    name = "Cold Brew Tea"
     return actions.add_product(
-        deployment, gtin=gtin, name="Cold Brew Tea", price=price, currency="CNY"
+        deployment, gtin=gtin, name=name, price=price, currency="CNY", labels=labels
     )
 
 
@@ -170,9 +177,9 @@ def issue(deployment: Deployment, gtin: str = GTIN, *, on_sale: int = ON_SALE) -
     return batch
 
 
-def open_brand(deployment: Deployment, **terms: Any) -> Brand:
+def open_brand(deployment: Deployment, *, labels: Labels = Labels.single, **terms: Any) -> Brand:
     """A brand whose campaign runs; `terms` change what it promises."""
-    product = add_product(deployment)
+    product = add_product(deployment, labels=labels)
     return Brand(deployment, product, issue(deployment), publish(deployment, **terms))
 
 

@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
 
-from referral import create_app, ledger
+from referral import create_app, ledger, misses
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import Database, upgrade
@@ -64,6 +64,13 @@ def _no_settings_from_outside() -> None:
     """What the developer has set for a service of his own says nothing about these tests."""
     for name in [name for name in os.environ if name.startswith("REFERRAL_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _misses_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only `misses.flush()` writes them: a thread of this test would write into the next one's
+    database."""
+    monkeypatch.setattr(misses, "WRITE_SECONDS", 86_400.0)
 
 
 # --- databases ------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import re
 from urllib.parse import quote, urlsplit
 
 from flask import Flask
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
@@ -38,6 +39,14 @@ class Reader:
                 path, data=body, content_type="application/json", headers=self._headers
             )
         )
+
+    def post_file(self, path: str, fields: dict[str, str], **files: FileStorage) -> TestResponse:
+        """POST a form with files in it."""
+        # Left to the client, a large one would be written to a file that it never closes.
+        boundary, body = encode_multipart({**fields, **files})
+        kind = f"multipart/form-data; boundary={boundary}"
+        answer = self._client.post(path, data=body, content_type=kind, headers=self._headers)
+        return self._kept(answer)
 
     def send(self, path: str, **fields: str) -> TestResponse:
         """Send the form of the page last opened, with its token against forgery."""

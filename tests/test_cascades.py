@@ -1,7 +1,7 @@
 from collections import Counter
 from dataclasses import replace
 from random import Random
-from statistics import fmean, pvariance
+from statistics import fmean, median, pvariance
 
 import pytest
 from hypothesis import given
@@ -11,11 +11,14 @@ from referral.cascades import (
     Event,
     Kind,
     Parameters,
+    Shape,
     Wait,
     history,
     negative_binomial,
     poisson,
+    recorded,
 )
+from referral.forests import structural_virality
 
 SMALL = Parameters(roots=120)
 # Long enough that hardly anything falls off its end.
@@ -139,3 +142,53 @@ def test_waits_have_their_median_and_a_long_tail() -> None:
     assert drawn[0] > 0
     assert drawn[2_500] == pytest.approx(wait.median_days, rel=0.1)
     assert drawn[4_950] > 20 * wait.median_days
+
+
+# Cascades as a log has them
+
+
+@pytest.fixture(scope="module")
+def field_study() -> list[list[int]]:
+    """As many trees as the study has, each as the places of its nodes' parents."""
+    trees: dict[int, list[int]] = {}
+    places: dict[int, int] = {}
+    for one in recorded(Random(1), 31_524, Shape()):
+        tree = trees.setdefault(one.tree, [])
+        places[one.node] = len(tree)
+        tree.append(-1 if one.parent is None else places[one.parent])
+    return list(trees.values())
+
+
+def generations(parents: list[int]) -> int:
+    hops: list[int] = []
+    for parent in parents:
+        hops.append(0 if parent < 0 else hops[parent] + 1)
+    return max(hops)
+
+
+def test_recorded_cascades_have_the_figures_of_real_ones(field_study: list[list[int]]) -> None:
+    nodes = sum(map(len, field_study))
+    assert 0.24 <= (nodes - len(field_study)) / nodes <= 0.47, "R"
+    assert 2.3 <= median(structural_virality(t) for t in field_study if len(t) >= 10) <= 3.1
+    largest = max(map(len, field_study))
+    assert 553 / 3 < largest < 553 * 3
+    assert 10 <= max(map(generations, field_study)) <= 20
+    assert sum(len(tree) == 1 for tree in field_study) > len(field_study) * 0.6, "most go nowhere"
+
+
+def test_recorded_cascades_are_the_same_for_the_same_seed() -> None:
+    again, other = (list(recorded(Random(seed), 200, Shape())) for seed in (4, 5))
+    assert list(recorded(Random(4), 200, Shape())) == again != other
+
+
+def test_nobody_is_recorded_before_whom_he_came_from() -> None:
+    seconds: dict[int, float] = {}
+    for one in recorded(Random(2), 500, Shape(reproduction=0.5)):
+        assert one.node == len(seconds)
+        assert one.seconds == 0 if one.parent is None else one.seconds > seconds[one.parent]
+        seconds[one.node] = one.seconds
+
+
+def test_recorded_cascades_that_would_not_end_are_refused() -> None:
+    with pytest.raises(ValueError, match="never end"):
+        list(recorded(Random(1), 1, Shape(reproduction=1.2)))

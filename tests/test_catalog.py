@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from referral import actions, catalog
-from referral.catalog import BadGTIN, ProductExists, UnknownProduct, gtin14
+from referral.catalog import ProductExists, UnknownProduct
 from referral.deployment import Deployment
+from referral.gs1.gtin import BadGTIN, gtin14
 from tests.cast import GTIN, OTHER_GTIN, add_product
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from referral.config import Config, ConfigError
+from referral.config import Config, ConfigError, WechatSettings
 from tests.races import at_once
 
 KEYS = "an-older-key-for-the-tests-only,the-newest-key-for-the-tests-only"
@@ -53,6 +53,10 @@ def test_it_reads_every_setting(tmp_path: Path) -> None:
         TRUSTED_PROXIES="2",
         GEOIP=str(geoip),
         SENDER="smtp://user:secret@mail.example:587",
+        WECHAT_APP_ID="wx0123456789abcdef",
+        WECHAT_SECRET="0123456789abcdef0123456789abcdef",
+        WECHAT_API="https://proxy.example/wechat/",
+        WECHAT_PROOF="MP_verify_aBcDeFgH12345678.txt",
     )
     assert config.database_url == "postgresql+psycopg://user:p%40ss@db.example:5433/brand"
     assert config.redis_url == "redis://cache.example:6379/2"
@@ -62,6 +66,14 @@ def test_it_reads_every_setting(tmp_path: Path) -> None:
     assert (config.brand, config.lang, config.timezone) == ("某某茶", "zh-Hant", "Europe/Berlin")
     assert (config.trusted_proxies, config.geoip) == (2, geoip)
     assert config.sender == "smtp://user:secret@mail.example:587"
+    assert config.wechat == WechatSettings(
+        app_id="wx0123456789abcdef",
+        secret="0123456789abcdef0123456789abcdef",
+        api="https://proxy.example/wechat",
+        open="https://open.weixin.qq.com",
+        proof="MP_verify_aBcDeFgH12345678.txt",
+    )
+    assert config.wechat.secret not in repr(config)
 
 
 def test_an_empty_setting_is_one_that_was_not_given(tmp_path: Path) -> None:
@@ -99,6 +111,11 @@ def test_a_unix_socket_and_tls_are_ways_to_redis(tmp_path: Path) -> None:
         ("BASE_URL", "https://", "REFERRAL_BASE_URL must be an address"),
         ("BASE_URL", "https://[brand", "REFERRAL_BASE_URL must be an address"),
         ("BASE_URL", "https://brand.example:port", "REFERRAL_BASE_URL must be an address"),
+        ("BASE_URL", "https://straße.example", "REFERRAL_BASE_URL must have a host of ASCII"),
+        ("BASE_URL", "https://品牌.example", "REFERRAL_BASE_URL must have a host of ASCII"),
+        ("BASE_URL", "https://user:pw@brand.example", "no user or password before it"),
+        ("BASE_URL", "https://@brand.example", "no user or password before it"),
+        ("BASE_URL", "https://brand.example>", "REFERRAL_BASE_URL must have a host of ASCII"),
         ("SECRET_KEYS", "short", "every key needs at least 16 characters"),
         ("SECRET_KEYS", f"{KEYS},short", "every key needs at least 16 characters"),
         ("SECRET_KEYS", ",", "every key needs at least 16 characters"),
@@ -129,6 +146,42 @@ def test_a_public_address_needs_a_way_to_send_codes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="REFERRAL_SENDER must say how one-time codes are sent"):
         read(tmp_path, BASE_URL="https://brand.example")
     assert read(tmp_path, BASE_URL="https://brand.example", SENDER="demo").sender == "demo"
+
+
+WECHAT = {"WECHAT_APP_ID": "wx0123456789abcdef", "WECHAT_SECRET": "0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    "given, sentence",
+    [
+        ({"WECHAT_APP_ID": "wx0123456789abcdef"}, "REFERRAL_WECHAT_SECRET is missing"),
+        ({"WECHAT_SECRET": "0123456789abcdef"}, "REFERRAL_WECHAT_APP_ID is missing"),
+        ({"WECHAT_API": "https://proxy.example"}, "REFERRAL_WECHAT_APP_ID is missing"),
+        ({**WECHAT, "WECHAT_APP_ID": "wx 1"}, "REFERRAL_WECHAT_APP_ID is not as WeChat shows it"),
+        ({**WECHAT, "WECHAT_SECRET": "a b c d"}, "REFERRAL_WECHAT_SECRET is not as WeChat"),
+        ({**WECHAT, "WECHAT_API": "proxy.example"}, "REFERRAL_WECHAT_API must be an address"),
+        ({**WECHAT, "WECHAT_OPEN": "ftp://x.example"}, "REFERRAL_WECHAT_OPEN must be an address"),
+        ({**WECHAT, "WECHAT_PROOF": "/etc/passwd"}, "REFERRAL_WECHAT_PROOF must be the name"),
+        ({**WECHAT, "WECHAT_PROOF": "MP_verify_a/b.txt"}, "REFERRAL_WECHAT_PROOF must be"),
+    ],
+)
+def test_it_rejects_half_an_account_at_wechat(
+    tmp_path: Path, given: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, **given)
+    said = str(refused.value)
+    assert sentence in said
+    assert "\n" not in said
+    assert said.endswith(".")
+    assert "0123456789abcdef" not in said, "not even a wrong secret is repeated"
+
+
+def test_without_an_account_at_wechat_there_is_none(tmp_path: Path) -> None:
+    assert read(tmp_path).wechat is None
+    there = read(tmp_path, **WECHAT).wechat
+    assert there is not None
+    assert (there.api, there.open) == ("https://api.weixin.qq.com", "https://open.weixin.qq.com")
 
 
 def test_it_says_when_the_data_folder_cannot_be_made(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
-from referral import actions, batches, campaigns, claims, demo, staff
+from referral import actions, batches, campaigns, claims, demo, ranges, staff
 from referral.cascades import Kind, Parameters
-from referral.catalog import gtin14
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.demo import brand, play
 from referral.demo.play import SEED, plan
 from referral.deployment import Deployment, open_deployment
+from referral.gs1.gtin import gtin14
 from referral.people import Customer
 from referral.reports import batches as batch_reports
 from referral.reports import campaigns as campaign_reports
@@ -69,8 +69,8 @@ def _check_codes(deployment: Deployment, found: demo.Demo) -> None:
         assert url.startswith(f"http://localhost/01/{found.gtin}/21/")
         code = deployment.codes.decode(url.rpartition("/")[2], deployment.directory)
         with deployment.db.read() as tx:
-            state = batches.state_of(tx, code.batch_id, code.index)
-            assert state is batches.RangeState.activated
+            state = ranges.state_of(tx, code.batch_id, code.index)
+            assert state is ranges.RangeState.activated
             assert claims.claim_of(tx, code) is None
 
 
@@ -203,7 +203,7 @@ def test_it_has_an_analyst_and_batches_in_every_state(deployment: Deployment) ->
     with deployment.db.read() as tx:
         listed = batch_reports.listed(tx, after=0, limit=100)
     assert not member.may(staff.Right.change)
-    assert {span.state for batch in listed for span in batch.ranges} == set(batches.RangeState)
+    assert {span.state for batch in listed for span in batch.ranges} == set(ranges.RangeState)
 
 
 def test_its_campaign_speaks_every_language_and_says_that_the_sharer_benefits() -> None:

@@ -15,9 +15,11 @@ from referral import actions, graph, people
 from referral.campaigns import Campaign
 from referral.deployment import Deployment
 from referral.graph import Referral, SpreadNode, Step
-from referral.links import HOP_MAX, Channel, Link, VisitorCookie, arrive, own_link
+from referral.links import HOP_MAX, Channel, Link, VisitorCookie, arrive
+from referral.placing import Opening
 from tests.cast import add_product, publish
-from tests.races import overtaken
+from tests.races import at_once, overtaken
+from tests.spreads import World, by_definition
 
 SLOW_BUT_FINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 """Each example is rolled back, so that one database does for all of them."""
@@ -152,55 +154,46 @@ def test_hops_go_on_beyond_what_a_link_can_say(deployment: Deployment, campaign:
     assert above == list(range(999 + length, 999, -1))
 
 
-class World:
-    """What really happens: visitors with cookies, opening one another's links in some order."""
-
-    def __init__(self, campaign: Campaign) -> None:
-        self.campaign = campaign
-        self.cookies: dict[int, VisitorCookie] = {}
-        self.openings: list[tuple[int, Link, datetime]] = []
-
-    def open(self, reader: int, sharer: int) -> None:
-        now = T0 + timedelta(minutes=len(self.openings))
-        shared = own_link(self.cookie(sharer), self.campaign.id, None)
-        arrival = arrive(self.cookie(reader), shared, None, now)
-        self.cookies[reader] = arrival.cookie
-        if not arrival.is_own:
-            self.openings.append((reader, shared, now))
-
-    def cookie(self, visitor: int) -> VisitorCookie:
-        return self.cookies.setdefault(visitor, VisitorCookie(visitor))
-
-
 visitors = st.integers(1, 7)
 who_opens_whose = st.lists(st.tuples(visitors, visitors), min_size=1, max_size=14)
 
 
+def played(happened: Sequence[tuple[int, int]]) -> list[Opening]:
+    """The openings of readers who open sharers' links, a minute after one another."""
+    world = World()
+    for minute, (reader, sharer) in enumerate(happened):
+        world.open(reader, sharer, *[T0 + timedelta(minutes=minute)] * 2)
+    return world.openings
+
+
+def attach(tx: Session, campaign: Campaign, opening: Opening) -> bool:
+    shared = link(campaign, opening.sharer, opening.hop)
+    return graph.attach(tx, opening.reader, shared, opening.at)
+
+
 @settings(max_examples=25, suppress_health_check=SLOW_BUT_FINE)
 @given(who_opens_whose, st.data())
-def test_the_spread_is_a_forest_in_whatever_order_openings_arrive(
+def test_the_spread_is_the_same_in_whatever_order_openings_arrive(
     deployment: Deployment,
     campaign: Campaign,
     happened: Sequence[tuple[int, int]],
     data: st.DataObject,
 ) -> None:
-    world = World(campaign)
-    for reader, sharer in happened:
-        world.open(reader, sharer)
-    twice = world.openings + data.draw(st.lists(st.sampled_from(world.openings or [None])))
-    arriving = [each for each in data.draw(st.permutations(twice)) if each]
+    openings = played(happened)
+    twice = openings + data.draw(st.lists(st.sampled_from(openings or [None])))
     with Session(deployment.db.engine) as tx:
-        for reader, shared, at in arriving:
-            graph.attach(tx, reader, shared, at)
-            assert_forest(nodes(tx, campaign))
+        for opening in data.draw(st.permutations(twice)):
+            if opening is not None:
+                attach(tx, campaign, opening)
+                assert_forest(nodes(tx, campaign))
         spread = nodes(tx, campaign)
-        assert set(spread) == {
-            v for reader, shared, _ in arriving for v in (reader, shared.visitor)
-        }
+        expected = by_definition(openings)
+        assert {visitor: node.parent_id for visitor, node in spread.items()} == expected
+        roots = [spread[visitor].hop for visitor, parent in expected.items() if parent is None]
+        assert set(roots) <= {0}
         for visitor in spread:
             above = [step.visitor for step in graph.path_up(tx, campaign.id, visitor)]
-            assert len(above) == len(set(above))
-            assert visitor not in above
+            assert len(above) == len(set(above)) == spread[visitor].hop
         tx.rollback()
 
 
@@ -223,16 +216,85 @@ def test_the_spread_is_a_forest_whatever_links_say(
 def test_openings_that_arrive_in_order_are_placed_as_they_happened(
     deployment: Deployment, campaign: Campaign
 ) -> None:
-    world = World(campaign)
-    for reader, sharer in [(2, 1), (3, 2), (1, 3), (4, 3), (4, 1), (5, 5), (6, 5), (2, 6)]:
-        world.open(reader, sharer)
+    happened = [(2, 1), (3, 2), (1, 3), (4, 3), (4, 1), (5, 5), (6, 5), (2, 6)]
 
     def work(tx: Session) -> dict[int, int | None]:
-        for reader, shared, at in world.openings:
-            graph.attach(tx, reader, shared, at)
+        for opening in played(happened):
+            attach(tx, campaign, opening)
         return {visitor: node.parent_id for visitor, node in nodes(tx, campaign).items()}
 
     assert deployment.db.transact(work) == {1: None, 2: 1, 3: 2, 4: 3, 5: None, 6: 5}
+
+
+def test_a_subtree_that_finds_its_place_late_gets_its_hops(
+    deployment: Deployment, campaign: Campaign
+) -> None:
+    """The links said less than there is above: their sharer's cookie had been lost before."""
+
+    def work(tx: Session) -> dict[int, tuple[int | None, int]]:
+        for reader, shared, minute in [
+            (ANN, link(campaign, 8, 1), 0),
+            (CAT, link(campaign, BEN, 1), 3),
+            (DAN, link(campaign, CAT, 2), 4),
+            (5, link(campaign, DAN, 3), 5),
+            (BEN, link(campaign, ANN, 0), 1),
+            (8, link(campaign, 9, 0), -1),
+        ]:
+            graph.attach(tx, reader, shared, T0 + timedelta(minutes=minute))
+        return {v: (n.parent_id, n.hop) for v, n in nodes(tx, campaign).items()}
+
+    assert deployment.db.transact(work) == {
+        9: (None, 0),
+        8: (9, 1),
+        ANN: (8, 2),
+        BEN: (ANN, 3),
+        CAT: (BEN, 4),
+        DAN: (CAT, 5),
+        5: (DAN, 6),
+    }
+
+
+def test_a_reader_who_comes_in_below_a_node_that_moves_gets_the_right_hop(
+    deployment: Deployment, campaign: Campaign
+) -> None:
+    """Ben turns out to be at hop 3 while Dan is being put two below him."""
+
+    def before(tx: Session) -> None:
+        graph.attach(tx, ANN, link(campaign, 8, 1), T0)
+        graph.attach(tx, CAT, link(campaign, BEN, 1), T0 + timedelta(minutes=3))
+
+    deployment.db.transact(before)
+    dans = T0 + timedelta(minutes=4)
+    outcomes = overtaken(
+        deployment.db,
+        lambda tx: graph.attach(tx, DAN, link(campaign, CAT, 2), dans),
+        lambda: deployment.db.transact(
+            lambda tx: graph.attach(tx, BEN, link(campaign, ANN, 2), T0 + timedelta(minutes=1))
+        ),
+    )
+    assert outcomes == (True, True)
+    with deployment.db.read() as tx:
+        spread = nodes(tx, campaign)
+    assert_forest(spread)
+    assert (spread[BEN].hop, spread[CAT].hop, spread[DAN].hop) == (3, 4, 5)
+
+
+def test_openings_all_at_once_make_one_forest(deployment: Deployment, campaign: Campaign) -> None:
+    """First sharers, late parents and old links together, from eight sides."""
+    openings = played([(1, 7), (2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 6), (2, 7), (4, 5)])
+    works = [
+        lambda mine=mine: [  # type: ignore[misc]
+            deployment.db.transact(lambda tx, each=each: attach(tx, campaign, each))
+            for each in mine
+        ]
+        for mine in (openings[number::3] + openings[::-1] for number in range(3))
+    ]
+    outcomes = at_once(works)
+    assert not [each for each in outcomes if isinstance(each, Exception)]
+    with deployment.db.read() as tx:
+        spread = nodes(tx, campaign)
+    assert {v: node.parent_id for v, node in spread.items()} == by_definition(openings)
+    assert_forest(spread)
 
 
 def test_two_arriving_at_the_same_moment_find_one_place(

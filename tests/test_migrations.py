@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 import referral.models
 from referral import db as db_module
-from referral.batches import RangeChange
 from referral.db import Base, Database, migration_head, migration_of, upgrade
 from referral.deployment import Deployment
 from referral.errors import Unavailable
 from referral.ledger import LedgerEntry, Posting
+from referral.ranges import RangeChange
 from tests.cast import cast_of, open_brand
 from tests.servers import create_database
 

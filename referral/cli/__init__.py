@@ -2,12 +2,19 @@
 
 import click
 
+import referral.cli.labels
+import referral.cli.packages
+import referral.cli.ranges  # noqa: F401 - these add their commands to `codes`
 from referral import __version__
 from referral.cli.care import doctor, ledger_group, rewards_group, sweep
+from referral.cli.cascades import cascades_command
 from referral.cli.codes import codes
 from referral.cli.output import Commands
+from referral.cli.replay import replay_command
 from referral.cli.service import demo, run, serve
 from referral.cli.setup import api_key, campaign, db_group, product, staff
+from referral.cli.spread import spread_group
+from referral.cli.stores import stores_group
 
 
 @click.group(
@@ -25,7 +32,8 @@ def cli() -> None:
 
 for command in (
     *(run, serve, demo),
-    *(db_group, staff, api_key, product, campaign, codes),
+    *(db_group, staff, api_key, product, stores_group, campaign, codes),
+    *(spread_group, cascades_command, replay_command),
     *(ledger_group, rewards_group, sweep, doctor),
 ):
     cli.add_command(command)

@@ -13,7 +13,10 @@ from referral.config import LANGUAGES, Config, ConfigError
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
 from referral.errors import Problem
+from referral.reports import alarms
 from referral.reports import batches as batch_reports
+from referral.tickets import NotGiven
+from referral.wechat import OfficialAccount
 
 TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
 FINDINGS_SHOWN_MAX = 20
@@ -53,11 +56,14 @@ def release(as_json: bool) -> None:
 @click.command()
 @json_option
 def sweep(as_json: bool) -> None:
-    """Drop what is of no use any more: spent limits, old answers, old one-time codes."""
+    """Drop what is of no use any more: spent limits, answers, one-time codes, counts of misses."""
     with opened() as deployment:
         swept = actions.sweep(deployment)
-    words = f"Dropped {swept.limits:,} spent limits, {swept.answers:,} kept answers and "
-    answer(asdict(swept), as_json, f"{words}{swept.sign_in_codes:,} one-time codes.")
+    words = (
+        f"Dropped {swept.limits:,} spent limits, {swept.answers:,} kept answers, "
+        f"{swept.sign_in_codes:,} one-time codes and {swept.misses:,} counts of wrong codes."
+    )
+    answer(asdict(swept), as_json, words)
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,24 @@ class Check:
     name: str
     ok: bool
     words: str
+    alarm: bool = False
+    """Nothing is broken, but somebody should look."""
+
+    @property
+    def mark(self) -> str:
+        return "LOOK" if self.alarm else "ok" if self.ok else "FAIL"
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check settings, database, Redis, keys, translations and ledger; exit 1 on trouble."""
+    """Check settings, database, Redis, WeChat, keys, translations, ledger; exit 1 on trouble.
+
+    Wrong codes in unusual numbers are shown as well; they are no trouble of this service.
+    """
     checks = list(_checks())
     ok = all(check.ok for check in checks)
-    lines = [f"{'ok  ' if c.ok else 'FAIL'}  {c.name:<13}{c.words}" for c in checks]
+    lines = [f"{check.mark:<6}{check.name:<13}{check.words}" for check in checks]
     answer({"ok": ok, "checks": [asdict(check) for check in checks]}, as_json, "\n".join(lines))
     if not ok:
         names = ", ".join(check.name for check in checks if not check.ok)
@@ -88,16 +103,24 @@ def _checks() -> Iterator[Check]:
         return
     yield Check("settings", True, f"{config.brand} at {config.base_url}, data in {config.data_dir}")
     yield _translations()
-    deployment = open_deployment(config)
     try:
+        deployment = open_deployment(config)
+    except ConfigError as error:
+        yield Check("regions", False, str(error))
+        return
+    try:
+        yield Check("regions", True, deployment.places.source or "unknown, as no file is set")
         if config.redis_url:
             well = deployment.limits.redis_answers()
             yield Check("redis", well, "answers" if well else "away; limits use the database")
+        if deployment.wechat:
+            yield _wechat(deployment.wechat)
         database = _database(deployment)
         yield database
         if database.ok:
             yield _keys(deployment)
             yield _ledger(deployment)
+            yield from _wrong_codes(deployment)
     finally:
         deployment.db.close()
 
@@ -111,6 +134,14 @@ def _translations() -> Check:
     if missing:
         return Check("translations", False, f"not compiled: {', '.join(missing)}; run `make setup`")
     return Check("translations", True, ", ".join(LANGUAGES))
+
+
+def _wechat(account: OfficialAccount) -> Check:
+    try:
+        account.new_ticket()
+    except NotGiven as refusal:
+        return Check("wechat", False, f"{refusal}; docs/wechat.md says what that means")
+    return Check("wechat", True, f"{account.settings.app_id} gets what it signs pages with")
 
 
 def _database(deployment: Deployment) -> Check:
@@ -140,3 +171,12 @@ def _ledger(deployment: Deployment) -> Check:
         findings = ledger.verify(tx)
     shown = "; ".join(findings[:FINDINGS_SHOWN_MAX])
     return Check("ledger", not findings, shown or "adds up")
+
+
+def _wrong_codes(deployment: Deployment) -> Iterator[Check]:
+    with deployment.db.read() as tx:
+        found = alarms.current(tx, deployment.clock.now())
+    for alarm in found:
+        yield Check("wrong codes", True, alarms.in_words(alarm), alarm=True)
+    if not found:
+        yield Check("wrong codes", True, "no more than usual")

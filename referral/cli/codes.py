@@ -1,30 +1,27 @@
-"""Codes: issuing batches, exporting them for a printer, putting ranges on sale, checking one."""
+"""Codes: issuing batches, checking a code or a package."""
 
-import csv
-import hashlib
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 import click
 
-from referral import actions, batches, catalog, claims
-from referral.batches import NAME_LENGTH_MAX, REASON_LENGTH_MAX, SIZE_MAX, BadRange, RangeState
-from referral.cli.output import BY, answer, json_option, opened, progress
+from referral import actions, lookup
+from referral.batches import NAME_LENGTH_MAX, SIZE_MAX, Scheme
+from referral.cli.output import BATCH_ID, BY, INT64_MAX, answer, json_option, opened
 from referral.cli.setup import text_of
-from referral.deployment import Deployment
-from referral.reports import batches as batch_reports
+from referral.cli.terms import terms_in_words, terms_of, terms_options
+from referral.codes import Code
+from referral.gs1.gtin import gtin14
+from referral.reports import checks
+from referral.reports.checks import CodeCheck
 
-CHUNK = 1_000
-"""How many codes are written between two steps of the progress bar."""
-CODES_FILE, MANIFEST_FILE = "codes.csv", "manifest.json"
-
-batch_option = click.option("--batch", "batch_id", type=click.IntRange(1), required=True)
-start_option = click.option("--start", type=click.IntRange(0), help="First index.")
-end_option = click.option("--end", type=click.IntRange(1), help="One past the last index.")
+batch_option = click.option("--batch", "batch_id", type=BATCH_ID, required=True)
+start_option = click.option("--start", type=click.IntRange(0, INT64_MAX), help="First index.")
+end_option = click.option(
+    "--end", type=click.IntRange(1, INT64_MAX), help="One past the last index."
+)
 
 
 @click.group()
@@ -36,178 +33,133 @@ def codes() -> None:
 @click.option("--gtin", required=True, help="The product's.")
 @click.option("--count", type=click.IntRange(1, SIZE_MAX), required=True)
 @click.option("--name", callback=text_of(NAME_LENGTH_MAX), required=True)
+@click.option(
+    "--scheme",
+    type=click.Choice([scheme.value for scheme in Scheme]),
+    default=Scheme.small.value,
+    show_default=True,
+    help="How printed addresses begin. In capitals the QR code is smallest; "
+    "some phones do not open one like that.",
+)
+@terms_options
 @json_option
-def issue(gtin: str, count: int, name: str, as_json: bool) -> None:
+def issue(gtin: str, count: int, name: str, scheme: str, as_json: bool, **options: Any) -> None:
     """Issue a batch of codes. They are worth nothing until they are activated."""
     with opened() as deployment:
-        batch = actions.issue_batch(deployment, gtin=gtin, count=count, name=name, by=BY)
-    found = {"id": batch.id, "gtin": catalog.gtin14(gtin), "count": batch.size, "name": batch.name}
+        with deployment.db.read() as tx:
+            terms = terms_of(deployment, options).terms(tx)
+        batch = actions.issue_batch(
+            deployment,
+            gtin=gtin,
+            count=count,
+            name=name,
+            scheme=Scheme(scheme),
+            terms=terms,
+            by=BY,
+        )
+    found = {"id": batch.id, "gtin": gtin14(gtin), "count": batch.size, "name": batch.name}
+    found |= {"labels": batch.labels, "scheme": batch.scheme}
     answer(found, as_json, f"Batch {batch.id}: {batch.size:,} codes of {found['gtin']}.")
 
 
 @codes.command()
-@batch_option
-@start_option
-@end_option
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.argument("code_or_package")
+@click.argument("other", required=False)
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What opens an encrypted package: an identity file of age, or an SSH key.",
+)
+@click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file whose first line is the identity's passphrase.",
+)
+@click.option(
+    "--unrecorded",
+    is_flag=True,
+    help="Also a package that this database has no record of, such as one of a lost database.",
+)
 @json_option
-def export(batch_id: int, start: int | None, end: int | None, out: Path, as_json: bool) -> None:
-    """Write codes to OUT/codes.csv, and what it holds to OUT/manifest.json.
+def check(
+    code_or_package: str,
+    other: str | None,
+    identity: Path | None,
+    passphrase_file: Path | None,
+    unrecorded: bool,
+    as_json: bool,
+) -> None:
+    """Say what is known of a code, as typed or as the address on a package.
 
-    Whoever has the file has the codes: it is readable by its owner only. Nothing is overwritten.
+    With the OTHER code on the package, say whether the two belong together; both are flagged if
+    they do not. Given the folder of a print package, check that it is whole and every code in it
+    genuine.
     """
-    with opened() as deployment, progress("Writing codes") as tell:
-        manifest = _export(deployment, batch_id, start, end, out, tell)
-    where = out / CODES_FILE
-    answer(manifest | {"file": where}, as_json, f"{manifest['count']:,} codes in {where}.")
+    if _is_folder(code_or_package):
+        if other is not None:
+            raise click.UsageError("A package is compared with nothing else.")
+        from referral.cli.packages import check_package  # its commands are added to `codes` here
 
-
-def _export(
-    deployment: Deployment,
-    batch_id: int,
-    start: int | None,
-    end: int | None,
-    out: Path,
-    tell: Callable[[int, int], None],
-) -> dict[str, Any]:
-    with deployment.db.read() as tx:
-        batch = batches.batch_by_id(tx, batch_id)
-        report = batch_reports.one(tx, batch_id)
-    first, last = start or 0, batch.size if end is None else end
-    if not first < last <= batch.size:
-        raise BadRange(size=batch.size)
-    if batch.key_id not in deployment.keys.key_ids:
-        raise click.ClickException(
-            f"The key this batch was made with ({batch.key_id}) is not in REFERRAL_SECRET_KEYS."
+        check_package(
+            *(Path(code_or_package), identity, passphrase_file, as_json),
+            may_be_unrecorded=unrecorded,
         )
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (CODES_FILE, MANIFEST_FILE):
-        if (out / name).exists():
-            raise click.ClickException(f"{out / name} is there already; choose another folder.")
-    digest = hashlib.sha256()
-    # Under another name until it is whole, so that half a file is never taken for all of it.
-    draft = out / f".{CODES_FILE}.{os.getpid()}"
-    try:
-        with _private(draft) as file:
-            writer = csv.writer(_Hashed(file, digest), lineterminator="\n")
-            writer.writerow(["index", "code", "url"])
-            for index in range(first, last):
-                code = deployment.codes.encode(batch, index).text
-                url = deployment.address(f"/01/{report.gtin}/21/{code}")
-                writer.writerow([index, code, url])
-                if (index + 1 - first) % CHUNK == 0:
-                    tell(index + 1 - first, last - first)
-        tell(last - first, last - first)
-        manifest = {
-            "batch": batch.id,
-            "name": batch.name,
-            "gtin": report.gtin,
-            "start": first,
-            "end": last,
-            "count": last - first,
-            "sha256": digest.hexdigest(),
-            "written_at": f"{deployment.clock.now():%Y-%m-%dT%H:%M:%SZ}",
-        }
-        with _private(out / MANIFEST_FILE) as file:
-            json.dump(manifest, file, ensure_ascii=False, indent=2)
-        draft.rename(out / CODES_FILE)
-    finally:
-        draft.unlink(missing_ok=True)
-    return manifest
-
-
-def _private(path: Path) -> IO[str]:
-    return open(
-        path,
-        "x",
-        encoding="utf-8",
-        newline="",
-        opener=lambda name, flags: os.open(name, flags, 0o600),
-    )
-
-
-class _Hashed:
-    """A file for `csv` that is hashed as it is written."""
-
-    def __init__(self, file: IO[str], digest: "hashlib._Hash") -> None:
-        self._file = file
-        self._digest = digest
-
-    def write(self, text: str) -> int:
-        self._digest.update(text.encode())
-        return self._file.write(text)
-
-
-@codes.command()
-@batch_option
-@start_option
-@end_option
-@json_option
-def activate(batch_id: int, start: int | None, end: int | None, as_json: bool) -> None:
-    """Put codes on sale: from now on they can be claimed. Without a range, the whole batch."""
-    _set_range(batch_id, RangeState.activated, start, end, "", as_json)
-
-
-@codes.command()
-@batch_option
-@start_option
-@end_option
-@click.option("--reason", callback=text_of(REASON_LENGTH_MAX), help="Kept with the change.")
-@json_option
-def void(
-    batch_id: int, start: int | None, end: int | None, reason: str | None, as_json: bool
-) -> None:
-    """Withdraw codes: they can no longer be claimed. Claims that were made stay."""
-    _set_range(batch_id, RangeState.voided, start, end, reason or "", as_json)
-
-
-def _set_range(
-    batch_id: int, state: RangeState, start: int | None, end: int | None, reason: str, as_json: bool
-) -> None:
+        return
+    if identity or passphrase_file or unrecorded:
+        raise click.UsageError(f"{code_or_package} is no folder; this option is for a package.")
     with opened() as deployment:
-        batch = actions.set_range(
-            deployment, batch_id, state, start=start, end=end, reason=reason, by=BY
-        )
-    first, last = start or 0, batch.size if end is None else end
-    found = {"batch": batch.id, "state": state.value, "start": first, "end": last}
-    words = f"Codes {first:,} to {last - 1:,} of batch {batch.id} are {state.value}."
-    answer(found | {"count": last - first}, as_json, words)
-
-
-@codes.command()
-@click.argument("code_or_url")
-@json_option
-def check(code_or_url: str, as_json: bool) -> None:
-    """Say what is known of a code, as typed or as the address on a package."""
-    text, gtin = _parts(code_or_url)
-    with opened() as deployment:
-        product_gtin = catalog.gtin14(gtin) if gtin is not None else None
-        code = deployment.codes.decode(text, deployment.directory)
-        batch = deployment.directory.batch(code.batch_id)
-        if product_gtin not in (None, batch.gtin):
-            raise claims.WrongProduct(f"It belongs to {batch.product_name}, {batch.gtin}.")
+        code, batch = lookup.find(deployment, *lookup.in_text(code_or_package))
+        match = None
+        if other is not None:
+            second, _ = lookup.find(deployment, *lookup.in_text(other))
+            match = actions.compare_labels(deployment, *lookup.pair(code, second), region=None)
         with deployment.db.read() as tx:
-            state = batches.state_of(tx, code.batch_id, code.index)
-            claim = claims.claim_of(tx, code)
-    found = {
-        "code": code.text,
-        "product": batch.product_name,
-        "gtin": batch.gtin,
-        "batch": batch.id,
-        "index": code.index,
-        "state": state.value,
-        "claimed": claim is not None,
-        "claimed_at": claim.at if claim else None,
-    }
-    said = f"claimed {claim.at:%Y-%m-%d %H:%M} UTC" if claim else "not claimed"
-    words = f"{code.grouped}: {batch.product_name} ({batch.gtin}), batch {batch.id}, "
-    answer(found, as_json, f"{words}index {code.index:,}, {state.value}, {said}.")
+            found = checks.check(tx, code, batch, deployment.local_now())
+    found = found.model_copy(update={"labels_match": match})
+    answer(found.model_dump(mode="json"), as_json, "\n".join(_lines(code, found)))
 
 
-def _parts(text: str) -> tuple[str, str | None]:
-    """The code in an address, and the GTIN if it has one; or a code as it was typed."""
-    if "/" not in text:
-        return text, None
-    steps = [unquote(step) for step in urlsplit(text).path.split("/")]
-    gtin = steps[-3] if len(steps) >= 4 and steps[-4] == "01" and steps[-2] == "21" else None
-    return steps[-1], gtin
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:
+        return False  # a longer name than any folder has
+
+
+def _lines(code: Code, found: CodeCheck) -> Iterator[str]:
+    claimed = f"claimed {_time(found.claimed_at)}" if found.claimed_at else "not claimed"
+    yield (
+        f"{code.grouped}: {found.product} ({found.gtin}), batch {found.batch}, "
+        f"index {found.index:,}, {found.state}, {claimed}."
+    )
+    known = [f"{found.label.capitalize()} label", _AVAILABILITY[found.availability]]
+    yield "; ".join(known + terms_in_words(found.terms)) + "."
+    if found.first_seen_at is None:
+        yield "Not scanned yet."
+    else:
+        where = f" in {found.first_seen_in}" if found.first_seen_in else ""
+        devices = f"{found.devices:,} device{'s' if found.devices != 1 else ''}"
+        yield f"First scanned {_time(found.first_seen_at)}{where}; seen by {devices}."
+    for flag in found.flags:
+        where = f" in {flag.region}" if flag.region else ""
+        times = "once" if flag.times == 1 else f"{flag.times:,} times"
+        yield f"Flagged {flag.kind} {times}, last {_time(flag.last_at)}{where}."
+    if found.labels_match is not None:
+        yield _MATCH[found.labels_match]
+
+
+_AVAILABILITY = {
+    "on_sale": "on sale",
+    "not_activated": "not on sale yet",
+    "expired": "its time is over",
+    "voided": "withdrawn",
+    "recalled": "called back",
+}
+_MATCH = {
+    True: "The labels match: they belong to one package.",
+    False: "The labels do not match: they belong to two packages. Both are flagged.",
+}
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -23,6 +23,10 @@ BY = "command line"
 INTERRUPTED = 130
 """The exit code of a command that was ended with Ctrl-C, as shells have it."""
 
+INT64_MAX = 2**63 - 1
+"""What a column holds: a database is not asked for more."""
+BATCH_ID = click.IntRange(1, INT64_MAX)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

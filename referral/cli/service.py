@@ -12,7 +12,8 @@ from referral.config import Config
 from referral.db import upgrade
 from referral.demo import Demo, brand, is_loaded
 from referral.demo import demo as load_demo
-from referral.printing import qr
+from referral.places import Places
+from referral.printing.qr import qr_of_address
 
 LOADING = "Loading two months of a demo brand's history"
 BLACK_ON_WHITE, PLAIN = "\x1b[30;107m", "\x1b[0m"
@@ -85,7 +86,9 @@ def _demo() -> Demo:
 
 def _config(port: int) -> Config:
     os.environ["PORT"] = str(port)  # the public address follows the port unless it is set
-    return Config.from_env()
+    config = Config.from_env()
+    Places(config.geoip)  # a broken file is told once here, and not by every worker for ever
+    return config
 
 
 def _say(text: str) -> None:
@@ -121,7 +124,7 @@ def qr_lines(text: str) -> list[str]:
 
     On a terminal the colours are set, because readers want dark on light whatever the theme.
     """
-    rows = qr(text).get_matrix()
+    rows = qr_of_address(text).get_matrix()
     columns, height = shutil.get_terminal_size()
     on_terminal = sys.stdout.isatty()
     if len(rows[0]) > columns or (on_terminal and (len(rows) + 1) // 2 > height):

@@ -2,13 +2,15 @@
 
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
 from referral import actions
 from referral.catalog import NAME_LENGTH_MAX
 from referral.cli.output import answer, json_option, opened
+from referral.codes import Labels
 from referral.config import Config
 from referral.db import migration_head, upgrade
 from referral.staff import Role
@@ -16,14 +18,27 @@ from referral.staff import Role
 KEY_NAME_LENGTH_MAX = 80
 
 
+def storable(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Checks an option or argument, one text or several: the database can keep it."""
+    texts: Sequence[str] = [value] if isinstance(value, str) else value or ()
+    for text in texts:
+        try:
+            # PostgreSQL stores every character but this one.
+            can_be_kept = b"\0" not in text.encode()
+        except UnicodeEncodeError:
+            can_be_kept = False  # bytes that are no UTF-8
+        if not can_be_kept:
+            raise click.BadParameter("it has a character that cannot be stored")
+    return value
+
+
 def text_of(most: int) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
     """Checks an option or argument: a text of 1 to `most` characters, spaces collapsed."""
 
-    def check(
-        _context: click.Context, _parameter: click.Parameter, value: str | None
-    ) -> str | None:
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
         if value is None:
             return None
+        storable(context, parameter, value)
         text = " ".join(value.split())
         if not 0 < len(text) <= most:
             raise click.BadParameter(f"it must have 1 to {most} characters")
@@ -51,7 +66,7 @@ def staff() -> None:
 
 
 @staff.command("add")
-@click.argument("email")
+@click.argument("email", callback=storable)
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--generate", is_flag=True, help="Make a password up and print it.")
@@ -104,19 +119,27 @@ def product() -> None:
     help="In minor units, such as cents.",
 )
 @click.option("--currency", default="CNY", show_default=True, help="ISO 4217.")
+@click.option(
+    "--labels",
+    type=click.Choice(Labels),
+    default=Labels.single,
+    show_default=True,
+    help="Whether a package carries one code, or one outside to look it up and one to claim.",
+)
 @json_option
-def product_add(gtin: str, name: str, price: int, currency: str, as_json: bool) -> None:
+def product_add(
+    gtin: str, name: str, price: int, currency: str, labels: Labels, as_json: bool
+) -> None:
     """Add a product."""
     currency = currency.upper()
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
         raise click.BadParameter("a currency has three letters, such as CNY", param_hint="currency")
     with opened() as deployment:
-        made = actions.add_product(deployment, gtin=gtin, name=name, price=price, currency=currency)
-    answer(
-        {"gtin": made.gtin, "name": made.name, "price": made.price, "currency": made.currency},
-        as_json,
-        f"Added {made.name} as {made.gtin}.",
-    )
+        made = actions.add_product(
+            deployment, gtin=gtin, name=name, price=price, currency=currency, labels=labels
+        )
+    found = {"gtin": made.gtin, "name": made.name, "price": made.price, "currency": made.currency}
+    answer(found | {"labels": made.labels}, as_json, f"Added {made.name} as {made.gtin}.")
 
 
 @click.group()
@@ -125,7 +148,7 @@ def campaign() -> None:
 
 
 @campaign.command("publish")
-@click.argument("slug")
+@click.argument("slug", callback=storable)
 @json_option
 def campaign_publish(slug: str, as_json: bool) -> None:
     """Start a campaign that was drafted in the console or by the API."""

@@ -13,14 +13,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, claims, staff
-from referral.batches import RangeState
+from referral import actions, campaigns, claims, staff, stores
 from referral.cascades import Parameters
 from referral.clock import HeldClock
 from referral.demo import brand
 from referral.demo.play import SEED, Progress, Stage, at_time, plan
 from referral.deployment import Deployment
 from referral.links import Channel
+from referral.ranges import RangeState, Terms
 from referral.reports import batches as batch_reports
 from referral.reports import trees
 
@@ -121,10 +121,23 @@ def _set_up(deployment: Deployment, start: datetime) -> list[int]:
         except campaigns.UnknownCampaign:
             for tea in brand.TEAS:
                 actions.add_product(
-                    world, gtin=tea.gtin, name=tea.name, price=tea.price, currency="CNY"
+                    world,
+                    gtin=tea.gtin,
+                    name=tea.name,
+                    price=tea.price,
+                    currency="CNY",
+                    labels=tea.labels,
+                )
+            for seller in brand.SELLERS:
+                actions.add_store(
+                    world,
+                    slug=seller.slug,
+                    name=seller.name,
+                    kind=seller.kind,
+                    region=seller.region,
                 )
             for batch in brand.BATCHES:
-                _issue(world, batch)
+                _issue(tx, world, batch)
             actions.add_campaign(world, brand.campaign(start))
             actions.publish_campaign(world, brand.CAMPAIGN)
         return _batch_ids(tx)
@@ -134,22 +147,27 @@ def _set_up(deployment: Deployment, start: datetime) -> list[int]:
     return found
 
 
-def _issue(world: Deployment, batch: brand.Batch) -> None:
-    made = actions.issue_batch(world, gtin=batch.gtin, count=batch.size, name=batch.name, by=BY)
-    if batch.activated is not None:
-        first, last = batch.activated
-        actions.set_range(world, made.id, RangeState.activated, start=first, end=last, by=BY)
-    if batch.voided is not None:
-        first, last = batch.voided
-        actions.set_range(
-            world,
-            made.id,
-            RangeState.voided,
-            start=first,
-            end=last,
-            reason=batch.voided_because,
-            by=BY,
+def _issue(tx: Session, world: Deployment, batch: brand.Batch) -> None:
+    made_on = (world.clock.now() - brand.MADE_BEFORE).date()
+    terms = Terms(market=batch.market)
+    if batch.lot is not None:
+        store = stores.store_by_slug(tx, batch.to).id if batch.to else None
+        best_before = made_on + brand.SHELF_LIFE
+        terms = replace(
+            terms, lot=batch.lot, made_on=made_on, expires_on=best_before, store_id=store
         )
+    made = actions.issue_batch(
+        world, gtin=batch.gtin, count=batch.size, name=batch.name, terms=terms, by=BY
+    )
+    for state, span, why in (
+        (RangeState.printed, batch.printed, ""),
+        (RangeState.activated, batch.activated, ""),
+        (RangeState.voided, batch.voided, batch.voided_because),
+        (RangeState.recalled, batch.recalled, batch.recalled_because),
+    ):
+        if span is not None:
+            first, last = span
+            actions.set_range(world, made.id, state, start=first, end=last, reason=why, by=BY)
 
 
 def _batch_ids(tx: Session) -> list[int]:

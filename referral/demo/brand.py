@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from random import Random
 
 from referral.campaigns import Content, Draft
+from referral.codes import Labels
 from referral.rewards import ForWhom, Rule, When
+from referral.stores import StoreKind
 
 NAME = "雾桥 Mistbridge"
 CAMPAIGN = "share-a-bottle"
@@ -22,6 +24,17 @@ class Tea:
     name: str
     price: int
     """In fen."""
+    labels: Labels = Labels.single
+
+
+@dataclass(frozen=True)
+class Seller:
+    """A store or a distributor."""
+
+    slug: str
+    name: str
+    kind: StoreKind
+    region: str
 
 
 @dataclass(frozen=True)
@@ -38,12 +51,36 @@ class Batch:
     """How often a purchase is one of this batch."""
     voided: tuple[int, int] | None = None
     voided_because: str = ""
+    recalled: tuple[int, int] | None = None
+    recalled_because: str = ""
+    printed: tuple[int, int] | None = None
+    lot: str | None = None
+    market: tuple[str, ...] = ("CN",)
+    to: str | None = None
+    """The slug of whoever all of it went to."""
 
+
+SHELF_LIFE = timedelta(days=365)
+MADE_BEFORE = timedelta(days=9)
+"""How long before the campaign began the teas were made."""
+SELLERS = (
+    Seller("hangzhou-lakeside", "杭州湖滨店", StoreKind.store, "CN-ZJ"),
+    Seller("east-china", "华东经销商", StoreKind.distributor, "CN-SH"),
+    Seller("south-china", "华南经销商", StoreKind.distributor, "CN-GD"),
+)
+REGIONS = (
+    *("CN-ZJ",) * 7,
+    *("CN-SH",) * 5,
+    *("CN-JS",) * 4,
+    *("CN-GD",) * 3,
+    *("CN-FJ", "CN-BJ", "CN-SC", "SG"),
+)
+"""Where the demo's people are, as often as they are there."""
 
 OOLONG = Tea("02050010001014", "雾桥 冷泡乌龙茶 500 ml", 600)
 JASMINE = Tea("02050010001021", "雾桥 冷泡茉莉绿茶 500 ml", 600)
 WHITE_TEA = Tea("02050010001038", "雾桥 陈皮白茶 480 ml", 800)
-GIFT_BOX = Tea("02050010002011", "雾桥 桂花乌龙礼盒 12 瓶", 7900)
+GIFT_BOX = Tea("02050010002011", "雾桥 桂花乌龙礼盒 12 瓶", 7900, Labels.pair)
 TEAS = (OOLONG, JASMINE, WHITE_TEA, GIFT_BOX)
 
 TRY_OUT = (90_000, 120_000)
@@ -58,8 +95,10 @@ BATCHES = (
         weight=0.42,
         voided=(81_000, 81_240),
         voided_because="运输途中遗失一箱",
+        lot="M1-0917",
+        to="east-china",
     ),
-    Batch(OOLONG.gtin, "冷泡乌龙 第 2 批", 200_000, activated=None),
+    Batch(OOLONG.gtin, "冷泡乌龙 第 2 批", 200_000, activated=None, printed=(0, 150_000)),
     Batch(
         JASMINE.gtin,
         "茉莉绿茶 第 1 批",
@@ -67,6 +106,10 @@ BATCHES = (
         activated=(0, 100_000),
         sold=(0, 60_000),
         weight=0.31,
+        recalled=(61_000, 61_600),
+        recalled_because="瓶口密封不严，主动召回",
+        lot="M2-0920",
+        to="east-china",
     ),
     Batch(
         WHITE_TEA.gtin,
@@ -75,6 +118,8 @@ BATCHES = (
         activated=(0, 30_000),
         sold=(0, 30_000),
         weight=0.22,
+        lot="M1-0925",
+        to="south-china",
     ),
     Batch(
         GIFT_BOX.gtin,
@@ -83,6 +128,9 @@ BATCHES = (
         activated=(0, 5_000),
         sold=(0, 5_000),
         weight=0.05,
+        lot="G1-0901",
+        market=("CN-ZJ", "CN-SH", "CN-JS"),
+        to="hangzhou-lakeside",
     ),
 )
 

@@ -21,9 +21,11 @@ from referral.clock import HeldClock
 from referral.codes import Code
 from referral.demo import brand
 from referral.deployment import Deployment
+from referral.flags import Flag
 from referral.limits import Limits
 from referral.links import Channel, Link, VisitorCookie
 from referral.people import Contact
+from referral.places import in_market
 from referral.visits import Visit
 
 SEED = 20_285
@@ -37,6 +39,8 @@ BYSTANDERS = 3
 """How many members have not bought anything yet, for each who has."""
 STRIDE = 7_919
 """A prime: steps of it visit every index of a range once, in no order that shows."""
+LOOKED_AT_TWICE = 6
+"""Of how many buyers one hands the package to a friend, who looks too."""
 _NAMES = UUID("9a1d0c5e-53c5-4f3f-8d0c-5f8f4a1b6f20")
 
 Progress = Callable[[int, int], None]
@@ -51,6 +55,10 @@ class Person:
     visitor: int
     name: str | None
     is_member: bool
+
+    @property
+    def region(self) -> str:
+        return brand.REGIONS[self.number * STRIDE % len(brand.REGIONS)]
 
     @property
     def contact(self) -> Contact:
@@ -103,7 +111,7 @@ def plan(parameters: Parameters, seed: int) -> Plan:
 
 
 def _person(rng: Random, seed: int, number: int, is_member: bool) -> Person:
-    visitor = uuid5(_NAMES, f"{seed}|visitor|{number}").int >> 65
+    visitor = _visitor_id(f"{seed}|visitor|{number}")
     return Person(number, visitor, brand.nickname(rng), is_member)
 
 
@@ -186,13 +194,10 @@ class Stage:
         number = step.event.person
         person, code = self._plan.people[number], self._code(step)
         if not person.is_member:
-            self._hand_in(
-                step,
-                visits.Kind.scan,
-                visitor=states[number].cookie.visitor,
-                batch=code.batch_id,
-                code_index=code.index,
-            )
+            self._scan(step, code, states[number].cookie.visitor)
+            if number % LOOKED_AT_TWICE == 0:
+                second = replace(step, event_id=uuid5(step.event_id, "second look"))
+                self._scan(second, code, _visitor_id(f"friend|{number}"))
         if states[number].customer is None:
             states[number] = self._join(person, states[number])
         state = states[number]
@@ -207,6 +212,20 @@ class Stage:
             state.customer,
             visitor=cookie.visitor,
             touches=cookie.touches,
+        )
+
+    def _scan(self, step: Step, code: Code, visitor: int) -> None:
+        assert step.package is not None
+        market = brand.BATCHES[step.package[0]].market
+        region = self._plan.people[step.event.person].region
+        self._hand_in(
+            step,
+            visits.Kind.scan,
+            visitor=visitor,
+            batch=code.batch_id,
+            code_index=code.index,
+            label=code.label,
+            flags=() if in_market(market, region) else (Flag.other_market,),
         )
 
     def _join(self, person: Person, state: State) -> State:
@@ -282,7 +301,15 @@ class Stage:
     def _hand_in(
         self, step: Step, kind: visits.Kind, link: Link | None = None, **more: object
     ) -> None:
-        visit = Visit(kind, self._clock.now(), step.event_id, campaign=self._campaign, **more)  # type: ignore[arg-type]
+        region = self._plan.people[step.event.person].region
+        visit = Visit(
+            kind,
+            self._clock.now(),
+            step.event_id,
+            campaign=self._campaign,
+            region=None if kind is visits.Kind.fetch else region,
+            **more,  # type: ignore[arg-type]
+        )
         intake.hand_in(self._deployment, visit, link)
 
     def _code(self, step: Step) -> Code:
@@ -290,6 +317,10 @@ class Stage:
         place, index = step.package
         batch = self._deployment.directory.batch(self._batch_ids[place])
         return self._deployment.codes.encode(batch, index)
+
+
+def _visitor_id(name: str) -> int:
+    return uuid5(_NAMES, name).int >> 65
 
 
 def at_time(deployment: Deployment, clock: HeldClock) -> Deployment:

@@ -178,6 +178,14 @@ def profile(tx: Session, keys: KeyRing, customer_id: int) -> dict[str, Any]:
     }
 
 
+def has_wechat(tx: Session, customer_id: int) -> bool:
+    """Whether a customer can sign in with WeChat."""
+    known = sa.exists().where(
+        Identity.customer_id == customer_id, Identity.kind == people.IdentityKind.wechat
+    )
+    return tx.scalar(sa.select(known)) or False
+
+
 def masked_contacts(tx: Session, keys: KeyRing, customer_id: int) -> list[tuple[str, str]]:
     """Kind and masked value of each identity."""
     rows = tx.execute(

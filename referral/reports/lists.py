@@ -1,14 +1,14 @@
-"""The lists of the staff console: products, batches, campaigns, and what happened last."""
+"""The lists of the staff console: products, campaigns, and what happened last."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral.batches import Batch, CodeRange, RangeChange, RangeState
+from referral.batches import Batch
 from referral.campaigns import Campaign, CampaignState
 from referral.catalog import Product
 from referral.claims import Claim
@@ -16,13 +16,10 @@ from referral.crypto import KeyRing
 from referral.graph import Referral
 from referral.ledger import Account, Kind
 from referral.people import Customer
-from referral.visits import Kind as VisitKind
-from referral.visits import ScannedCode, VisitRow
+from referral.ranges import CodeRange, RangeState
 
 PAGE = 50
 """How many rows a list of the console shows at once."""
-CHANGES_MAX = 50
-"""How many changes of ranges a batch's page lists, newest first."""
 
 T = TypeVar("T")
 
@@ -46,6 +43,7 @@ class ProductLine:
     name: str
     price: int
     currency: str
+    labels: str
     batches: int
     codes: int
     """How many codes its batches have."""
@@ -69,6 +67,7 @@ def products(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[Produ
             Product.name,
             Product.price,
             Product.currency,
+            Product.labels,
             batches.correlate(Product).scalar_subquery(),
             codes.correlate(Product).scalar_subquery(),
             claims.scalar_subquery(),
@@ -78,89 +77,6 @@ def products(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[Produ
         .limit(limit + 1)
     )
     return listed([ProductLine(*row) for row in rows], offset, limit)
-
-
-@dataclass(frozen=True)
-class BatchLine:
-    id: int
-    name: str
-    product_name: str
-    gtin: str
-    size: int
-    created_at: datetime
-    activated: int
-    voided: int
-    claims: int
-
-    @property
-    def issued(self) -> int:
-        """Codes that were neither activated nor voided yet."""
-        return self.size - self.activated - self.voided
-
-
-def batches(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[BatchLine]:
-    """Newest first."""
-    rows = tx.execute(_batch_lines().order_by(Batch.id.desc()).offset(offset).limit(limit + 1))
-    return listed([BatchLine(*row) for row in rows], offset, limit)
-
-
-def batch(tx: Session, batch_id: int) -> BatchLine | None:
-    row = tx.execute(_batch_lines().where(Batch.id == batch_id)).one_or_none()
-    return BatchLine(*row) if row else None
-
-
-def _batch_lines() -> sa.Select[Any]:
-    claims = sa.select(sa.func.count()).where(Claim.batch_id == Batch.id).correlate(Batch)
-    return sa.select(
-        Batch.id,
-        Batch.name,
-        Product.name,
-        Product.gtin,
-        Batch.size,
-        Batch.created_at,
-        _codes_in(RangeState.activated),
-        _codes_in(RangeState.voided),
-        claims.scalar_subquery(),
-    ).join(Product, Product.id == Batch.product_id)
-
-
-def _codes_in(state: RangeState) -> sa.ScalarSelect[Any]:
-    """How many codes of a batch are in a state."""
-    return (
-        sa.select(sa.func.coalesce(sa.func.sum(CodeRange.end - CodeRange.start), 0))
-        .where(CodeRange.batch_id == Batch.id, CodeRange.state == state)
-        .correlate(Batch)
-        .scalar_subquery()
-    )
-
-
-@dataclass(frozen=True)
-class BatchScans:
-    scans: int
-    """Every time a person's browser loaded a code of the batch."""
-    scanned_codes: int
-    """Different codes among them."""
-
-
-def batch_scans(tx: Session, batch_id: int) -> BatchScans:
-    count = sa.select(sa.func.count())
-    scans = count.where(VisitRow.batch_id == batch_id, VisitRow.kind == VisitKind.scan)
-    codes = sa.select(sa.func.count(ScannedCode.index.distinct()))
-    return BatchScans(
-        tx.scalar(scans) or 0, tx.scalar(codes.where(ScannedCode.batch_id == batch_id)) or 0
-    )
-
-
-def range_changes(tx: Session, batch_id: int) -> list[RangeChange]:
-    """What was done to a batch's ranges, newest first."""
-    return list(
-        tx.scalars(
-            sa.select(RangeChange)
-            .where(RangeChange.batch_id == batch_id)
-            .order_by(RangeChange.id.desc())
-            .limit(CHANGES_MAX)
-        )
-    )
 
 
 @dataclass(frozen=True)

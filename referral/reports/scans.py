@@ -1,50 +1,96 @@
-"""What the scan page says of a code."""
+"""What the scan page says of a code, and what of the scan staff should look at."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import batches, claims, visits
-from referral.batches import RangeState
-from referral.codes import Code
+from referral import claims, places, ranges, visits
+from referral.codes import Code, Label
+from referral.flags import Flag
+from referral.ranges import RangeState, Span
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`word` is one of first_seen, seen_before, claimed_by_you, claimed, not_activated, voided.
+    """What is true of a genuine code, for one reader.
 
-    `devices` counts other devices that scanned the code before, `first_seen_at` is the first of
-    those scans.
+    `word` is one of recalled, claimed_by_you, voided, claimed, not_activated, expired,
+    first_seen, seen_before. `devices` counts other devices that scanned the code before.
     """
 
     word: str
-    first_seen_at: datetime | None
-    devices: int
-    claimed_at: datetime | None
+    span: Span
+    """The range the code is in: its terms."""
+    first_seen_at: datetime | None = None
+    first_seen_in: str | None = None
+    """The region of the first scan, ISO 3166."""
+    devices: int = 0
+    claimed_at: datetime | None = None
     campaign_id: int | None = None
     """The campaign of the reader's own claim."""
+    may_claim: bool = False
+    flags: tuple[Flag, ...] = ()
+
+    opens_at: datetime | None = None
+    """When its sale begins, where that alone is what it waits for."""
+
+    is_past_best_before: bool = False
+
+    @property
+    def is_out_of_market(self) -> bool:
+        return Flag.other_market in self.flags
 
 
-def verdict(tx: Session, code: Code, visitor: int | None, customer: int | None) -> Verdict:
-    """What is true of a genuine code for this reader."""
+_FLAG_OF = {
+    "not_activated": Flag.not_on_sale,
+    "expired": Flag.expired,
+    "voided": Flag.withdrawn,
+    "recalled": Flag.withdrawn,
+}
+
+
+def verdict(
+    tx: Session,
+    code: Code,
+    visitor: int | None,
+    customer: int | None,
+    *,
+    now: datetime,
+    region: str | None = None,
+) -> Verdict:
+    """What is true of a genuine code for this reader, who is in `region` as far as is known."""
     claim = claims.claim_of(tx, code)
-    state = batches.state_of(tx, code.batch_id, code.index)
-    seen = visits.seen(tx, code.batch_id, code.index, except_visitor=visitor)
-    if claim is not None and claim.customer_id == customer:
+    span = ranges.span_at(tx, code.batch_id, code.index)
+    seen = visits.seen(tx, code, visitor)
+    availability = span.availability(now)
+    is_own = claim is not None and claim.customer_id == customer
+    if availability == "recalled":
+        word = availability  # nothing else matters to somebody about to drink it
+    elif is_own:
         word = "claimed_by_you"
-    elif state is RangeState.voided:
-        word = "voided"
+    elif availability == "voided":
+        word = availability
     elif claim is not None:
         word = "claimed"
-    elif state is not RangeState.activated:
-        word = "not_activated"
+    elif availability != "on_sale":
+        word = availability
     else:
-        word = "seen_before" if seen.devices else "first_seen"
+        word = "seen_before" if seen.others else "first_seen"
+    flags = [] if is_own else [_FLAG_OF[availability]] if availability in _FLAG_OF else []
+    if not places.in_market(span.terms.market, region):
+        flags.append(Flag.other_market)
+    is_waiting = span.state == RangeState.activated and availability == "not_activated"
     return Verdict(
-        word,
-        seen.first_at,
-        seen.devices,
-        claim.at if claim else None,
-        claim.campaign_id if claim and word == "claimed_by_you" else None,
+        word=word,
+        span=span,
+        first_seen_at=seen.first_at,
+        first_seen_in=seen.region,
+        devices=seen.others,
+        claimed_at=claim.at if claim else None,
+        campaign_id=claim.campaign_id if claim and is_own else None,
+        may_claim=word in {"first_seen", "seen_before"} and code.label is Label.inner,
+        flags=tuple(flags),
+        opens_at=span.terms.sale_from if is_waiting else None,
+        is_past_best_before=span.is_past_best_before(now),
     )

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import graph, people
+from referral import counters, graph, people
 from referral.crypto import KeyRing
+from referral.forests import Counts
 from referral.graph import Referral, SpreadNode
 from referral.links import visitor_name
 from referral.people import Customer, Visitor
@@ -33,6 +33,8 @@ class Branch:
     direct: int
     total: int
     """All customers below, at any depth."""
+    depth: int
+    """How many levels there are below."""
     children: list["Branch"] = field(default_factory=list)
 
 
@@ -45,19 +47,7 @@ class Page:
 
 def roots(tx: Session, keys: KeyRing, *, offset: int = 0, limit: int = 20) -> Page:
     """Customers nobody brought in who brought in others, those with most friends first."""
-    above = sa.orm.aliased(Referral)
-    brought_in = sa.exists().where(
-        above.customer_id == Referral.referrer_id, above.referrer_id.is_not(None)
-    )
-    rows = tx.execute(
-        sa.select(Referral.referrer_id, sa.func.count().label("direct"))
-        .where(Referral.referrer_id.is_not(None), ~brought_in)
-        .group_by(Referral.referrer_id)
-        .order_by(sa.desc("direct"), Referral.referrer_id)
-        .offset(offset)
-        .limit(limit + 1)
-    )
-    found = [customer for customer, _ in rows if customer is not None]
+    found = counters.tops(tx, counters.TREE, offset=offset, limit=limit + 1)
     return _page(tx, keys, found, offset, limit)
 
 
@@ -137,42 +127,15 @@ def _branches(tx: Session, keys: KeyRing, customers: Sequence[int]) -> list[Bran
         .where(Customer.id.in_(customers))
     )
     known = {customer: (name, at) for customer, name, at in rows}
-    direct, total = _counts(tx, customers)
-    return [
-        Branch(
-            customer,
-            keys.decrypt_if_any(known[customer][0]),
-            known[customer][1],
-            direct.get(customer, 0),
-            total.get(customer, 0),
-        )
-        for customer in customers
-    ]
+    counts = counters.counts_of(tx, counters.TREE, customers)
+    return [_branch(keys, each, *known[each], counts[each]) for each in customers]
 
 
-def _counts(tx: Session, customers: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """How many customers are directly below each of these, and how many at any depth."""
-    below = sa.orm.aliased(Referral)
-    first = (
-        sa.select(
-            Referral.referrer_id.label("top"), Referral.customer_id, sa.literal(1).label("depth")
-        )
-        .where(Referral.referrer_id.in_(customers))
-        .cte("below", recursive=True)
-    )
-    reached = first.union_all(
-        sa.select(first.c.top, below.customer_id, first.c.depth + 1).join(
-            first, below.referrer_id == first.c.customer_id
-        )
-    )
-    rows = tx.execute(
-        sa.select(
-            reached.c.top,
-            sa.func.count(),
-            sa.func.sum(sa.case((reached.c.depth == 1, 1), else_=0)),
-        ).group_by(reached.c.top)
-    ).all()
-    return {top: direct for top, _, direct in rows}, {top: total for top, total, _ in rows}
+def _branch(
+    keys: KeyRing, customer_id: int, name: str | None, at: datetime | None, below: Counts
+) -> Branch:
+    shown = keys.decrypt_if_any(name)
+    return Branch(customer_id, shown, at, below.direct, below.total, below.depth)
 
 
 @dataclass(frozen=True)
@@ -186,6 +149,12 @@ class SpreadBranch:
     channel: str
     at: datetime
     direct: int
+    total: int
+    """All visitors below, at any depth."""
+    customers: int
+    """How many customers are among them; each counts once, where first reached."""
+    depth: int
+    """How many levels there are below."""
 
 
 @dataclass(frozen=True)
@@ -197,43 +166,39 @@ class SpreadPage:
 def spread_children(
     tx: Session, campaign_id: int, parent: int | None, *, offset: int = 0, limit: int = 20
 ) -> SpreadPage:
-    """The visitors who first came through a visitor's link; the first sharers for None."""
-    statement = _spread(campaign_id)
+    """The visitors who first came through a visitor's link, earliest first; for None the first
+    sharers, those who reached most first."""
     if parent is None:
-        statement = statement.where(SpreadNode.parent_id.is_(None)).order_by(sa.desc("direct"))
+        found = counters.tops(tx, campaign_id, offset=offset, limit=limit + 1)
     else:
-        statement = statement.where(SpreadNode.parent_id == parent)
-    rows = tx.execute(
-        statement.order_by(SpreadNode.at, SpreadNode.visitor_id).offset(offset).limit(limit + 1)
-    ).all()
-    branches = [_spread_branch(row) for row in rows[:limit]]
-    return SpreadPage(branches, offset + limit if len(rows) > limit else None)
+        rows = tx.scalars(
+            sa.select(SpreadNode.visitor_id)
+            .where(SpreadNode.campaign_id == campaign_id, SpreadNode.parent_id == parent)
+            .order_by(SpreadNode.at, SpreadNode.visitor_id)
+            .offset(offset)
+            .limit(limit + 1)
+        )
+        found = list(rows)
+    places = spread_of(tx, campaign_id, found[:limit])
+    branches = [places[visitor] for visitor in found[:limit] if visitor in places]
+    return SpreadPage(branches, offset + limit if len(found) > limit else None)
 
 
 def spread_of(tx: Session, campaign_id: int, visitors: Sequence[int]) -> dict[int, SpreadBranch]:
     """The places of these visitors in a campaign's spread, for those that have one."""
-    rows = tx.execute(_spread(campaign_id).where(SpreadNode.visitor_id.in_(visitors)))
-    return {branch.visitor: branch for branch in map(_spread_branch, rows)}
-
-
-def _spread(campaign_id: int) -> sa.Select[Any]:
-    below = sa.orm.aliased(SpreadNode)
-    direct = (
-        sa.select(sa.func.count())
-        .where(below.campaign_id == campaign_id, below.parent_id == SpreadNode.visitor_id)
-        .correlate(SpreadNode)
-        .scalar_subquery()
-        .label("direct")
-    )
-    return (
-        sa.select(SpreadNode, Visitor.customer_id, direct)
+    rows = tx.execute(
+        sa.select(SpreadNode, Visitor.customer_id)
         .outerjoin(Visitor, Visitor.id == SpreadNode.visitor_id)
-        .where(SpreadNode.campaign_id == campaign_id)
-    )
+        .where(SpreadNode.campaign_id == campaign_id, SpreadNode.visitor_id.in_(visitors))
+    ).all()
+    counts = counters.counts_of(tx, campaign_id, [node.visitor_id for node, _ in rows])
+    return {
+        node.visitor_id: _spread_branch(node, customer_id, counts[node.visitor_id])
+        for node, customer_id in rows
+    }
 
 
-def _spread_branch(row: Any) -> SpreadBranch:
-    node, customer_id, direct = row
+def _spread_branch(node: SpreadNode, customer_id: int | None, below: Counts) -> SpreadBranch:
     return SpreadBranch(
         node.visitor_id,
         visitor_name(node.visitor_id),
@@ -241,5 +206,8 @@ def _spread_branch(row: Any) -> SpreadBranch:
         node.hop,
         node.channel,
         node.at,
-        direct,
+        below.direct,
+        below.total,
+        below.customers,
+        below.depth,
     )

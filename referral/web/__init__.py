@@ -2,19 +2,24 @@
 
 from apiflask import APIFlask
 
-from referral.web import errors, language, ops, security
+from referral.web import errors, language, ops, pictures, security
 from referral.web.api import api
 from referral.web.api.docs import api_docs
 from referral.web.member import member
-from referral.web.pages import pages
+from referral.web.pages import pages as public
+from referral.web.resolver import resolver
+from referral.web.scan import codes
 from referral.web.staff import staff
+from referral.web.wechat import wechat
 
 
 def set_up(app: APIFlask) -> None:
-    """Register everything; the order of the first four is the order they see a request in."""
+    """Register everything; the order of the first five is the order they see a request in."""
     ops.set_up(app)
+    pictures.set_up(app)
     security.set_up(app)
     language.set_up(app)
     errors.set_up(app)
-    for blueprint in (pages, member, staff, api, api_docs, ops.ops):
+    consumers = (public, codes, pictures.shown, resolver, member, wechat)
+    for blueprint in (*consumers, staff, api, api_docs, ops.ops):
         app.register_blueprint(blueprint)

@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import Response, current_app, g, request, session
 
-from referral import visits
+from referral import machines
 from referral.deployment import Deployment
 from referral.links import VisitorCookie
 from referral.people import new_visitor_id
@@ -29,11 +29,26 @@ def remote_address() -> str:
     return request.remote_addr or "unknown"
 
 
+def region() -> str | None:
+    """Where this request comes from, coarsely; None when that is not known."""
+    if "region" not in g:
+        g.region = deployment().places.region(remote_address())
+    return cast(str | None, g.region)
+
+
 def machine() -> str | None:
     """Why this request does not come from a person's browser; None when it seems to."""
     if "machine" not in g:
-        g.machine = visits.machine_reason(request.method, request.headers)
+        g.machine = machines.machine_reason(request.method, request.headers)
     return cast(str | None, g.machine)
+
+
+def in_wechat() -> bool:
+    """Whether this is WeChat's own browser, and the brand has an account there to use with it."""
+    agent = request.headers.get("User-Agent", "")
+    # WeCom calls itself both, and knows nothing of official accounts.
+    is_there = "MicroMessenger" in agent and "wxwork" not in agent
+    return is_there and deployment().wechat is not None
 
 
 def visitor() -> VisitorCookie:
@@ -91,6 +106,12 @@ def customer() -> SignedInCustomer | None:
     """Who is signed in here."""
     customer_id = session.get("customer")
     return SignedInCustomer(customer_id) if isinstance(customer_id, int) else None
+
+
+def signed_in_id() -> int | None:
+    """The id of who is signed in here."""
+    signed_in = customer()
+    return signed_in.id if signed_in else None
 
 
 def sign_in_session(customer_id: int, visitor_id: int) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from referral.errors import N_, InvalidInput, NotFound, Problem, TooMany, Unavailable
+from referral.guessing import SignInToCheck
 from referral.web.problems import problem_response
 
 RETRY_SECONDS = 3
@@ -80,7 +81,9 @@ def wait(problem: Problem) -> dict[str, str]:
 
 def _page(problem: Problem) -> str:
     # Nothing here may need the database: this is also the page for when it is gone.
-    actions = [(_("Type a code"), url_for("pages.typed_code"))]
+    actions = [(_("Type a code"), url_for("codes.typed_code"))]
+    if isinstance(problem, SignInToCheck):
+        actions = [(_("Sign in"), url_for("member.sign_in", next=request.path))]
     if session.get("customer"):
         actions.append((_("My page"), url_for("member.me")))
     return render_template(

@@ -1,17 +1,20 @@
 """Languages: chosen by the reader, else by the browser, else the deployment's own."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from apiflask import APIFlask
+from babel.lists import format_list
 from babel.numbers import get_currency_precision
 from flask import Response, g, request
-from flask_babel import Babel, format_currency, format_date, format_number, format_time
+from flask_babel import Babel, format_currency, format_date, format_number, format_time, get_locale
 from flask_babel import gettext as _
 
 from referral.config import LANGUAGES
 from referral.errors import Problem
+from referral.places import place_name
 from referral.web.context import customer, deployment
 
 COOKIE = "referral_lang"
@@ -33,6 +36,8 @@ def set_up(app: APIFlask) -> None:
     app.add_template_filter(_day, "day")
     app.add_template_filter(_number, "number")
     app.add_template_filter(_money, "money")
+    app.add_template_filter(_place, "place")
+    app.add_template_filter(_places, "places")
 
 
 def language() -> str:
@@ -55,7 +60,9 @@ def in_words(problem: Problem) -> str:
 
 def _negotiated() -> str | None:
     """The first language in Accept-Language that we have."""
-    for tag in request.accept_languages.values():
+    # Facebook asks for each language of a card by a header of its own.
+    asked = request.headers.get("X-Facebook-Locale", "")
+    for tag in (asked, *request.accept_languages.values()):
         parts = tag.lower().replace("_", "-").split("-")
         if parts[0] == "zh":
             return "zh-Hant" if TRADITIONAL & set(parts) and "hans" not in parts else "zh-Hans"
@@ -100,7 +107,7 @@ def _when(moment: datetime) -> str:
     return f"{format_date(moment, 'medium')} {format_time(moment, 'short')}"
 
 
-def _day(moment: datetime) -> str:
+def _day(moment: date) -> str:
     return str(format_date(moment, "long"))
 
 
@@ -111,3 +118,12 @@ def _number(value: int) -> str:
 def _money(minor: int, currency: str) -> str:
     """An amount in minor units, in words of the reader's language."""
     return format_currency(minor / 10 ** get_currency_precision(currency), currency)
+
+
+def _place(region: str | None) -> str:
+    """A region in words; nothing for an unknown one."""
+    return place_name(region, language()) if region else ""
+
+
+def _places(regions: Sequence[str]) -> str:
+    return format_list([_place(region) for region in regions], locale=get_locale())

@@ -1,6 +1,7 @@
 """Signing in, and a customer's own page."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -14,13 +15,14 @@ from referral.web import errors, sharing
 from referral.web.context import (
     customer,
     deployment,
+    in_wechat,
     now,
     remote_address,
     sign_in_session,
     visitor,
 )
 from referral.web.language import in_words
-from referral.web.security import local_path
+from referral.web.security import allow, local_path
 
 member = Blueprint("member", __name__)
 
@@ -29,25 +31,24 @@ Page = str | tuple[str, int] | tuple[str, int, dict[str, str]] | Response
 
 @member.get("/sign-in")
 def sign_in() -> Page:
-    target = _next(request.args.get("next"))
+    target = next_page(request.args.get("next"))
     if customer() is not None:
         return redirect(target)
-    return _sign_in_page("", target)
+    return sign_in_page("", target)
 
 
 @member.post("/sign-in")
 def send_code() -> Page:
-    typed, target = request.form.get("contact", ""), _next(request.form.get("next"))
+    typed, target = request.form.get("contact", ""), next_page(request.form.get("next"))
     if not request.form.get("agree"):
-        error = _("Please agree to the privacy notice first; without it we may not keep anything.")
-        return _sign_in_page(typed, target, error), 422
+        return sign_in_page(typed, target, not_agreed()), 422
     try:
         contact = people.contact(typed)
         code = actions.request_sign_in_code(
             deployment(), contact, remote_address(), visitor().visitor, _code_message
         )
     except (people.BadContact, TooMany, NotSent) as problem:
-        page = _sign_in_page(typed, target, in_words(problem))
+        page = sign_in_page(typed, target, in_words(problem))
         return page, problem.status, errors.wait(problem)
     session["signing_in"] = {"kind": contact.kind, "value": _sealed(contact.value), "next": target}
     session["demo_code"] = code
@@ -77,7 +78,7 @@ def check_code() -> Page:
         return page, problem.status, errors.wait(problem)
     limits.give_back(tried)
     sign_in_session(signed_in.customer, signed_in.visitor)
-    return redirect(_next(signing_in["next"]), 303)
+    return redirect(next_page(signing_in["next"]), 303)
 
 
 @member.post("/sign-out")
@@ -103,7 +104,10 @@ def me() -> Page:
             "friends": customers.friends_of(tx, keys, signed_in.id),
             "reach": customers.reach_of(tx, signed_in.id),
             "bottles": customers.bottles_of(tx, signed_in.id),
+            "offers_wechat": in_wechat() and not customers.has_wechat(tx, signed_in.id),
         }
+    if context["offers_wechat"]:
+        allow_wechat_sign_in()
     return render_template(
         "me.html",
         rewards=[
@@ -132,12 +136,36 @@ def rename() -> Page:
     return redirect(url_for(".me"), 303)
 
 
-def _next(target: str | None) -> str:
+def next_page(target: str | None) -> str:
+    """Where to go after signing in: a page of ours, and the customer's own unless one is named."""
     return local_path(target, url_for("member.me"))
 
 
-def _sign_in_page(typed: str, target: str, error: str | None = None) -> str:
-    return render_template("sign_in.html", contact=typed[:254], error=error, next=target)
+def not_agreed() -> str:
+    return _("Please agree to the privacy notice first; without it we may not keep anything.")
+
+
+def sign_in_page(
+    typed: str, target: str, error: str | None = None, wechat_error: str | None = None
+) -> str:
+    if in_wechat():
+        allow_wechat_sign_in()
+    return render_template(
+        "sign_in.html",
+        contact=typed[:254],
+        error=error,
+        wechat_error=wechat_error,
+        offers_wechat=in_wechat(),
+        next=target,
+    )
+
+
+def allow_wechat_sign_in() -> None:
+    """A form whose answer leads to WeChat's own page is one that is sent there."""
+    account = deployment().wechat
+    if account is not None:
+        page = urlsplit(account.settings.open)
+        allow("form-action", f"{page.scheme}://{page.netloc}")
 
 
 def _code_page(signing_in: dict[str, Any], error: str | None = None) -> str:

@@ -9,12 +9,13 @@ import time
 import sqlalchemy as sa
 import structlog
 from apiflask import APIFlask
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, current_app, g, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
@@ -22,8 +23,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.tracebacks import ExceptionDictTransformer
 
 from referral.db import migration_head, migration_of
+from referral.deployment import Deployment
 from referral.errors import Problem
-from referral.web.context import deployment
+from referral.reports import alarms
+from referral.web.context import deployment, now
 
 ops = Blueprint("ops", __name__)
 log = structlog.get_logger()
@@ -34,10 +37,21 @@ REQUESTS = Counter(
     "referral_requests_total", "Requests answered.", ["endpoint", "method", "status"]
 )
 SECONDS = Histogram("referral_request_seconds", "Time to answer a request.", ["endpoint"])
+UNKNOWN_CODES = Counter("referral_unknown_codes_total", "Codes tried that do not exist.")
+ALARMS = Gauge(
+    "referral_alarms",
+    "Batches and products at which too many unknown codes are tried.",
+    multiprocess_mode="mostrecent",
+)
+ALARM_SECONDS = 60.0
+"""How long the number of alarms is told before it is counted again: that takes a few queries."""
 
 
 def set_up(app: APIFlask) -> None:
     _configure_logging()
+    opened: Deployment = app.extensions["referral"]
+    opened.misses.on_miss = UNKNOWN_CODES.inc
+    app.extensions["alarms_due"] = float("-inf")
     app.before_request(_begin)
     app.after_request(_finish)
 
@@ -71,11 +85,23 @@ def _database_state() -> str:
 @ops.get("/metrics")
 def metrics() -> Response:
     """Prometheus text; summed over all worker processes when the server set them up for it."""
+    _count_alarms()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _count_alarms() -> None:
+    if time.monotonic() < current_app.extensions["alarms_due"]:
+        return
+    current_app.extensions["alarms_due"] = time.monotonic() + ALARM_SECONDS
+    try:
+        with deployment().db.read() as tx:
+            ALARMS.set(len(alarms.current(tx, now())))
+    except (Problem, sa.exc.SQLAlchemyError):
+        return  # the figures are asked for most when the database is away
 
 
 def _begin() -> None:

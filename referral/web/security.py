@@ -73,17 +73,24 @@ def local_path(target: str | None, default: str) -> str:
     return target
 
 
+def allow(directive: str, source: str) -> None:
+    """Let the page of this answer use something that is not ours."""
+    g.setdefault("allowed", {})[directive] = f" {source}"
+
+
 def _make_nonce() -> None:
     g.csp_nonce = secrets.token_urlsafe(16)
 
 
 def _set_headers(response: Response) -> Response:
-    nonce = g.get("csp_nonce", "")
+    nonce, allowed = g.get("csp_nonce", ""), g.get("allowed", {})
+    script, form = allowed.get("script-src", ""), allowed.get("form-action", "")
     headers = response.headers
     headers.setdefault(
         "Content-Security-Policy",
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
-        "img-src 'self' data: https:; font-src 'self'; connect-src 'self'; form-action 'self'; "
+        f"default-src 'none'; script-src 'nonce-{nonce}'{script}; "
+        f"style-src 'self' 'nonce-{nonce}'; img-src 'self' data: https:; font-src 'self'; "
+        f"connect-src 'self'; form-action 'self'{form}; "
         "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'",
     )
     headers.setdefault("X-Content-Type-Options", "nosniff")

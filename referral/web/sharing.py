@@ -9,12 +9,27 @@ from flask_babel import gettext as _
 from referral import links
 from referral.campaigns import Campaign
 from referral.links import Channel, Link
+from referral.printing import typeface
 from referral.rewards import ForWhom, Reward, RewardState, Rule, When
-from referral.web.context import customer, deployment, visitor
+from referral.web import pictures
+from referral.web.context import customer, deployment, in_wechat, visitor
 from referral.web.language import language
+from referral.web.security import allow
+from referral.wechat import SDK
 
 CONTROLS = (Channel.sheet, Channel.copy, Channel.poster, Channel.qr)
 """The share controls on a page; the link behind each says which one it was."""
+
+
+@dataclass(frozen=True)
+class WechatCard:
+    """What a forward from WeChat's own menu shows and leads to, and how the page may set it."""
+
+    url: str
+    moments_url: str
+    picture_url: str
+    signature_url: str
+    sdk_url: str
 
 
 @dataclass(frozen=True)
@@ -27,9 +42,13 @@ class ShareKit:
     seen_url: str
     share_url: str
     poster_url: str
+    named_poster_url: str | None
+    """The same with her name on it, for whoever has one."""
     qr_url: str
     rules_url: str
     campaign_title: str
+    wechat: WechatCard | None
+    """Only in WeChat's browser."""
 
 
 def own_link(campaign: Campaign) -> Link:
@@ -51,21 +70,58 @@ def share_kit(campaign: Campaign, own: Link) -> ShareKit:
         seen_url=url_for("pages.seen", token=token),
         share_url=url_for("pages.share", token=token),
         poster_url=url_for("pages.poster", token=tokens[Channel.poster], lang=language()),
+        named_poster_url=_named_poster_url(tokens[Channel.poster]),
         qr_url=url_for("pages.qr_svg", token=tokens[Channel.qr]),
         rules_url=url_for("pages.rules", slug=campaign.slug),
         campaign_title=content.title,
+        wechat=_wechat_card(campaign, own) if in_wechat() else None,
+    )
+
+
+def _named_poster_url(token: str) -> str | None:
+    reader = customer()
+    if reader is None or not typeface.settable(reader.name or ""):
+        return None
+    return url_for("pages.poster", token=token, lang=language(), name=1)
+
+
+def _wechat_card(campaign: Campaign, own: Link) -> WechatCard:
+    allow("script-src", SDK)
+    return WechatCard(
+        url=address_of(own.through(Channel.wechat)),
+        moments_url=address_of(own.through(Channel.moments)),
+        picture_url=pictures.square_card_url(campaign),
+        signature_url=url_for("wechat.signature"),
+        sdk_url=SDK,
     )
 
 
 def _suggestion(title: str, rules: list[Rule]) -> str:
     """What to write to a friend: no more than the rules pay, and all that they pay the sharer."""
-    friend = any(rule.for_whom is not ForWhom.referrer for rule in rules)
-    sharer = any(rule.for_whom is not ForWhom.person for rule in rules)
+    friend, sharer = _who_benefits(rules)
     if friend and sharer:
         return _("“%(title)s”: if you buy and claim one, we both get points.", title=title)
     if sharer:
         return _("“%(title)s”: if you buy and claim one, I get points.", title=title)
     return _("“%(title)s”: if you buy and claim one, you get points.", title=title)
+
+
+def disclosure(rules: list[Rule]) -> str:
+    """The same for a poster, which has the title already."""
+    friend, sharer = _who_benefits(rules)
+    if friend and sharer:
+        return _("If you buy and claim one, we both get points.")
+    if sharer:
+        return _("If you buy and claim one, I get points.")
+    return _("If you buy and claim one, you get points.")
+
+
+def _who_benefits(rules: list[Rule]) -> tuple[bool, bool]:
+    """Whether the friend gets anything, and whether the sharer does."""
+    return (
+        any(rule.for_whom is not ForWhom.referrer for rule in rules),
+        any(rule.for_whom is not ForWhom.person for rule in rules),
+    )
 
 
 def address_of(link: Link) -> str:

@@ -4,16 +4,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
-from referral import actions, graph
+from referral import actions, claims, graph
 from referral.actions import Claimed
-from referral.batches import RangeState
-from referral.claims import AlreadyClaimed, Claim, NotActivated, Voided
+from referral.batches import UnknownBatch
+from referral.claims import AlreadyClaimed, Claim, NotActivated, Recalled, Voided
 from referral.clock import HeldClock
 from referral.codes import Code
 from referral.deployment import Deployment
 from referral.graph import Referral
 from referral.people import UnknownCustomer
+from referral.ranges import RangeState
 from referral.rewards import Reward
 from tests.cast import (
     BUDGET,
@@ -405,9 +407,26 @@ def test_a_withdrawal_waits_for_no_claim_and_holds_from_then_on(brand: Brand, ca
         charlie.claim(2)
 
 
+@pytest.mark.parametrize("state", [RangeState.voided, RangeState.recalled])
+def test_a_claim_waits_for_a_withdrawal_that_has_begun_and_pays_nothing(
+    brand: Brand, cast: Cast, state: RangeState
+) -> None:
+    alice = cast[0]
+    alice.sign_in()
+
+    def withdraw(_tx: Session) -> None:
+        actions.set_range(brand.deployment, brand.batch.id, state, start=0, end=10, by="tests")
+
+    _, claimed = overtaken(brand.deployment.db, withdraw, lambda: alice.claim(1))
+    assert isinstance(claimed, Voided | Recalled)
+    assert alice.points() == 0
+    with brand.deployment.db.read() as tx:
+        assert claims.claim_of(tx, brand.code(1)) is None
+
+
 def test_it_claims_any_genuine_code_object_only(brand: Brand, cast: Cast) -> None:
-    """A code that was not decoded but made up is not of a batch, and so is not on sale."""
+    """A code that was not decoded but made up is not of a batch."""
     charlie = cast[2]
     charlie.sign_in()
-    with pytest.raises(NotActivated):
+    with pytest.raises(UnknownBatch):
         actions.claim(brand.deployment, Code(999, 0, "0" * 16), charlie.customer)

@@ -21,6 +21,7 @@ from referral.people import (
     SignInCodeSpent,
     WrongSignInCode,
 )
+from referral.wechat import WechatTaken
 from tests.cast import Brand, cast_of, open_brand
 from tests.races import at_once, overtaken
 
@@ -167,6 +168,63 @@ def test_guessing_ends_whatever_number_of_codes_is_sent(
         actions.sign_in(deployment, ALICE, code, BROWSER)
     clock.advance(minutes=60)
     actions.sign_in(deployment, ALICE, request(deployment), BROWSER)
+
+
+# With WeChat, which has said who it is
+
+
+OPENID, UNIONID = "oAlice-at-this-account", "uAlice-everywhere"
+
+
+def test_wechat_signs_a_new_person_in(deployment: Deployment) -> None:
+    signed_in = actions.sign_in_with_wechat(deployment, people.wechat(OPENID), BROWSER, None)
+    assert signed_in == SignedIn(signed_in.customer, BROWSER, is_new=True)
+    again = actions.sign_in_with_wechat(
+        deployment, people.wechat(OPENID, UNIONID), OTHER_BROWSER, None
+    )
+    assert again == SignedIn(signed_in.customer, OTHER_BROWSER, is_new=False)
+    elsewhere = people.wechat("oAlice-at-the-other-account", UNIONID)
+    assert actions.sign_in_with_wechat(deployment, elsewhere, BROWSER, None).customer == (
+        signed_in.customer
+    )
+    assert (count(deployment, Customer), count(deployment, Identity)) == (1, 3)
+    assert count(deployment, Consent) == 1
+
+
+def test_wechat_is_added_to_what_a_customer_is_known_by(deployment: Deployment) -> None:
+    by_phone = actions.sign_in(deployment, ALICE, request(deployment), BROWSER)
+    alice = by_phone.customer
+    linked = actions.sign_in_with_wechat(deployment, people.wechat(OPENID), BROWSER, alice)
+    assert linked == SignedIn(alice, BROWSER, is_new=False)
+    found = actions.sign_in_with_wechat(deployment, people.wechat(OPENID), OTHER_BROWSER, None)
+    assert found.customer == alice
+
+
+def test_another_customers_wechat_stays_hers(deployment: Deployment) -> None:
+    alice = actions.sign_in_with_wechat(deployment, people.wechat(OPENID), BROWSER, None).customer
+    bob, _ = actions.add_customer(deployment, [people.phone("13900139000")], None)
+    with pytest.raises(WechatTaken):
+        actions.sign_in_with_wechat(deployment, people.wechat(OPENID), OTHER_BROWSER, bob)
+    with deployment.db.read() as tx:
+        assert people.visitors_of(tx, bob) == []
+        assert people.visitors_of(tx, alice) == [BROWSER]
+
+
+def test_a_session_older_than_the_database_adds_to_nobody(deployment: Deployment) -> None:
+    signed_in = actions.sign_in_with_wechat(deployment, people.wechat(OPENID), BROWSER, 4711)
+    assert signed_in.is_new
+
+
+def test_two_pages_that_come_back_from_wechat_at_once_are_one_customer(
+    deployment: Deployment,
+) -> None:
+    def sign_in(browser: int) -> Callable[[], SignedIn]:
+        who = people.wechat(OPENID, UNIONID)
+        return lambda: actions.sign_in_with_wechat(deployment, who, browser, None)
+
+    outcomes = at_once([sign_in(browser) for browser in range(1, 6)])
+    assert len({getattr(each, "customer", each) for each in outcomes}) == 1
+    assert (count(deployment, Customer), count(deployment, Identity)) == (1, 2)
 
 
 # At the same moment

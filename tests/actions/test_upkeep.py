@@ -65,4 +65,4 @@ def test_sweeping_drops_what_is_over_and_nothing_else(
     last = actions.sweep(deployment)
     assert last.sign_in_codes == 1
     assert last.limits >= 1
-    assert actions.sweep(deployment) == Swept(limits=0, answers=0, sign_in_codes=0)
+    assert actions.sweep(deployment) == Swept(limits=0, answers=0, sign_in_codes=0, misses=0)

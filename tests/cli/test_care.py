@@ -6,12 +6,15 @@ import sqlalchemy as sa
 
 from referral import people
 from referral.cli import care
-from referral.clock import HeldClock
+from referral.clock import DatabaseClock, HeldClock
 from referral.config import LANGUAGES
 from referral.deployment import Deployment
 from referral.ledger import Account
+from referral.misses import Misses
 from tests.cast import cast_of, open_brand
 from tests.cli.conftest import Referral, told
+from tests.test_places import CITIES, mmdb
+from tests.wechat import FakeWechat
 
 
 def test_a_ledger_that_adds_up(referral: Referral, deployment: Deployment) -> None:
@@ -52,8 +55,8 @@ def test_what_is_of_no_use_any_more_is_swept(referral: Referral, deployment: Dep
     alice.claim(0)  # with a one-time code, long ago by the real clock
     swept = told(referral("sweep", "--json"))
     assert swept["sign_in_codes"] >= 1
-    assert set(swept) == {"limits", "answers", "sign_in_codes"}
-    assert told(referral("sweep", "--json")) == {"limits": 0, "answers": 0, "sign_in_codes": 0}
+    assert set(swept) == {"limits", "answers", "sign_in_codes", "misses"}
+    assert set(told(referral("sweep", "--json")).values()) == {0}
 
 
 def test_one_time_codes_in_use_are_kept(deployment: Deployment, clock: HeldClock) -> None:
@@ -89,6 +92,7 @@ def test_the_doctor_finds_nothing(
     assert found["ok"] is True
     checked = {check["name"] for check in found["checks"]}
     assert checked >= {"settings", "translations", "database", "secret keys", "ledger"}
+    assert checked >= {"regions", "wrong codes"}
     assert ("redis" in checked) == (deployment.config.redis_url is not None)
 
 
@@ -102,6 +106,7 @@ def test_the_doctor_says_what_is_wrong(
         ({"REFERRAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x"}, "database"),
         ({"REFERRAL_DATABASE_URL": bare_database_url}, "database"),
         ({"REFERRAL_LANG": "tlh"}, "settings"),
+        ({"REFERRAL_GEOIP": __file__}, "regions"),
     ):
         result = referral("doctor", **settings)
         assert result.exit_code == 1, settings
@@ -111,3 +116,49 @@ def test_the_doctor_says_what_is_wrong(
         assert result.stderr == f"Error: Something is wrong with: {name}.\n"
     (compiled / "en" / "LC_MESSAGES" / "messages.mo").unlink()
     assert "not compiled: en" in referral("doctor").stdout
+
+
+def test_the_doctor_asks_wechat(
+    referral: Referral, deployment: Deployment, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    open_brand(deployment)
+    with FakeWechat() as there:
+        settings = {
+            "REFERRAL_WECHAT_APP_ID": there.app_id,
+            "REFERRAL_WECHAT_SECRET": there.secret,
+            "REFERRAL_WECHAT_API": there.url,
+        }
+        assert (
+            f"ok    wechat       {there.app_id} gets what" in referral("doctor", **settings).stdout
+        )
+        there.answer_next("stable_token", 40164)
+        refused = referral("doctor", **settings)
+        assert refused.exit_code == 1
+        assert "FAIL  wechat       WeChat answers with error 40164; docs" in refused.stdout
+        assert there.secret not in refused.output
+
+
+def test_the_doctor_tells_of_wrong_codes_and_is_well(
+    referral: Referral, deployment: Deployment, compiled: Path
+) -> None:
+    brand = open_brand(deployment)
+    here = Misses(deployment.db, DatabaseClock(deployment.db.now))  # the command's clock is real
+    for _ in range(12_345):
+        here.count(brand.product.gtin, brand.batch.id)
+    here.flush()
+    result = referral("doctor")
+    assert result.exit_code == 0
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("LOOK")]
+    assert "wrong codes  12,345 codes that do not exist were tried near batch" in line
+    told_of = [check for check in told(referral("doctor", "--json"))["checks"] if check["alarm"]]
+    assert [check["name"] for check in told_of] == ["wrong codes"]
+
+
+def test_the_doctor_says_which_file_regions_come_from(
+    referral: Referral, deployment: Deployment, compiled: Path, tmp_path: Path
+) -> None:
+    open_brand(deployment)
+    assert "regions      unknown, as no file is set" in referral("doctor").stdout
+    path = mmdb(tmp_path / "cities.mmdb", CITIES)
+    assert "regions      City of 20" in referral("doctor", REFERRAL_GEOIP=str(path)).stdout

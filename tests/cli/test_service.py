@@ -205,3 +205,10 @@ def test_run_sets_everything_up_and_keeps_it(config: Config) -> None:
         passwords += re.findall(r"password (\S+)", output)
         assert "█▀▀▀▀▀█" in output
     assert passwords[0] == passwords[1]
+
+
+def test_a_file_of_regions_that_is_none_stops_the_start(referral: Referral) -> None:
+    """Here and once: workers that cannot start are replaced for ever."""
+    for command in ("serve", "run"):
+        result = referral(command, REFERRAL_GEOIP=__file__)
+        check_failed(result, f"REFERRAL_GEOIP: {__file__} cannot be read")

@@ -14,11 +14,12 @@ PASSWORD = "correct horse battery"
 def test_help_lists_every_command(referral: Referral) -> None:
     shown = referral("--help").stdout
     for name in (
-        *("serve", "run", "demo", "db", "staff", "api-key", "product", "campaign", "codes"),
-        *("ledger", "rewards", "doctor", "sweep"),
+        *("serve", "run", "demo", "db", "staff", "api-key", "product", "stores", "campaign"),
+        *("codes", "ledger", "rewards", "doctor", "sweep"),
     ):
         assert f"\n  {name} " in shown
-    for group in ("db", "staff", "api-key", "product", "campaign", "codes", "ledger", "rewards"):
+    groups = ("db", "staff", "api-key", "product", "stores", "campaign", "codes", "ledger")
+    for group in (*groups, "rewards"):
         assert referral(group, "--help").exit_code == 0
 
 
@@ -113,8 +114,12 @@ def test_products_are_added_once(referral: Referral) -> None:
         "name": "冷泡茶",
         "price": 600,
         "currency": "CNY",
+        "labels": "single",
     }
     check_failed(referral(*add), "already")
+    other = ("product", "add", "--gtin", OTHER_GTIN, "--name", "x", "--price", 600)
+    assert told(referral(*other, "--labels", "pair", "--json"))["labels"] == "pair"
+    assert referral(*other, "--labels", "three").exit_code == 2
     wrong = referral("product", "add", "--gtin", "06901234567893", "--name", "x", "--price", 600)
     check_failed(wrong, "digit")
 

@@ -7,6 +7,7 @@ import pytest
 
 from referral import intake, people, visits
 from referral.clock import HeldClock
+from referral.codes import Label
 from referral.deployment import Deployment
 from referral.links import Channel, visitor_name
 from referral.reports import campaigns as figures
@@ -50,8 +51,8 @@ def test_before_anything_happens_everything_is_zero(brand: Brand) -> None:
 
 def test_every_count_counts_its_own(brand: Brand) -> None:
     alice, bob, charlie = cast_of(brand)
-    happen(alice, Kind.scan, batch=brand.batch.id, code_index=0)
-    happen(alice, Kind.scan, batch=brand.batch.id, code_index=0)
+    happen(alice, Kind.scan, batch=brand.batch.id, code_index=0, label=Label.inner)
+    happen(alice, Kind.scan, batch=brand.batch.id, code_index=0, label=Label.inner)
     alice.claim(0)
     happen(alice, Kind.share, channel=Channel.copy)
     for _ in range(4):

@@ -7,18 +7,15 @@ from typing import TypeVar
 import pytest
 from sqlalchemy.orm import Session
 
-from referral import actions, intake
-from referral.batches import RangeState
+from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.reports import batches as batch_reports
-from referral.reports import lists
-from referral.reports.lists import BatchLine, BatchScans, ClaimLine, ProductLine, Progress
-from referral.visits import Kind, Visit, new_event_id
+from referral.ranges import RangeState
+from referral.reports import batches, lists
+from referral.reports.lists import ClaimLine, ProductLine, Progress
 from tests.cast import (
     BUDGET,
     GTIN,
-    ON_SALE,
     OTHER_GTIN,
     PER_CLAIM,
     PRICE,
@@ -54,62 +51,12 @@ def test_products_with_their_batches_codes_and_claims(brand: Brand) -> None:
     alice.claim(1)
     alice.claim(0, second)
     listed = read(brand, lists.products)
+    tea = ("Cold Brew Tea", PRICE, "CNY")
     assert listed.rows == [
-        ProductLine(OTHER_GTIN, "Cold Brew Tea", PRICE, "CNY", batches=0, codes=0, claims=0),
-        ProductLine(GTIN, "Cold Brew Tea", PRICE, "CNY", batches=2, codes=2 * SIZE, claims=3),
+        ProductLine(OTHER_GTIN, *tea, "single", batches=0, codes=0, claims=0),
+        ProductLine(GTIN, *tea, "single", batches=2, codes=2 * SIZE, claims=3),
     ]
     assert listed.next is None
-
-
-def test_batches_with_the_states_of_their_codes(brand: Brand) -> None:
-    alice, _, _ = cast_of(brand)
-    d = brand.deployment
-    alice.claim(0)
-    actions.set_range(d, brand.batch.id, RangeState.voided, start=400, end=600, by="tests")
-    dark = issue(d, on_sale=0)
-    newest, oldest = read(brand, lists.batches).rows
-    assert (newest.id, newest.issued, newest.activated, newest.claims) == (dark.id, SIZE, 0, 0)
-    assert oldest == BatchLine(
-        id=brand.batch.id,
-        name="a batch",
-        product_name="Cold Brew Tea",
-        gtin=GTIN,
-        size=SIZE,
-        created_at=brand.batch.created_at,
-        activated=400,
-        voided=200,
-        claims=1,
-    )
-    assert oldest.issued == SIZE - 600
-    assert read(brand, lambda tx: lists.batch(tx, brand.batch.id)) == oldest
-    assert read(brand, lambda tx: lists.batch(tx, 999)) is None
-
-
-def test_a_batchs_changes_newest_first(brand: Brand) -> None:
-    changes = read(brand, lambda tx: lists.range_changes(tx, brand.batch.id))
-    assert [(c.state, c.start, c.end) for c in changes] == [
-        ("activated", 0, ON_SALE),
-        ("issued", 0, SIZE),
-    ]
-    assert read(brand, lambda tx: lists.range_changes(tx, 999)) == []
-
-
-def test_scans_are_counted_beside_the_codes_scanned(brand: Brand) -> None:
-    alice, _, charlie = cast_of(brand)
-    d = brand.deployment
-    for person, index in [(alice, 0), (alice, 0), (charlie, 0), (charlie, 5)]:
-        visit = Visit(
-            Kind.scan,
-            d.clock.now(),
-            new_event_id(),
-            visitor=person.visitor,
-            batch=brand.batch.id,
-            code_index=index,
-        )
-        intake.hand_in(d, visit)
-    scans = read(brand, lambda tx: lists.batch_scans(tx, brand.batch.id))
-    assert scans == BatchScans(scans=4, scanned_codes=2)
-    assert read(brand, lambda tx: lists.batch_scans(tx, 999)) == BatchScans(0, 0)
 
 
 def test_campaigns_with_what_they_brought_and_what_is_left(brand: Brand) -> None:
@@ -129,7 +76,7 @@ def test_every_list_comes_page_by_page(brand: Brand) -> None:
     for number in range(4):
         issue(d, on_sale=0)
         actions.add_campaign(d, draft(slug=f"draft-{number}"))
-    for report in (lists.batches, lists.campaigns):
+    for report in (batches.lines, lists.campaigns):
         pages = [
             read(brand, lambda tx, o=offset, r=report: r(tx, offset=o, limit=2))
             for offset in (0, 2, 4)
@@ -180,23 +127,3 @@ def test_progress_is_complete_when_a_consumer_can_claim(deployment: Deployment) 
     publish(deployment, slug="another")
     assert progress() == Progress(1, 1, True, 2, True)
     assert progress().is_complete
-
-
-def test_the_apis_batches_come_with_their_ranges_in_order(brand: Brand) -> None:
-    second = issue(brand.deployment, on_sale=0)
-    one, two = read(brand, lambda tx: batch_reports.listed(tx, after=0, limit=5))
-    assert [(s.start, s.end, s.state) for s in one.ranges] == [
-        (0, ON_SALE, "activated"),
-        (ON_SALE, SIZE, "issued"),
-    ]
-    assert (two.id, two.gtin, two.size) == (second.id, GTIN, SIZE)
-    after = read(brand, lambda tx: batch_reports.listed(tx, after=brand.batch.id, limit=1))
-    assert after == [two]
-    assert read(brand, lambda tx: batch_reports.one(tx, second.id)) == two
-
-
-def test_batches_whose_key_is_gone_are_named(brand: Brand) -> None:
-    keys = brand.deployment.keys
-    assert read(brand, lambda tx: batch_reports.made_without(tx, keys.key_ids)) == []
-    rotated_away = read(brand, lambda tx: batch_reports.made_without(tx, keys.key_ids[1:]))
-    assert rotated_away == [brand.batch.id]

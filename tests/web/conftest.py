@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 
 from referral import actions
-from referral.batches import Batch, RangeState
+from referral.batches import Batch
 from referral.campaigns import Campaign, Draft
 from referral.catalog import Product
 from referral.deployment import Deployment
+from referral.ranges import RangeState
 from referral.reports import campaigns as figures
 from tests.readers import Reader
 

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from referral import create_app
+from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import upgrade
 from referral.deployment import open_deployment
-from tests.conftest import SECRET_KEYS
+from referral.reports import alarms
+from referral.web import ops
+from tests.conftest import SECRET_KEYS, START
 from tests.readers import Reader
 from tests.web.conftest import Brand
 
@@ -34,8 +37,45 @@ def test_metrics_count_requests_by_known_methods_only(brand: Brand, alice: Reade
     alice.get(brand.path(1))
     assert alice.get("/metrics").status_code == 200
     said = alice.get("/metrics").text
-    assert 'endpoint="pages.scan",method="GET",status="200"' in said
+    assert 'endpoint="codes.scan",method="GET",status="200"' in said
     assert brand.path(1).rpartition("/")[2] not in said
+
+
+def figure(reader: Reader, name: str) -> float:
+    """What `/metrics` says of one figure."""
+    lines = reader.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def test_metrics_count_unknown_codes_and_name_none(brand: Brand, alice: Reader) -> None:
+    before = figure(alice, "referral_unknown_codes_total")
+    alice.get(f"/01/{brand.product.gtin}/21/0123456789ABCDEF")
+    alice.get("/c?code=0123456789ABCDEF")
+    alice.get("/c?code=mistyped")
+    alice.get(brand.path(1))
+    assert figure(alice, "referral_unknown_codes_total") == before + 2
+    assert "0123456789ABCDEF" not in alice.get("/metrics").text
+
+
+def test_metrics_tell_how_many_alarms_there_are_and_look_once_a_minute(
+    brand: Brand, alice: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops.time, "monotonic", lambda: moment)
+    moment = 1_000.0
+    assert figure(alice, "referral_alarms") == 0
+    for _ in range(alarms.MISSES_LEAST):
+        brand.deployment.misses.count(brand.product.gtin, brand.batch.id)
+    brand.deployment.misses.flush()
+    moment += ops.ALARM_SECONDS - 1
+    assert figure(alice, "referral_alarms") == 0
+    moment += 1
+    assert figure(alice, "referral_alarms") == 1
+
+
+def test_metrics_are_told_while_the_database_is_away(tmp_path: Path) -> None:
+    nowhere = Config(f"postgresql+psycopg://nobody@/x?host={tmp_path}", tmp_path, SECRET_KEYS)
+    opened = open_deployment(nowhere, clock=HeldClock(START))
+    assert Reader(create_app(deployment=opened)).get("/metrics").status_code == 200
 
 
 def test_it_is_ready_once_the_database_is_migrated(bare_database_url: str, tmp_path: Path) -> None:

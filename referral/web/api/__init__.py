@@ -1,10 +1,44 @@
 """The HTTP API under /api/v1. One noun, one module; each registers its views on the blueprint."""
 
-from referral.web.api import batches, campaigns, claims, customers, links, products, spec
+from referral.web.api import (
+    activity,
+    alarms,
+    batches,
+    campaigns,
+    claims,
+    codes,
+    customers,
+    flags,
+    links,
+    packages,
+    pictures,
+    product_links,
+    products,
+    ranges,
+    spec,
+    stores,
+)
 from referral.web.api.endpoint import api
 from referral.web.security import csrf
 
-__all__ = ["api", "batches", "campaigns", "claims", "customers", "links", "products"]
+__all__ = [
+    "activity",
+    "alarms",
+    "api",
+    "batches",
+    "campaigns",
+    "claims",
+    "codes",
+    "customers",
+    "flags",
+    "links",
+    "packages",
+    "pictures",
+    "product_links",
+    "products",
+    "ranges",
+    "stores",
+]
 
 # No cookie counts here, only a key: there is nothing that a forged form could borrow.
 csrf.exempt(api)

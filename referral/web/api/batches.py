@@ -1,30 +1,28 @@
-"""Batches: codes of one product made together, activated and voided by index range."""
+"""Batches: codes of one product made together."""
 
 from datetime import datetime
 
 from pydantic import Field
 
-from referral import actions, batches
-from referral.batches import (
-    NAME_LENGTH_MAX,
-    REASON_LENGTH_MAX,
-    SIZE_MAX,
-    BadRange,
-    CodesExhausted,
-    RangeState,
-    UnknownBatch,
-)
-from referral.catalog import BadGTIN, UnknownProduct
+from referral import actions, stores
+from referral.batches import NAME_LENGTH_MAX, SIZE_MAX, CodesExhausted, Scheme, UnknownBatch
+from referral.catalog import UnknownProduct
+from referral.codes import Labels
+from referral.gs1.gtin import BadGTIN
+from referral.places import BadRegion
+from referral.ranges import BadLot, BadTerms, RangeState, Span
 from referral.reports import batches as report
+from referral.reports.batches import BatchReport
+from referral.stores import UnknownStore
+from referral.terms import TermsIn, TermsOut
 from referral.web.api.auth import caller
 from referral.web.api.endpoint import Output, get, post
-from referral.web.api.paging import Count, Page
-from referral.web.api.reading import Index, Input, Line, Query
+from referral.web.api.paging import Page
+from referral.web.api.reading import Input, Line
 from referral.web.context import deployment
 
-CODES_DEFAULT = 100
-CODES_MAX = 1000
-"""How many codes one answer holds."""
+RANGES_TOLD = 100
+"""How many ranges are told with a batch."""
 
 
 class BatchIn(Input):
@@ -35,26 +33,21 @@ class BatchIn(Input):
     """How many codes."""
     name: Line = Field(min_length=1, max_length=NAME_LENGTH_MAX)
     """For the brand's own use, such as a production order."""
-
-
-class RangeIn(Input):
-    """A half-open range of indexes: from `start` up to, not including, `end`."""
-
-    start: Index | None = None
-    """Left out: from the first code on."""
-    end: Index | None = None
-    """Left out: up to the last code."""
-    reason: Line = Field(default="", max_length=REASON_LENGTH_MAX)
-    """Kept with the change."""
+    scheme: Scheme = Scheme.small
+    """How printed addresses begin. Capitals make the smallest QR code; some phones do not open one
+    like that."""
+    terms: TermsIn | None = None
+    """What holds for all of its codes to begin with."""
 
 
 class RangeOut(Output):
-    """The state of a range of codes."""
+    """A half-open range of codes: its state and terms."""
 
     start: int
     end: int
     """Not included."""
     state: RangeState
+    terms: TermsOut
 
 
 class BatchOut(Output):
@@ -66,9 +59,15 @@ class BatchOut(Output):
     name: str
     count: int
     """How many codes."""
+    labels: Labels
+    """Whether its packages carry one code, or a pair: one outside and one under the cap."""
+    scheme: Scheme
+    """How its printed addresses begin."""
     created_at: datetime
     ranges: list[RangeOut]
-    """The states of its codes; the ranges cover the batch."""
+    """The states of its codes, from the first code on; 100 ranges at most."""
+    has_more_ranges: bool
+    """Whether there are more of them; `GET /batches/{id}/ranges` lists them all."""
 
 
 class BatchList(Output):
@@ -78,143 +77,86 @@ class BatchList(Output):
     next: str | None
 
 
-class CodesQuery(Query):
-    start: Index = 0
-    """The first index."""
-    count: Count = CODES_DEFAULT
-    """How many codes; at most 1000 are given."""
-
-
-class CodeOut(Output):
-    """The identity of one package."""
-
-    index: int
-    code: str
-    url: str
-    """What the package's QR code says: a GS1 Digital Link."""
-
-
-class CodeList(Output):
-    """A page of a batch's codes."""
-
-    items: list[CodeOut]
-    next: int | None
-    """The `start` of the next page; null on the last."""
-
-
 @post(
     "/batches",
     body=BatchIn,
     answer=BatchOut,
     statuses={201: "Issued"},
-    problems=[BadGTIN, UnknownProduct, CodesExhausted],
+    problems=[
+        BadGTIN,
+        UnknownProduct,
+        CodesExhausted,
+        UnknownStore,
+        BadTerms,
+        BadLot,
+        BadRegion,
+    ],
 )
 def issue_batch(body: BatchIn) -> BatchOut:
     """Issue a batch.
 
-    Its codes are worth nothing until they are activated.
+    Its codes are worth nothing until they are activated. Its packages carry the labels that the
+    product has now.
     """
+    with deployment().db.read() as tx:
+        terms = body.terms.terms(tx) if body.terms else None
     batch = actions.issue_batch(
-        deployment(), gtin=body.gtin, count=body.count, name=body.name, by=caller()
+        deployment(),
+        gtin=body.gtin,
+        count=body.count,
+        name=body.name,
+        scheme=body.scheme,
+        terms=terms,
+        by=caller(),
     )
-    return _batch(batch.id)
+    return shown(batch.id)
 
 
 @get("/batches", query=Page, answer=BatchList)
 def list_batches(query: Page) -> BatchList:
     """List batches."""
     with deployment().db.read() as tx:
-        found = report.listed(tx, after=query.after_id, limit=query.size + 1)
-    page = found[: query.size]
+        found = report.listed(
+            tx, after=query.after_id, limit=query.size + 1, ranges_max=RANGES_TOLD + 1
+        )
+        page = found[: query.size]
+        slugs = stores.slugs(tx, (s.terms.store_id for batch in page for s in batch.ranges))
     following = str(page[-1].id) if len(found) > len(page) else None
-    return BatchList(items=[_shown(batch) for batch in page], next=following)
+    return BatchList(items=[_shown(batch, slugs) for batch in page], next=following)
 
 
 @get("/batches/<int:batch_id>", answer=BatchOut, problems=[UnknownBatch])
 def get_batch(batch_id: int) -> BatchOut:
     """Get a batch."""
-    return _batch(batch_id)
+    return shown(batch_id)
 
 
-@post(
-    "/batches/<int:batch_id>/activate",
-    body=RangeIn,
-    answer=BatchOut,
-    statuses={200: "Activated"},
-    problems=[UnknownBatch, BadRange],
-)
-def activate_codes(batch_id: int, body: RangeIn) -> BatchOut:
-    """Activate codes.
-
-    From now on they can be claimed. Without `start` and `end`, and with no body at all, this is
-    the whole batch.
-    """
-    return _set_range(batch_id, RangeState.activated, body)
-
-
-@post(
-    "/batches/<int:batch_id>/void",
-    body=RangeIn,
-    answer=BatchOut,
-    statuses={200: "Voided"},
-    problems=[UnknownBatch, BadRange],
-)
-def void_codes(batch_id: int, body: RangeIn) -> BatchOut:
-    """Void codes.
-
-    From now on they cannot be claimed; claims that were made stay. Without `start` and `end`, and
-    with no body at all, this is the whole batch.
-    """
-    return _set_range(batch_id, RangeState.voided, body)
-
-
-def _set_range(batch_id: int, state: RangeState, body: RangeIn) -> BatchOut:
-    actions.set_range(
-        deployment(),
-        batch_id,
-        state,
-        start=body.start,
-        end=body.end,
-        reason=body.reason,
-        by=caller(),
-    )
-    return _batch(batch_id)
-
-
-@get("/batches/<int:batch_id>/codes", query=CodesQuery, answer=CodeList, problems=[UnknownBatch])
-def list_codes(batch_id: int, query: CodesQuery) -> CodeList:
-    """List codes.
-
-    With what to print for each.
-    """
+def shown(batch_id: int) -> BatchOut:
+    """A batch as it is now. Raises `UnknownBatch`."""
     with deployment().db.read() as tx:
-        batch = batches.batch_by_id(tx, batch_id)
-        gtin = report.one(tx, batch_id).gtin
-    end = min(query.start + min(query.count, CODES_MAX), batch.size)
-    codes = [deployment().codes.encode(batch, index) for index in range(query.start, end)]
-    items = [
-        CodeOut(
-            index=code.index,
-            code=code.text,
-            url=deployment().address(f"/01/{gtin}/21/{code.text}"),
-        )
-        for code in codes
-    ]
-    return CodeList(items=items, next=end if items and end < batch.size else None)
+        batch = report.one(tx, batch_id, ranges_max=RANGES_TOLD + 1)
+        return _shown(batch, stores.slugs(tx, (span.terms.store_id for span in batch.ranges)))
 
 
-def _batch(batch_id: int) -> BatchOut:
-    with deployment().db.read() as tx:
-        return _shown(report.one(tx, batch_id))
-
-
-def _shown(batch: report.BatchReport) -> BatchOut:
-    ranges = [RangeOut.model_validate(span, from_attributes=True) for span in batch.ranges]
+def _shown(batch: BatchReport, slugs: dict[int, str]) -> BatchOut:
     return BatchOut(
         id=batch.id,
         gtin=batch.gtin,
         name=batch.name,
         count=batch.size,
+        labels=Labels(batch.labels),
+        scheme=Scheme(batch.scheme),
         created_at=batch.created_at,
-        ranges=ranges,
+        ranges=[shown_range(span, slugs) for span in batch.ranges[:RANGES_TOLD]],
+        has_more_ranges=len(batch.ranges) > RANGES_TOLD,
+    )
+
+
+def shown_range(span: Span, slugs: dict[int, str]) -> RangeOut:
+    """`slugs` are those of the stores, by id."""
+    return RangeOut(
+        start=span.start,
+        end=span.end,
+        state=RangeState(span.state),
+        terms=TermsOut.of(span.terms, slugs),
     )

@@ -18,6 +18,7 @@ from referral.campaigns import (
     PayoutOverBound,
     UnknownCampaign,
 )
+from referral.pictures import UnknownPicture
 from referral.reports import campaigns as report
 from referral.rewards import Rule
 from referral.web.api.endpoint import Output, get, post
@@ -39,6 +40,8 @@ class CampaignOut(Output):
     """In points."""
     gtins: list[str]
     """The products it is for; empty for all."""
+    picture: str | None
+    """The hash of its picture."""
     buy_url: str | None
     organiser: str
     starts_at: datetime
@@ -107,7 +110,7 @@ class SpreadPage(Output):
     body=Draft,
     answer=CampaignOut,
     statuses={201: "Drafted"},
-    problems=[CampaignExists, EndsTooEarly],
+    problems=[CampaignExists, EndsTooEarly, UnknownPicture],
 )
 def add_campaign(body: Draft) -> CampaignOut:
     """Draft a campaign.
@@ -192,6 +195,7 @@ def _shown(campaign: Campaign) -> CampaignOut:
         rules=campaign.checked_rules,
         budget=campaign.budget,
         gtins=campaign.gtins,
+        picture=campaign.picture,
         buy_url=campaign.buy_url,
         organiser=campaign.organiser,
         starts_at=campaign.starts_at,

@@ -1,20 +1,30 @@
 """Claims: a customer takes a code, once, ever."""
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, people
+from referral import actions, campaigns, lookup, people
 from referral.actions import Claimed
-from referral.catalog import BadGTIN, gtin14
-from referral.claims import AlreadyClaimed, NotActivated, Voided, WrongProduct
+from referral.batches import Entry
+from referral.checking import check_code
+from referral.claims import (
+    AlreadyClaimed,
+    Expired,
+    NotActivated,
+    OuterCode,
+    Recalled,
+    Voided,
+    WrongProduct,
+)
 from referral.codes import Code, MistypedCode, UnknownCode
+from referral.gs1.gtin import BadGTIN
+from referral.guessing import CheckingPaused
 from referral.links import Link, Touch
+from referral.lookup import TEXT_LENGTH_MAX
 from referral.people import Customer, UnknownCustomer
 from referral.rewards import RewardState
 from referral.web.api.endpoint import Output, post
@@ -22,10 +32,7 @@ from referral.web.api.reading import Id, Input
 from referral.web.context import deployment, now
 from referral.web.problems import invalid_field
 
-URL_LENGTH_MAX = 2000
 TOKEN_LENGTH_MAX = 200
-
-_DIGITAL_LINK = re.compile(r"/01/(?P<gtin>[^/]+)/21/(?P<code>[^/]+)/?")
 
 
 class ViaReason(StrEnum):
@@ -44,12 +51,12 @@ class ViaReason(StrEnum):
 class ClaimIn(Input):
     """Who claims which code."""
 
-    url: str | None = Field(default=None, max_length=URL_LENGTH_MAX)
+    url: str | None = Field(default=None, max_length=TEXT_LENGTH_MAX)
     """What the package's QR code says. Either this or `code`."""
-    code: str | None = Field(default=None, max_length=URL_LENGTH_MAX)
+    code: str | None = Field(default=None, max_length=TEXT_LENGTH_MAX)
     """The 16 characters by themselves; dashes, spaces and case do not matter."""
     customer_id: Id
-    via: str | None = Field(default=None, max_length=URL_LENGTH_MAX)
+    via: str | None = Field(default=None, max_length=TEXT_LENGTH_MAX)
     """The token of the share link that brought the customer, if there was one."""
 
     @model_validator(mode="after")
@@ -112,10 +119,14 @@ class ClaimedOut(Output):
         MistypedCode,
         UnknownCode,
         WrongProduct,
+        OuterCode,
         NotActivated,
+        Expired,
         Voided,
+        Recalled,
         AlreadyClaimed,
         UnknownCustomer,
+        CheckingPaused,
     ],
 )
 def add_claim(body: ClaimIn) -> tuple[ClaimedOut, int]:
@@ -124,37 +135,25 @@ def add_claim(body: ClaimIn) -> tuple[ClaimedOut, int]:
     The customer, and whoever brought the customer in, get what the campaign promises. Claiming
     one's own code again changes nothing and answers with what it brought.
     """
-    code = _code(body)
+    code, batch = _code(body)
     with deployment().db.read() as tx:
         link, ignored = _link(tx, body)
     touches = [Touch(link, now())] if link else []
     claimed = actions.claim(deployment(), code, body.customer_id, touches=touches)
     if link and claimed.already:
         ignored = ViaReason.already_claimed
-    return _shown(claimed, code, body.via, ignored), 200 if claimed.already else 201
+    return _shown(claimed, code, batch, body.via, ignored), 200 if claimed.already else 201
 
 
-def _code(body: ClaimIn) -> Code:
-    """The genuine code that was sent."""
-    if body.code is not None:
-        return deployment().read_code(body.code)
-    gtin, text = _parts(body.url or "")
-    gtin = gtin14(gtin)
-    code = deployment().read_code(text)
-    if deployment().directory.batch(code.batch_id).gtin != gtin:
-        raise WrongProduct()
-    return code
-
-
-def _parts(url: str) -> tuple[str, str]:
-    """GTIN and code in a GS1 Digital Link; whose address it is does not matter."""
-    try:
-        found = _DIGITAL_LINK.search(urlsplit(url).path)
-    except ValueError:
-        found = None
-    if found is None:
-        raise invalid_field("url", "This is not an address such as .../01/GTIN/21/CODE.")
-    return unquote(found["gtin"]), unquote(found["code"])
+def _code(body: ClaimIn) -> tuple[Code, Entry]:
+    """The genuine code that was sent, and its batch. Wrong ones count against the customer."""
+    text, gtin = body.code or "", None
+    if body.url is not None:
+        found = lookup.in_address(body.url)
+        if found is None:
+            raise invalid_field("url", "This is not an address such as .../01/GTIN/21/CODE.")
+        text, gtin = found
+    return check_code(deployment(), text, gtin=gtin, customer=body.customer_id, address=None)
 
 
 def _link(tx: Session, body: ClaimIn) -> tuple[Link | None, ViaReason | None]:
@@ -178,7 +177,9 @@ def _link(tx: Session, body: ClaimIn) -> tuple[Link | None, ViaReason | None]:
     return link, None
 
 
-def _shown(claimed: Claimed, code: Code, via: str | None, ignored: ViaReason | None) -> ClaimedOut:
+def _shown(
+    claimed: Claimed, code: Code, batch: Entry, via: str | None, ignored: ViaReason | None
+) -> ClaimedOut:
     claim = claimed.claim
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_id(tx, claim.campaign_id) if claim.campaign_id else None
@@ -196,7 +197,7 @@ def _shown(claimed: Claimed, code: Code, via: str | None, ignored: ViaReason | N
     return ClaimedOut(
         claim=ClaimOut(
             id=claim.id,
-            gtin=deployment().directory.batch(code.batch_id).gtin,
+            gtin=batch.gtin,
             code=code.text,
             customer_id=claim.customer_id,
             campaign=campaign.slug if campaign else None,

@@ -1,9 +1,10 @@
 """Lists come in pages: ``{"items": [...], "next": cursor-or-null}``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from referral.reports.lists import Listed
 from referral.web.api.reading import INT64_MAX, Query
 from referral.web.problems import invalid_field
 
@@ -32,6 +33,16 @@ class Page(Query):
         if not (self.after.isascii() and self.after.isdigit()) or int(self.after) > INT64_MAX:
             raise bad_cursor()
         return int(self.after)
+
+    @property
+    def offset(self) -> int:
+        """The cursor of a list whose pages follow one another by number. Raises `InvalidInput`."""
+        return self.after_id
+
+
+def following(listed: Listed[Any]) -> str | None:
+    """The `next` of such a page."""
+    return None if listed.next is None else str(listed.next)
 
 
 def bad_cursor() -> Exception:

@@ -6,8 +6,10 @@ from typing import Annotated
 from babel.numbers import list_currencies
 from pydantic import AfterValidator, Field
 
-from referral import actions
-from referral.catalog import NAME_LENGTH_MAX, PRICE_MAX, BadGTIN, ProductExists
+from referral import actions, catalog
+from referral.catalog import NAME_LENGTH_MAX, PRICE_MAX, Product, ProductExists, UnknownProduct
+from referral.codes import Labels
+from referral.gs1.gtin import BadGTIN
 from referral.web.api.endpoint import Output, post
 from referral.web.api.reading import Input, Line
 from referral.web.context import deployment
@@ -33,6 +35,14 @@ class ProductIn(Input):
     """Retail price, in minor units of the currency; it bounds what one purchase may pay out."""
     currency: Currency = Field(examples=["CNY"])
     """ISO 4217."""
+    labels: Labels = Labels.single
+    """Whether a package carries one code, or one outside to look it up and one inside to claim."""
+
+
+class LabelsIn(Input):
+    """What a product's packages carry."""
+
+    labels: Labels
 
 
 class ProductOut(Output):
@@ -44,6 +54,8 @@ class ProductOut(Output):
     price: int
     """In minor units of the currency."""
     currency: str
+    labels: Labels
+    """What packages carry from the next batch on."""
     created_at: datetime
 
 
@@ -57,12 +69,39 @@ class ProductOut(Output):
 def add_product(body: ProductIn) -> ProductOut:
     """Add a product."""
     product = actions.add_product(
-        deployment(), gtin=body.gtin, name=body.name, price=body.price, currency=body.currency
+        deployment(),
+        gtin=body.gtin,
+        name=body.name,
+        price=body.price,
+        currency=body.currency,
+        labels=body.labels,
     )
+    return _shown(product)
+
+
+@post(
+    "/products/<gtin>/labels",
+    body=LabelsIn,
+    answer=ProductOut,
+    statuses={200: "Set"},
+    problems=[BadGTIN, UnknownProduct],
+)
+def set_labels(gtin: str, body: LabelsIn) -> ProductOut:
+    """Set the labels of a product.
+
+    They hold from the next batch on; batches that were issued keep theirs.
+    """
+    actions.set_labels(deployment(), gtin, body.labels)
+    with deployment().db.read() as tx:
+        return _shown(catalog.product_by_gtin(tx, gtin))
+
+
+def _shown(product: Product) -> ProductOut:
     return ProductOut(
         gtin=product.gtin,
         name=product.name,
         price=product.price,
         currency=product.currency,
+        labels=Labels(product.labels),
         created_at=product.created_at,
     )

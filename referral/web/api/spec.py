@@ -72,7 +72,12 @@ PROBLEM_SCHEMA: Document = {
 
 TAGS = {
     "products": "Trade items, keyed by their GTIN-14.",
-    "batches": "Codes of one product made together, activated and voided by index range.",
+    "stores": "Outlets that sell, and distributors that supply them.",
+    "batches": "Codes of one product made together; what happens to them, by index range.",
+    "codes": "The identity of one package, for support desks and distributors.",
+    "flags": "Codes of which something was odd when they were scanned.",
+    "alarms": "Where more wrong codes are tried than mistyping and chance explain.",
+    "pictures": "What campaigns show; uploaded once, named by their hash.",
     "campaigns": "Content, dates, budget and reward rules; and what came of them.",
     "customers": "People with an identity, and the tree of who brought in whom.",
     "links": "Share links of customers, for where no browser is at hand.",

@@ -2,13 +2,20 @@
 
 # Importing a file adds its routes to the blueprint.
 import referral.web.staff.auth
+import referral.web.staff.batch
 import referral.web.staff.batches
 import referral.web.staff.campaigns
+import referral.web.staff.codes
 import referral.web.staff.customers
+import referral.web.staff.flags
 import referral.web.staff.home
+import referral.web.staff.labels
+import referral.web.staff.product
 import referral.web.staff.products
 import referral.web.staff.search
 import referral.web.staff.spread
+import referral.web.staff.spread_export
+import referral.web.staff.stores
 import referral.web.staff.tree  # noqa: F401 - all of these
 from referral.web.staff.blueprint import staff
 

@@ -3,7 +3,7 @@
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import format_number
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -21,11 +21,13 @@ from referral.campaigns import (
     campaign_by_slug,
 )
 from referral.config import LANGUAGES
-from referral.errors import Problem, Unavailable
+from referral.errors import NotFound, Problem, Unavailable
+from referral.pictures import UnknownPicture
+from referral.printing import cards
 from referral.reports import campaigns as figures
 from referral.reports import entries, lists, trees
 from referral.staff import Right, StaffMember
-from referral.web import sharing
+from referral.web import pictures, sharing
 from referral.web.context import deployment
 from referral.web.language import OWN_NAMES, in_words
 from referral.web.staff import drafts
@@ -33,6 +35,7 @@ from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 from referral.web.staff.spread import names_in
+from referral.web.staff.uploads import take_picture
 
 SHARERS_SHOWN = 10
 ENTRIES_SHOWN = 5
@@ -57,6 +60,7 @@ def new_campaign(member: StaffMember) -> Page:
 @require(Right.change)
 def add_campaign(member: StaffMember) -> Page:
     form = Form(request.form)
+    take_picture(form)
     draft = drafts.read(form, _gtins(), _zone())
     if draft is not None:
         try:
@@ -65,6 +69,8 @@ def add_campaign(member: StaffMember) -> Page:
             form.refuse("slug", _(problem.title))
         except EndsTooEarly as problem:
             form.refuse("ends_at", in_words(problem))
+        except UnknownPicture as problem:
+            form.refuse("upload", in_words(problem))
         else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=draft.slug), 303)
@@ -87,12 +93,15 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
     form = Form(request.form)
+    take_picture(form)
     draft = drafts.read(form, _gtins(), _zone(), campaign)
     if draft is not None:
         try:
             actions.revise_campaign(deployment(), slug, draft)
         except EndsTooEarly as problem:
             form.refuse("ends_at", in_words(problem))
+        except UnknownPicture as problem:
+            form.refuse("upload", in_words(problem))
         else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=slug), 303)
@@ -137,6 +146,20 @@ def campaign_ledger(member: StaffMember, slug: str) -> Page:
         )
 
 
+@staff.get("/campaigns/<slug>/card/<lang>.jpg")
+@require(Right.read)
+def campaign_card(member: StaffMember, slug: str, lang: str) -> Response:
+    """What chat apps will show for a link, before anybody can have one."""
+    if lang not in LANGUAGES:
+        raise NotFound()
+    with deployment().db.read() as tx:
+        campaign = campaign_by_slug(tx, slug)
+        made = pictures.card_of(campaign, lang, catalog.products_in(tx, campaign.gtins))
+    return Response(
+        cards.wide(made), mimetype="image/jpeg", headers={"Cache-Control": "private, no-cache"}
+    )
+
+
 def _page(slug: str, refusal: tuple[str, str] | None) -> str:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
@@ -153,10 +176,20 @@ def _page(slug: str, refusal: tuple[str, str] | None) -> str:
             payout=rewards.payout_max(rules),
             bound=_bound(catalog.prices(tx, campaign.gtins)),
             products=catalog.products_in(tx, campaign.gtins) if campaign.gtins else [],
+            cards=_cards(campaign),
             languages_written=[OWN_NAMES[tag] for tag in LANGUAGES if tag in campaign.content],
             sharers=sharers,
             **ledger,
         )
+
+
+def _cards(campaign: Campaign) -> list[tuple[str, str, str]]:
+    """The languages there are cards in: tag, own name, and where the card is."""
+    written = [tag for tag in LANGUAGES if tag in campaign.content]
+    return [
+        (tag, OWN_NAMES[tag], url_for(".campaign_card", slug=campaign.slug, lang=tag))
+        for tag in written or [deployment().config.lang]
+    ]
 
 
 def _ledger(tx: Session, listed: lists.Listed[entries.EntryLine]) -> dict[str, Any]:
@@ -184,6 +217,7 @@ def _form_page(form: Form, campaign: Campaign | None) -> str:
         texts=[(tag, OWN_NAMES[tag]) for tag in LANGUAGES],
         bound=_bound([product.price for product in products]),
         percent=PAYOUT_PERCENT_MAX,
+        picture=pictures.picture_url(drafts.picture_of(form)),
         zone=deployment().config.timezone,
     )
 

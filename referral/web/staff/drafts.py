@@ -19,6 +19,7 @@ from referral.campaigns import (
 )
 from referral.config import LANGUAGES
 from referral.errors import N_
+from referral.pictures import SHA256
 from referral.rewards import AMOUNT_MAX, ForWhom, Rule, When
 from referral.web.staff.forms import Form, as_typed
 
@@ -63,6 +64,7 @@ def form_of(campaign: Campaign, zone: ZoneInfo) -> Form:
         "title": campaign.title,
         "organiser": campaign.organiser,
         "buy_url": campaign.buy_url or "",
+        "picture": campaign.picture or "",
         "budget": str(campaign.budget),
         "hold_days": str(campaign.hold_days),
         "window_days": str(campaign.window_days),
@@ -98,6 +100,7 @@ def read(
         "rules": _rules(form, campaign.checked_rules if campaign else []),
         "budget": form.whole("budget", low=1, high=BUDGET_MAX),
         "gtins": form.chosen("gtins", gtins),
+        "picture": picture_of(form),
         "buy_url": _buy_url(form),
         "organiser": form.text("organiser", most=ORGANISER_LENGTH_MAX),
         "starts_at": starts_at,
@@ -113,6 +116,12 @@ def read(
         # Every field was checked above; this is for what only all of them together can break.
         form.refuse("", _("Something in what you entered is not right."))
         return None
+
+
+def picture_of(form: Form) -> str | None:
+    """The hash of the picture that was uploaded before, unless it is to be taken away."""
+    kept = form.typed("picture")
+    return kept if SHA256.fullmatch(kept) and not form.typed("without_picture") else None
 
 
 def beyond_the_form(rules: Sequence[Rule]) -> list[Rule]:

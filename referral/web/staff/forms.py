@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -153,6 +153,28 @@ class Form:
             return None
         return local.replace(tzinfo=zone).astimezone(UTC)
 
+    def day(self, name: str) -> date | None:
+        """A date; None when left empty."""
+        value = self.typed(name)
+        if not value:
+            return None
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            day = None
+        if day is None or not YEAR_MIN <= day.year < YEAR_MAX:
+            self.refuse(name, _("Please enter a date such as 2026-11-30."))
+            return None
+        return day
+
+    def one_of(self, name: str, allowed: Collection[str]) -> str | None:
+        """One of the values that are offered."""
+        value = self.typed(name)
+        if value not in allowed:
+            self.refuse(name, _("Please choose one of these."))
+            return None
+        return value
+
     def chosen(self, name: str, allowed: Collection[str]) -> list[str]:
         """Those of the offered values that were ticked, each once."""
         ticked: Sequence[str] = self.lists.getlist(name)
@@ -164,7 +186,7 @@ def as_typed(moment: datetime, zone: ZoneInfo) -> str:
     return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
 
 
-def offset_of(args: Mapping[str, str]) -> int:
+def offset_of(args: Mapping[str, str], name: str = "offset") -> int:
     """The offset a list is asked for; anything that is none is the beginning."""
-    value = args.get("offset", "")
+    value = args.get(name, "")
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else 0

@@ -1,12 +1,14 @@
 """The first page: what is going on."""
 
+from datetime import timedelta
+
 from flask import render_template
 
 from referral.campaigns import Campaign, CampaignState
+from referral.reports import alarms, batches, flags, lists
 from referral.reports import campaigns as figures
-from referral.reports import lists
 from referral.staff import Right, StaffMember
-from referral.web.context import deployment
+from referral.web.context import deployment, now
 from referral.web.staff import words
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
@@ -14,6 +16,7 @@ from referral.web.staff.blueprint import staff
 LATEST = 5
 """How many of each kind the page shows."""
 LATEST_CLAIMS = 8
+FLAGS_OF = timedelta(days=7)
 
 
 @staff.get("/")
@@ -30,7 +33,9 @@ def home(member: StaffMember) -> Page:
             newest=newest,
             metrics=figures.metrics(tx, newest) if newest else None,
             campaigns=campaigns,
-            batches=lists.batches(tx, limit=LATEST).rows,
+            batches=batches.lines(tx, limit=LATEST).rows,
+            alarms=alarms.current(tx, now()),
+            flags=flags.counts(tx, since=now() - FLAGS_OF),
             products=lists.products(tx, limit=LATEST).rows,
             claims=claims,
             names=lists.names(tx, deployment().keys, sorted(people)),

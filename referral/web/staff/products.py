@@ -4,7 +4,9 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from referral import actions
-from referral.catalog import NAME_LENGTH_MAX, BadGTIN, ProductExists, gtin14
+from referral.catalog import NAME_LENGTH_MAX, ProductExists
+from referral.codes import Labels
+from referral.gs1.gtin import BadGTIN, gtin14
 from referral.reports import lists
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
@@ -12,6 +14,7 @@ from referral.web.staff import words
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
+from referral.web.staff.words import LABEL_SETS as LABELS
 
 CURRENCY_DEFAULT = "CNY"
 
@@ -30,14 +33,25 @@ def add_product(member: StaffMember) -> Page:
     name = form.text("name", least=1, most=NAME_LENGTH_MAX)
     currency = form.currency("currency")
     price = form.price("price", currency)
+    # Left out by forms that are older than the choice.
+    labels = form.typed("labels") or Labels.single
+    if labels not in set(Labels):
+        form.refuse("labels", _("Please choose one of these."))
     if form.ok and price is not None and currency is not None:
         try:
-            actions.add_product(deployment(), gtin=gtin, name=name, price=price, currency=currency)
+            actions.add_product(
+                deployment(),
+                gtin=gtin,
+                name=name,
+                price=price,
+                currency=currency,
+                labels=Labels(labels),
+            )
         except ProductExists as problem:
             form.refuse("gtin", _(problem.title))
         else:
             flash(_("“%(name)s” is added.", name=name))
-            return redirect(url_for(".products"), 303)
+            return redirect(url_for(".product", gtin=gtin), 303)
     return _page(form), 422
 
 
@@ -57,4 +71,6 @@ def _page(form: Form) -> str:
         listed = lists.products(tx, offset=offset_of(request.args))
     used = listed.rows[0].currency if listed.rows else CURRENCY_DEFAULT
     form.values.setdefault("currency", used)
-    return render_template("staff/products.html", listed=listed, form=form, words=words)
+    return render_template(
+        "staff/products.html", listed=listed, form=form, words=words, labels=LABELS
+    )

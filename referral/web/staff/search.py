@@ -4,21 +4,21 @@ It is sent as a form and never as an address, because what is looked for is ofte
 and addresses end up in logs.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
 from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 
-from referral import batches, claims, people, visits
+from referral import lookup, people
 from referral.campaigns import Campaign, campaign_by_id
 from referral.codes import Code, UnknownCode
 from referral.links import visitor_name
+from referral.packages import PrintPackage
 from referral.people import BadContact, Contact
-from referral.reports import lists, trees
+from referral.reports import codes, lists, trees
+from referral.reports.codes import CodeReport
 from referral.reports.trees import SpreadBranch
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
@@ -45,12 +45,8 @@ class FoundLink:
 @dataclass(frozen=True)
 class FoundCode:
     code: Code
-    batch: batches.Entry
-    state: str
-    devices: int
-    first_seen_at: datetime | None
-    claimed_at: datetime | None
-    customer_id: int | None
+    report: CodeReport
+    packages: list[PrintPackage]
 
 
 @dataclass
@@ -92,7 +88,7 @@ def _customers_in(found: Found) -> list[int]:
     ids = [
         found.link.customer_id if found.link else None,
         found.link.place.customer_id if found.link and found.link.place else None,
-        found.code.customer_id if found.code else None,
+        found.code.report.claim.customer_id if found.code and found.code.report.claim else None,
     ]
     return [each for each in ids if each]
 
@@ -136,23 +132,15 @@ def _link(tx: Session, query: str) -> FoundLink | None:
 
 
 def _code(tx: Session, query: str) -> FoundCode | None:
-    path = _path(query)
-    match = re.search(r"/21/([^/]+)|/c/([^/]+)", path)
-    text = (match[1] or match[2]) if match else query
     try:
-        code = deployment().read_code(text)
+        code = deployment().read_code(lookup.in_text(query)[0])
     except UnknownCode:
         return None
-    claim = claims.claim_of(tx, code)
-    seen = visits.seen(tx, code.batch_id, code.index, except_visitor=None)
+    batch = deployment().directory.batch(code.batch_id)
     return FoundCode(
         code,
-        deployment().directory.batch(code.batch_id),
-        batches.state_of(tx, code.batch_id, code.index),
-        seen.devices,
-        seen.first_at,
-        claim.at if claim else None,
-        claim.customer_id if claim else None,
+        codes.report(tx, batch, code.index, deployment().local_now()),
+        codes.printed_in(tx, deployment().keys, batch, code.index),
     )
 
 

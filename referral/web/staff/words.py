@@ -1,11 +1,14 @@
 """The words of the console for what the service keeps in short names."""
 
-from datetime import datetime
+from datetime import date, datetime, time
 
+from babel.dates import format_skeleton
+from flask_babel import format_percent, get_locale
 from flask_babel import gettext as _
 
 from referral.campaigns import Campaign, CampaignState
 from referral.errors import N_
+from referral.reports.periods import Slot, Step
 from referral.reports.trees import Branch
 from referral.web.context import now
 
@@ -14,13 +17,44 @@ STATES = {
     "scheduled": N_("Scheduled"),
     "running": N_("Running"),
     "ended": N_("Ended"),
-    "issued": N_("Not activated"),
+    "issued": N_("Issued"),
+    "printed": N_("Printed"),
     "activated": N_("Activated"),
     "voided": N_("Voided"),
+    "recalled": N_("Recalled"),
+    "assigned": N_("Terms"),
     "pending": N_("On hold"),
     "available": N_("Available"),
     "reversed": N_("Reversed"),
     "expired": N_("Expired"),
+}
+# What the state and the terms of a code come to at this moment.
+AVAILABILITIES = {
+    "on_sale": N_("On sale"),
+    "not_activated": N_("Not on sale yet"),
+    "expired": N_("Past its date or sale window"),
+    "voided": N_("Voided"),
+    "recalled": N_("Recalled"),
+}
+LABELS = {"inner": N_("Inner label"), "outer": N_("Outer label")}
+LABEL_SETS = {"single": N_("One code"), "pair": N_("Two codes, outside and inside")}
+FLAGS = {
+    "other_market": N_("Scanned outside its market"),
+    "not_on_sale": N_("Scanned before its sale"),
+    "expired": N_("Scanned past its date or sale"),
+    "withdrawn": N_("Scanned though withdrawn"),
+    "labels_differ": N_("Labels of two packages"),
+}
+STORE_KINDS = {"store": N_("Store"), "distributor": N_("Distributor")}
+TERMS = {
+    "lot": N_("Lot"),
+    "made_on": N_("Made on"),
+    "expires_on": N_("Best before"),
+    "market": N_("Market"),
+    "store_id": N_("Store or distributor"),
+    "sale_from": N_("On sale from"),
+    "sale_until": N_("On sale until"),
+    "reinstate": N_("Withdrawn codes brought back"),
 }
 ROLES = {"owner": N_("Owner"), "analyst": N_("Analyst")}
 CHANNELS = {
@@ -41,7 +75,13 @@ CHANNELS = {
     "x": "X",
     "staff": N_("Given out by staff"),
 }
-CONTACTS = {"phone": N_("Phone"), "email": N_("E-mail"), "external": N_("Member number")}
+CONTACTS = {
+    "phone": N_("Phone"),
+    "email": N_("E-mail"),
+    "external": N_("Member number"),
+    "wechat": N_("WeChat"),
+    "wechat_union": N_("WeChat, all accounts"),
+}
 # The left part is the rule's event, the right one who is paid.
 RULES = {
     "claim:person": N_("For a claim"),
@@ -75,6 +115,49 @@ WHY = {
 
 def state(name: str) -> str:
     return _(STATES.get(name, name))
+
+
+def availability(name: str) -> str:
+    return _(AVAILABILITIES.get(name, name))
+
+
+def label(name: str) -> str:
+    return _(LABELS.get(name, name))
+
+
+def labels(name: str) -> str:
+    """What a package carries."""
+    return _(LABEL_SETS.get(name, name))
+
+
+def flag(kind: str) -> str:
+    return _(FLAGS.get(kind, kind))
+
+
+def store_kind(name: str) -> str:
+    return _(STORE_KINDS.get(name, name))
+
+
+def term(name: str) -> str:
+    return _(TERMS.get(name, name))
+
+
+def share(part: float | None) -> str:
+    """A part of a whole as a percentage; a dash where there is no whole."""
+    return "—" if part is None else format_percent(part, "#,##0.0%")
+
+
+def short_day(day: date) -> str:
+    """A day of a year that is known."""
+    return format_skeleton("MMMd", datetime.combine(day, time()), locale=get_locale())
+
+
+def slot(when: Slot, step: Step) -> str:
+    """A bar of a chart: a day, a week from its first day to its last, or a month."""
+    if step is Step.month:
+        return format_skeleton("yMMM", datetime.combine(when.first, time()), locale=get_locale())
+    days = [when.first] if step is Step.day else [when.first, when.last]
+    return " – ".join(map(short_day, days))
 
 
 def role(name: str) -> str:

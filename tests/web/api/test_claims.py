@@ -1,12 +1,14 @@
 """POST /claims: the proof of purchase, reported by a system of the brand's."""
 
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 
-from referral import actions
-from referral.batches import BatchDirectory, RangeState
+from referral import actions, guessing
+from referral.batches import BatchDirectory
+from referral.codes import Label, Labels
 from referral.links import Channel, Link, visitor_name
 from referral.people import new_visitor_id
+from referral.ranges import RangeState
 from tests.conftest import START
 from tests.web.api.conftest import Api, problem
 
@@ -71,14 +73,19 @@ def test_somebody_elses_code_is_refused(api, brand):
 
 def test_codes_that_cannot_be_claimed(api, brand):
     ann, code, gtin = api.customer("ann"), code_of(brand, 3), brand.product.gtin
-    actions.set_range(
-        brand.deployment, brand.batch.id, RangeState.voided, start=7, end=8, by="tests"
-    )
+    for index, state in ((7, RangeState.voided), (8, RangeState.recalled)):
+        actions.set_range(
+            brand.deployment, brand.batch.id, state, start=index, end=index + 1, by="tests"
+        )
+    over = {"expires_on": date(2026, 3, 1)}
+    actions.assign_range(brand.deployment, brand.batch.id, over, start=9, end=10, by="tests")
     api.made("/products", {"gtin": OTHER, "name": "T", "price": 100, "currency": "CNY"})
     altered = code[:-1] + ("A" if code[-1] != "A" else "B")
     cases = [
         ({"url": brand.path(500)}, (409, "not-activated")),
         ({"url": brand.path(7)}, (409, "voided")),
+        ({"url": brand.path(8)}, (409, "recalled")),
+        ({"url": brand.path(9)}, (409, "expired")),
         ({"code": altered}, (404, "unknown-code")),
         ({"url": f"/01/{gtin}/21/{altered}"}, (404, "unknown-code")),
         ({"code": code[:-1]}, (400, "mistyped-code")),
@@ -95,6 +102,30 @@ def test_codes_that_cannot_be_claimed(api, brand):
         assert problem(claim(api, ann, **sent)) == expected, sent
     assert problem(claim(api, 999, code=code)) == (404, "unknown-customer")
     assert brand.metrics().claims == 0
+
+
+def test_the_code_on_the_outside_claims_nothing(api, brand, deployment):
+    actions.set_labels(deployment, brand.product.gtin, Labels.pair)
+    order = {"gtin": brand.product.gtin, "count": 5, "name": "pairs"}
+    made = api.made("/batches", order)
+    api.made(f"/batches/{made['id']}/activate")
+    batch, ann = deployment.directory.batch(made["id"]), api.customer("ann")
+    outer = deployment.codes.encode(batch, 1, Label.outer).text
+    assert problem(claim(api, ann, code=outer)) == (409, "outer-code")
+    assert claim(api, ann, code=deployment.codes.encode(batch, 1).text).status_code == 201
+
+
+def test_wrong_codes_count_against_the_customer(api, brand, deployment):
+    ann, bo = api.customer("ann"), api.customer("bo")
+    code = code_of(brand, 3)
+    wrong = code[:-1] + ("A" if code[-1] != "A" else "B")
+    for _ in range(guessing.BY_CUSTOMER.times):
+        assert problem(claim(api, ann, code=wrong)) == (404, "unknown-code")
+    refused = claim(api, ann, code=code)
+    assert problem(refused) == (429, "checking-paused")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert claim(api, bo, code=code).status_code == 201
+    assert deployment.misses.flush() == guessing.BY_CUSTOMER.times
 
 
 def test_a_code_of_a_batch_another_process_has_just_issued(api, brand, deployment, monkeypatch):

@@ -107,9 +107,31 @@ def test_not_more_errors_than_anybody_reads(api):
 
 BODIES = {
     "/products": PRODUCT,
-    "/batches": {"gtin": PRODUCT["gtin"], "count": 5, "name": "n"},
-    "/batches/1/activate": {"start": 0, "end": 5, "reason": "r"},
+    "/batches": {
+        "gtin": PRODUCT["gtin"],
+        "count": 5,
+        "name": "n",
+        "scheme": "https",
+        "terms": {"lot": "L1", "store": "east"},
+    },
+    "/batches/1/activate": {"start": 0, "end": 5, "reason": "r", "reinstate": True},
     "/batches/1/void": {"start": 0, "end": 5, "reason": "r"},
+    "/batches/1/recall": {"start": 0, "end": 5, "reason": "r"},
+    "/batches/1/assign": {
+        "start": 0,
+        "end": 5,
+        "terms": {
+            "lot": "L1",
+            "made_on": "2026-03-01",
+            "expires_on": "2027-03-01",
+            "market": ["CN"],
+            "store": "east",
+            "sale_from": "2026-05-01T00:00:00Z",
+            "sale_until": "2026-06-01T00:00:00Z",
+        },
+    },
+    "/codes/check": {"code": "0" * 16, "outer": "0" * 16},
+    "/stores": {"slug": "west", "name": "n", "kind": "store", "region": "CN"},
     "/campaigns": {
         **DRAFT,
         "organiser": "o",
@@ -161,6 +183,7 @@ def with_value(document, at, value):
 @pytest.mark.parametrize("path", BODIES)
 def test_no_value_anywhere_breaks_anything(api, brand, path):
     api.customer("1")
+    api.made("/stores", {"slug": "east", "name": "East"})
     for at in places(BODIES[path]):
         text = json.dumps(with_value(BODIES[path], at, "@@"))
         for value in HOSTILE:

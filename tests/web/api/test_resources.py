@@ -1,8 +1,5 @@
 """Every resource of the API: what goes in, what comes out."""
 
-import sqlalchemy as sa
-
-from referral.batches import RangeChange
 from referral.links import Channel, visitor_name
 from tests.web.api.conftest import PRODUCT, problem
 
@@ -47,7 +44,8 @@ def test_from_a_product_to_the_tree(api):
 def test_a_product_is_kept_under_its_gtin_14(api):
     response = api.post("/products", {**PRODUCT, "gtin": "6901234567892"})
     assert response.status_code == 201
-    assert response.json == {**PRODUCT, "created_at": "2026-03-02T09:30:00Z"}
+    expected = {**PRODUCT, "labels": "single", "created_at": "2026-03-02T09:30:00Z"}
+    assert response.json == expected
     assert response.headers["Cache-Control"] == "no-store"
     assert problem(api.post("/products", PRODUCT)) == (409, "product-exists")
 
@@ -67,91 +65,6 @@ def test_a_name_is_one_line_that_can_be_seen(api):
     assert refused.json["errors"][0]["field"] == "name"
 
 
-# Batches
-
-
-def test_a_batch_is_issued_and_its_ranges_change_state(api, deployment):
-    api.made("/products", PRODUCT)
-    response = api.post("/batches", {"gtin": "6901234567892", "count": 100, "name": "order 4711"})
-    assert response.status_code == 201
-    batch = response.json
-    assert (batch["gtin"], batch["name"], batch["count"]) == (PRODUCT["gtin"], "order 4711", 100)
-    assert batch["ranges"] == [{"start": 0, "end": 100, "state": "issued"}]
-
-    path = f"/batches/{batch['id']}"
-    api.made(f"{path}/activate", {"start": 10, "end": 60})
-    api.made(f"{path}/void", {"start": 20, "end": 30, "reason": "damaged pallet"})
-    assert [tuple(span.values()) for span in api.get(path).json["ranges"]] == [
-        (0, 10, "issued"),
-        (10, 20, "activated"),
-        (20, 30, "voided"),
-        (30, 60, "activated"),
-        (60, 100, "issued"),
-    ]
-    with deployment.db.read() as tx:
-        change = tx.scalars(sa.select(RangeChange).order_by(RangeChange.id.desc())).first()
-    assert (change.by, change.reason) == ("api key 1", "damaged pallet")
-
-
-def test_without_a_range_the_whole_batch_is_meant(api, brand):
-    path = f"/batches/{brand.batch.id}"
-    whole = [{"start": 0, "end": 1000, "state": "activated"}]
-    assert api.made(f"{path}/activate")["ranges"] == whole
-    api.made(f"{path}/void", {})
-    assert api.made(f"{path}/activate", "", **{"Content-Type": "text/plain"})["ranges"] == whole
-    assert api.made(f"{path}/void", {"start": 990})["ranges"][-1] == {
-        "start": 990,
-        "end": 1000,
-        "state": "voided",
-    }
-    assert api.made(f"{path}/void", {"end": 5})["ranges"][0]["state"] == "voided"
-
-
-def test_a_range_outside_the_batch_is_refused(api, brand):
-    path = f"/batches/{brand.batch.id}/activate"
-    for range_ in ({"start": 0, "end": 1001}, {"start": 5, "end": 5}, {"start": 9, "end": 3}):
-        assert problem(api.post(path, range_)) == (422, "bad-range")
-    assert problem(api.post("/batches/999/activate")) == (404, "unknown-batch")
-    assert problem(api.get("/batches/999")) == (404, "unknown-batch")
-
-
-def test_batches_come_in_pages(api, brand):
-    for number in range(4):
-        api.made("/batches", {"gtin": PRODUCT["gtin"], "count": 5, "name": f"more {number}"})
-    names, after = [], None
-    for _ in range(3):
-        page = api.get(f"/batches?limit=2{f'&after={after}' if after else ''}").json
-        names += [batch["name"] for batch in page["items"]]
-        after = page["next"]
-    assert names == ["first batch", "more 0", "more 1", "more 2", "more 3"]
-    assert after is None
-    assert problem(api.get("/batches?after=more")) == (422, "invalid-input")
-    assert problem(api.get("/batches?after=99999999999999999999")) == (422, "invalid-input")
-
-
-def test_codes_are_listed_with_what_to_print(api, brand, deployment):
-    path = f"/batches/{brand.batch.id}/codes"
-    page = api.get(f"{path}?start=998&count=10").json
-    assert [code["index"] for code in page["items"]] == [998, 999]
-    assert page["next"] is None
-    code = page["items"][0]
-    assert code["url"] == f"http://localhost{brand.path(998)}"
-    assert deployment.codes.decode(code["code"], deployment.directory).index == 998
-
-    page = api.get(f"{path}?count=3").json
-    assert ([code["index"] for code in page["items"]], page["next"]) == ([0, 1, 2], 3)
-    assert len(api.get(f"{path}?start=0").json["items"]) == 100
-    assert api.get(f"{path}?start=1000").json == {"items": [], "next": None}
-    assert api.get(f"{path}?start={2**63 - 1}").json == {"items": [], "next": None}
-    assert problem(api.get("/batches/999/codes")) == (404, "unknown-batch")
-
-
-def test_an_answer_holds_at_most_1000_codes(api, brand):
-    batch = api.made("/batches", {"gtin": PRODUCT["gtin"], "count": 1001, "name": "more"})
-    page = api.get(f"/batches/{batch['id']}/codes?count=5000").json
-    assert (len(page["items"]), page["next"]) == (1000, 1000)
-
-
 # Campaigns
 
 
@@ -163,6 +76,7 @@ def test_a_campaign_is_answered_as_it_was_sent(api, brand):
         "rules": [{"when": "claim", "for": "person", "what": "points", "amount": 20}],
         "budget": 5000,
         "gtins": ["6901234567892"],
+        "picture": None,
         "buy_url": "https://shop.example/tea",
         "organiser": "Tea Ltd.",
         "starts_at": "2026-09-01T00:00:00+08:00",

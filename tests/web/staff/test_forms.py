@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from stdnum import ean
 
-from referral import actions, batches
+from referral import actions, ranges
 from referral.campaigns import Campaign, Draft, campaign_by_slug
 from referral.catalog import product_by_gtin
 from referral.deployment import Deployment
@@ -39,6 +39,8 @@ AWKWARD = {
     "reversed": "\u202eabc",
 }
 
+TERMS = ("lot", "made_on", "expires_on", "market", "store", "sale_from", "sale_until")
+
 
 def test_an_owner_sets_up_a_brand_from_nothing(owner: Reader, deployment: Deployment) -> None:
     owner.get("/staff/")
@@ -63,7 +65,7 @@ def test_an_owner_sets_up_a_brand_from_nothing(owner: Reader, deployment: Deploy
     owner.get(answer.location)
     owner.send(answer.location, state="voided", start="10", end="20", reason="stolen")
     with deployment.db.read() as tx:
-        spans = [(s.start, s.end, str(s.state)) for s in batches.ranges(tx, 1)]
+        spans = [(s.start, s.end, str(s.state)) for s in ranges.ranges(tx, 1)]
     assert spans == [
         (0, 10, "activated"),
         (10, 20, "voided"),
@@ -71,7 +73,7 @@ def test_an_owner_sets_up_a_brand_from_nothing(owner: Reader, deployment: Deploy
         (600, 1000, "issued"),
     ]
     owner.get(answer.location)
-    assert "olga@brand.example stolen" in text(owner)
+    assert "olga@brand.example Voided 10–20 stolen" in text(owner)
 
     owner.get("/staff/new-campaign")
     answer = owner.send("/staff/new-campaign", **CAMPAIGN, **{"en-title": "Harvest", "gtins": "x"})
@@ -138,13 +140,13 @@ def test_the_same_product_twice_is_said_at_the_field(owner: Reader) -> None:
 
 def test_a_range_outside_the_batch_changes_nothing(brand: Brand, owner: Reader) -> None:
     with brand.deployment.db.read() as tx:
-        before = batches.ranges(tx, 1)
+        before = ranges.ranges(tx, 1)
     for start, end in [("5", "5"), ("9", "3"), ("0", "1001"), ("", ""), ("-1", "2")]:
         owner.get("/staff/batches/1")
         answer = owner.send("/staff/batches/1", state="voided", start=start, end=end, reason="r")
         assert answer.status_code == 422
     with brand.deployment.db.read() as tx:
-        assert batches.ranges(tx, 1) == before
+        assert ranges.ranges(tx, 1) == before
 
 
 def test_voiding_needs_a_reason(brand: Brand, owner: Reader) -> None:
@@ -340,4 +342,22 @@ def test_awkward_input_is_never_an_error_of_ours(brand: Brand, owner: Reader) ->
         for field, (kind, value) in itertools.product(fields, AWKWARD.items()):
             answer = owner.post(path, {**token, **good, field: value})
             assert answer.status_code in {200, 303, 404, 422}, f"{kind} as {field} of {path}"
+            assert "<script>alert" not in owner.page
+
+
+def test_awkward_terms_codes_and_stores_are_refused_or_kept(brand: Brand, owner: Reader) -> None:
+    owner.get("/staff/search")
+    token = {"csrf_token": owner.form_token()}
+    ends = {"start": "0", "end": "9"}
+    issued = {"gtin": brand.product.gtin, "count": "1", "name": "x"}
+    for path, good, fields in [
+        ("/staff/batches/1", {"form": "terms", **ends}, (*TERMS, "clear", "reason")),
+        ("/staff/batches/1", {"form": "code"}, ("code", "reason")),
+        ("/staff/batches/1", ends, ("form", "state", "reinstate", "reason")),
+        ("/staff/batches", issued, (*TERMS, "scheme")),
+        ("/staff/stores", {}, ("name", "slug", "kind", "region")),
+    ]:
+        for kind, value in AWKWARD.items():
+            answer = owner.post(path, {**token, **good, **dict.fromkeys(fields, value)})
+            assert answer.status_code in {303, 422}, f"{kind} in {fields} of {path}"
             assert "<script>alert" not in owner.page

@@ -1,0 +1,150 @@
+"""Customers: adding them, signing in, their names and links."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from referral import campaigns, graph, people
+from referral.db import transaction
+from referral.deployment import Deployment
+from referral.links import Channel, Link
+from referral.people import CodeCheck, Contact, CustomerExists
+from referral.wechat import WechatTaken
+
+
+@transaction
+def add_customer(
+    tx: Session, deployment: Deployment, contacts: Sequence[Contact], name: str | None
+) -> tuple[int, bool]:
+    """The customer with these identities, made if new; and whether it is new.
+
+    Raises `BadName`, and `CustomerExists` when the identities belong to several customers.
+    """
+    return people.find_or_add_customer(
+        tx,
+        deployment.keys,
+        contacts,
+        name=people.clean_name(name) if name is not None else None,
+        now=deployment.clock.now(),
+    )
+
+
+@transaction
+def rename(tx: Session, deployment: Deployment, customer_id: int, name: str | None) -> None:
+    """Set a customer's name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
+    people.rename(tx, deployment.keys, customer_id, name)
+
+
+def request_sign_in_code(
+    deployment: Deployment,
+    contact: Contact,
+    address: str,
+    visitor: int,
+    text: Callable[[str], str],
+) -> str | None:
+    """Send a one-time code; returned only where the sender is one that shows it.
+
+    It is good in the browser of `visitor` only. `text` puts the code into words. Raises `TooMany`,
+    `NotSent`.
+    """
+    # The contact's comes last: who is refused for himself takes nothing from its owner.
+    deployment.limits.code_request(contact.value, visitor)
+    deployment.limits.code_request_address(address)
+    deployment.limits.code_request_contact(contact.value)
+    code, now = people.new_sign_in_code(), deployment.clock.now()
+    deployment.db.transact(
+        lambda tx: people.issue_sign_in_code(tx, deployment.keys, contact, code, visitor, now)
+    )
+    deployment.sender.send(contact, code, text(code), brand=deployment.config.brand)
+    return code if deployment.sender.shows_codes else None
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    customer: int
+    visitor: int
+    """The browser's visitor from now on: another one when it was another customer's."""
+    is_new: bool
+
+
+def sign_in(deployment: Deployment, contact: Contact, code: str, visitor: int) -> SignedIn:
+    """Sign in with the one-time code this browser asked for and make it the customer's.
+
+    Raises `TooMany`, `WrongSignInCode`, `SignInCodeSpent`.
+    """
+    tried = deployment.limits.sign_in(contact.value, visitor)
+    outcome = _sign_in(deployment, contact, code, visitor)
+    # Raised out here: a wrong try has to be committed in order to count.
+    if outcome is CodeCheck.wrong:
+        raise people.WrongSignInCode()
+    if not isinstance(outcome, SignedIn):
+        raise people.SignInCodeSpent()
+    deployment.limits.give_back(tried)
+    return outcome
+
+
+@transaction
+def _sign_in(
+    tx: Session, deployment: Deployment, contact: Contact, code: str, visitor: int
+) -> SignedIn | CodeCheck:
+    now = deployment.clock.now()
+    check = people.check_sign_in_code(tx, deployment.keys, contact, code, visitor, now)
+    if check is not CodeCheck.right:
+        return check
+    customer, is_new = people.find_or_add_customer(
+        tx, deployment.keys, [contact], name=None, now=now
+    )
+    return _signed_in(tx, customer, visitor, is_new=is_new, now=now)
+
+
+@transaction
+def sign_in_with_wechat(
+    tx: Session,
+    deployment: Deployment,
+    contacts: Sequence[Contact],
+    visitor: int,
+    owner: int | None,
+) -> SignedIn:
+    """Sign in whom WeChat has named, and make the browser the customer's.
+
+    `owner` is signed in on this browser already: what WeChat calls him is added to the rest that
+    he is known by. Raises `WechatTaken` when it is another customer's.
+    """
+    now = deployment.clock.now()
+    if owner is not None and not people.is_customer(tx, owner):
+        owner = None  # a session that is older than a database set up anew
+    try:
+        customer, is_new = people.find_or_add_customer(
+            tx, deployment.keys, contacts, name=None, now=now, owner=owner
+        )
+    except CustomerExists:
+        raise WechatTaken() from None
+    return _signed_in(tx, customer, visitor, is_new=is_new, now=now)
+
+
+def _signed_in(
+    tx: Session, customer: int, visitor: int, *, is_new: bool, now: datetime
+) -> SignedIn:
+    people.consent(tx, customer, "service", now)
+    if not people.fold_visitor(tx, visitor, customer, now):
+        visitor = people.new_visitor_id()
+        people.fold_visitor(tx, visitor, customer, now)
+    return SignedIn(customer, visitor, is_new)
+
+
+@transaction
+def make_link(
+    tx: Session, deployment: Deployment, slug: str, customer_id: int, channel: Channel
+) -> Link:
+    """A customer's own link where no browser is at hand.
+
+    Raises `UnknownCampaign`, `UnknownCustomer`.
+    """
+    campaign = campaigns.campaign_by_slug(tx, slug)
+    people.customer_by_id(tx, customer_id)
+    fresh, now = people.new_visitor_id(), deployment.clock.now()
+    visitor = people.own_visitor(tx, customer_id, fresh, now)
+    hop = graph.hop_of(tx, campaign.id, visitor)
+    return Link(campaign.id, visitor, customer_id, hop, channel)

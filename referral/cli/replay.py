@@ -1,0 +1,239 @@
+"""`replay`: recorded cascades through the real pages, and whether they come out as they went in."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import click
+
+from referral import actions, campaigns, replay
+from referral.campaigns import Campaign, CampaignState, Draft
+from referral.cli.output import BY, answer, json_option, opened, progress
+from referral.cli.player import CONNECTIONS, Played, Player, PlayFailed
+from referral.deployment import Deployment
+from referral.replay import Cascades
+from referral.reports import replays
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+SETTLE_SECONDS = 30.0
+"""How long what was played may be on its way into the database."""
+WORKERS = 2
+DIFFERENCES_SHOWN = 50
+OWN_CAMPAIGN = "replay"
+OWN_GTIN = "09506000134352"
+"""A trade item that GS1 keeps for demonstrations."""
+
+
+class Speed(click.ParamType[float | None]):
+    """`max`, or how many times as fast as recorded."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
+        if value == "max":
+            return None
+        try:
+            speed = float(value)
+        except (TypeError, ValueError):
+            speed = 0.0
+        if not 0 < speed < float("inf"):
+            self.fail("must be max, or a number such as 60: an hour in a minute.", param, ctx)
+        return speed
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--campaign", "slug", help="Where to play; by default the newest that runs.")
+@click.option(
+    "--url", help="A running service with these settings; by default one is started for the play."
+)
+@click.option("--speed", type=Speed(), default="max", show_default=True, help="max or a factor.")
+@click.option("--connections", type=click.IntRange(1, 64), default=CONNECTIONS, show_default=True)
+@click.option(
+    "--check", is_flag=True, help="Compare the graph with the file; exit 1 if it differs."
+)
+@click.option(
+    "--names",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Write which visitor each node was: tree_id,node,visitor.",
+)
+@json_option
+def replay_command(
+    file: Path,
+    slug: str | None,
+    url: str | None,
+    speed: float | None,
+    connections: int,
+    check: bool,
+    names: Path | None,
+    as_json: bool,
+) -> None:
+    """Play recorded cascades through the service's pages, one visitor a node.
+
+    FILE is a CSV with the header tree_id,node,parent,seconds; a root has an empty parent. Each
+    node opens the link that its parent got from its own page. Lines that are not as they should be
+    are told on standard error; those that cannot be placed are left out.
+    """
+    cascades = _read(file)
+    with opened() as deployment:
+        campaign = _campaign(deployment, slug)
+        with nullcontext(url) if url else _own_service(deployment) as address:
+            player = Player(
+                address,
+                deployment.links,
+                campaign.id,
+                cascades,
+                speed=speed,
+                connections=connections,
+            )
+            try:
+                with progress(f"Playing {len(cascades):,} nodes") as tell:
+                    played = player.play(tell)
+            except PlayFailed as failure:
+                raise click.ClickException(f"The play was broken off: {failure}.") from None
+        if names:
+            names.write_text(replays.names(cascades, played.visitors), encoding="utf-8")
+        found = _compared(deployment, campaign, cascades, played) if check else []
+    _answer(cascades, campaign, played, found if check else None, as_json)
+    if played.troubles or found:
+        words = f"{len(played.troubles):,} nodes were not played"
+        raise click.ClickException(f"{words}, {len(found):,} differences were found.")
+
+
+def _read(file: Path) -> Cascades:
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as lines:
+            cascades = replay.read(lines)
+    except replay.BadHeader as error:
+        raise click.ClickException(f"{file}: {error}") from None
+    for finding in cascades.findings:
+        print(f"{file}, {finding}", file=sys.stderr)
+    return cascades
+
+
+def _campaign(deployment: Deployment, slug: str | None) -> Campaign:
+    """The campaign to play in; one for the purpose where none runs."""
+    now = deployment.clock.now()
+    with deployment.db.read() as tx:
+        if slug is not None:
+            named = campaigns.campaign_by_slug(tx, slug)
+            if not named.runs_at(now):
+                raise click.ClickException(f"The campaign {slug} does not run now.")
+            return named
+        running = campaigns.running(tx, now)
+    if running:
+        return running[0]
+    product = {"name": "Replayed", "price": 10_000, "currency": "CNY"}
+    terms = {
+        "slug": OWN_CAMPAIGN,
+        "title": "Replayed",
+        "budget": 1_000,
+        "gtins": [OWN_GTIN],
+        "rules": [{"when": "claim", "for": "person", "amount": 1}],
+    }
+    actions.add_product(deployment, gtin=OWN_GTIN, **product)  # type: ignore[arg-type]
+    made = actions.add_campaign(deployment, Draft.model_validate(terms))
+    assert made.state == CampaignState.draft
+    print(f"No campaign runs here; {OWN_CAMPAIGN} is made for it ({BY}).", file=sys.stderr)
+    return actions.publish_campaign(deployment, OWN_CAMPAIGN)
+
+
+@contextmanager
+def _own_service(deployment: Deployment) -> Iterator[str]:
+    """A service on this deployment's database and a free port, for as long as it is needed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "referral", "serve", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--workers", str(WORKERS)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "REFERRAL_BASE_URL": deployment.config.base_url},
+        start_new_session=True,  # Ctrl-C is for this command, which then ends the service
+    )
+    try:
+        _wait_until_it_answers(process, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        shutil.rmtree(deployment.config.data_dir / f"metrics-{port}", ignore_errors=True)
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except (HTTPException, OSError):
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise click.ClickException("The service did not start; try `referral doctor`.")
+
+
+def _compared(
+    deployment: Deployment, campaign: Campaign, cascades: Cascades, played: Played
+) -> list[str]:
+    """Where the graph differs from the file, once everything has arrived."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        with deployment.db.read() as tx:
+            found = replays.differences(tx, campaign.id, cascades, played.visitors)
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(1.0)
+
+
+def _answer(
+    cascades: Cascades, campaign: Campaign, played: Played, found: list[str] | None, as_json: bool
+) -> None:
+    nodes = len(cascades) - len(played.troubles)
+    rate = nodes / played.seconds if played.seconds else 0.0
+    left_out = sum(finding.left_out for finding in cascades.findings)
+    told: dict[str, Any] = {
+        "campaign": campaign.slug,
+        "nodes": nodes,
+        "trees": cascades.trees,
+        "depth": max(cascades.hops, default=0),
+        "seconds": round(played.seconds, 3),
+        "nodes_per_second": round(rate, 1),
+        "left_out": left_out,
+        "findings": len(cascades.findings),
+        "repeated": played.repeated,
+        "troubles": played.troubles,
+    }
+    words = [
+        f"Played {nodes:,} nodes in {cascades.trees:,} trees, {told['depth']} hops deep at most.",
+        f"It took {played.seconds:.1f} s: {rate:,.0f} nodes a second.",
+        *played.troubles,
+    ]
+    if left_out:
+        words.append(f"{left_out:,} lines were left out.")
+    if played.repeated:
+        words.append(f"{played.repeated:,} pages were asked for again; they may count twice.")
+    if found is not None:
+        told |= {"same": not found, "differences": found}
+        words += found[:DIFFERENCES_SHOWN]
+        if len(found) > DIFFERENCES_SHOWN:
+            words.append(f"... and {len(found) - DIFFERENCES_SHOWN:,} more.")
+        if not found:
+            words.append("The graph is what the file says: same trees, same hops, same counts.")
+    answer(told, as_json, "\n".join(words))

@@ -1,0 +1,74 @@
+"""The spread: taking it out whole, and whether its counters are right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from referral import campaigns, counters
+from referral.cli.output import answer, json_option, opened, progress
+from referral.reports import spread_export
+from referral.reports.spread_export import Format
+
+DIFFERENCES_SHOWN = 50
+
+
+@click.group("spread")
+def spread_group() -> None:
+    """The spread of visitors, and the counters of it and of the referral tree."""
+
+
+@spread_group.command()
+@click.option("--campaign", "slug", required=True)
+@click.option("--format", "form", type=click.Choice(Format), default=Format.csv, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True, allow_dash=True),
+    required=True,
+    help="The file to write; - for standard output.",
+)
+def export(slug: str, form: Format, out: Path) -> None:
+    """Write the whole spread of a campaign, with what is below each visitor."""
+    with opened() as deployment:
+        with deployment.db.read() as tx:
+            campaign = campaigns.campaign_by_slug(tx, slug)
+            total = spread_export.size(tx, campaign.id)
+        pieces = spread_export.lines(deployment.db.read, campaign.id, form)
+        with progress(f"Writing {total:,} visitors") as tell, _writing(out) as file:
+            for done, piece in enumerate(pieces):
+                file.write(piece)
+                tell(min(done * spread_export.AT_ONCE, total), total)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[TextIO]:
+    if str(out) == "-":
+        yield click.get_text_stream("stdout", encoding="utf-8")
+        return
+    with out.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@spread_group.command()
+@json_option
+def recount(as_json: bool) -> None:
+    """Count everything below every visitor and customer from scratch."""
+    with opened() as deployment:
+        nodes = deployment.db.transact(counters.recount)
+    answer({"nodes": nodes}, as_json, f"Counted {nodes:,} visitors and customers.")
+
+
+@spread_group.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Compare every counter with a count from scratch; exit 1 if any differs."""
+    with opened() as deployment, deployment.db.read() as tx:
+        counters.one_moment(tx)
+        found = list(islice(counters.differences(tx), DIFFERENCES_SHOWN))
+    words = "\n".join(found) or "The counters are what a count from scratch gives."
+    answer({"ok": not found, "differences": found}, as_json, words)
+    if found:
+        raise click.ClickException("The counters are wrong; `referral spread recount` mends them.")

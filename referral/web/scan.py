@@ -1,0 +1,246 @@
+"""The pages of a code: what is true of it, claiming it, comparing the labels of a package."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from referral import actions, campaigns, intake, product_links, visits
+from referral.batches import Entry
+from referral.campaigns import Campaign
+from referral.checking import check_code
+from referral.codes import Code, Label, Labels, MistypedCode, UnknownCode
+from referral.errors import NotFound
+from referral.reports import customers, scans
+from referral.reports.scans import Verdict
+from referral.visits import Kind, Visit
+from referral.web import sharing
+from referral.web.context import (
+    customer,
+    deployment,
+    has_visitor_cookie,
+    machine,
+    now,
+    region,
+    remote_address,
+    signed_in_id,
+    visitor,
+)
+from referral.web.language import in_words, language
+from referral.web.resolver import answer as answer_for_machines
+
+TYPED_SHOWN_MAX = 64
+RECALL = "recallStatus"
+"""The GS1 link type of what a brand says about a recall."""
+
+codes = Blueprint("codes", __name__)
+
+
+@codes.get("/c")
+def typed_code() -> AnyResponse | tuple[str, int] | str:
+    typed = request.args.get("code", "").strip()
+    if not typed:
+        return render_template("code_form.html", code="", error=None)
+    try:
+        code, batch = _find(typed)
+    except UnknownCode as problem:
+        return _typed_wrongly(typed, problem), problem.status
+    return redirect(scan_path(batch, code))
+
+
+def _typed_wrongly(typed: str, problem: UnknownCode) -> str:
+    return render_template(
+        "code_form.html",
+        code=typed[:TYPED_SHOWN_MAX],
+        error=in_words(problem),
+        mistyped=problem if isinstance(problem, MistypedCode) else None,
+    )
+
+
+@codes.get("/c/<code>")
+def scan_short(code: str) -> AnyResponse:
+    return redirect(url_for(".typed_code", code=code))
+
+
+@codes.get("/01/<gtin>/21/<code>")
+def scan(gtin: str, code: str) -> AnyResponse | str:
+    answer = answer_for_machines(gtin, code)
+    if answer is not None:
+        return answer
+    found, batch = _find(code, gtin)
+    reader = visitor().visitor if machine() is None else None
+    with deployment().db.read() as tx:
+        moment = deployment().local_now()
+        verdict = scans.verdict(tx, found, reader, signed_in_id(), now=moment, region=region())
+        campaign = _campaign_for(campaigns.running(tx, now(), batch), verdict.campaign_id)
+    just_claimed = session.pop("just_claimed", None)
+    if verdict.word == "claimed_by_you" and just_claimed and just_claimed["code"] == found.text:
+        # The answer to a claim: nobody has scanned the package for that.
+        return _claimed_page(found, batch, campaign, just_claimed)
+    _record_scan(found, verdict, campaign)
+    return render_template(
+        "scan.html",
+        verdict=verdict,
+        product={"name": batch.product_name, "gtin": batch.gtin},
+        code_text=found.grouped,
+        is_outer=found.label is Label.outer,
+        compare_url=_compare_url(found, batch),
+        recall_url=_recall_url(batch) if verdict.word == "recalled" else None,
+        claim_url=url_for(".claim", gtin=batch.gtin, code=found.text),
+        sign_in_url=url_for("member.sign_in", next=scan_path(batch, found)),
+        promise=sharing.promise(campaign.checked_rules) if campaign else [],
+        campaign_title=campaign.content_in(language()).title if campaign else None,
+        share=_share_kit(campaign),
+    )
+
+
+def _compare_url(code: Code, batch: Entry) -> str | None:
+    """Where the labels of a package can be compared, if it has two."""
+    if Labels(batch.labels) is Labels.single:
+        return None
+    return f"{url_for('.compare')}?{code.label}={code.text}"
+
+
+def _recall_url(batch: Entry) -> str | None:
+    """Where the brand explains a recall, if it has said so among the product's links."""
+    with deployment().db.read() as tx:
+        links = product_links.links_of(tx, batch.product_id)
+    return next((link.href for link in links if link.link_type == RECALL), None)
+
+
+@codes.post("/01/<gtin>/21/<code>/claim")
+def claim(gtin: str, code: str) -> AnyResponse:
+    found, batch = _find(code, gtin)
+    signed_in = customer()
+    if signed_in is None:
+        return redirect(url_for("member.sign_in", next=scan_path(batch, found)), 303)
+    deployment().limits.claim(signed_in.id)
+    claimed = actions.claim(
+        deployment(),
+        found,
+        signed_in.id,
+        visitor=visitor().visitor,
+        touches=visitor().touches,
+    )
+    session["just_claimed"] = {
+        "code": found.text,
+        "already": claimed.already,
+        "budget_spent": claimed.budget_spent,
+    }
+    return redirect(scan_path(batch, found), 303)
+
+
+def _claimed_page(
+    code: Code, batch: Entry, campaign: Campaign | None, just_claimed: dict[str, Any]
+) -> str:
+    signed_in = customer()
+    if signed_in is None:
+        raise NotFound()
+    with deployment().db.read() as tx:
+        report = customers.claim_report(tx, deployment().keys, code, signed_in.id)
+    return render_template(
+        "claimed.html",
+        product={"name": batch.product_name, "gtin": batch.gtin},
+        already=just_claimed["already"],
+        budget_spent=just_claimed["budget_spent"],
+        rewards=[
+            {
+                "text": sharing.reward_text(reward.rule, reward.depth),
+                "amount": reward.amount,
+                "unit": reward.unit,
+                "state": reward.state,
+                "available_at": reward.available_at,
+            }
+            for reward in report.rewards
+        ],
+        has_referrer=report.brought_in,
+        referrer_name=report.referrer_name,
+        share=_share_kit(campaign),
+    )
+
+
+@codes.get("/c/compare")
+def compare() -> str:
+    typed = {label.value: request.args.get(label.value, "")[:TYPED_SHOWN_MAX] for label in Label}
+    return render_template("compare.html", typed=typed, errors={}, match=None)
+
+
+@codes.post("/c/compare")
+def compare_labels() -> tuple[str, int]:
+    """Whether the code outside and the one under the cap belong to one package."""
+    typed = {label: request.form.get(label.value, "").strip() for label in Label}
+    found: dict[Label, tuple[Code, Entry]] = {}
+    errors: dict[str, str] = {}
+    for label, text in typed.items():
+        try:
+            found[label] = _find(text)
+        except UnknownCode as problem:
+            errors[label.value] = in_words(problem)
+        else:
+            if found[label][0].label is not label:
+                errors[label.value] = _("This code belongs in the other field.")
+    match = None
+    if not errors:
+        (outer, batch), (inner, _batch) = found[Label.outer], found[Label.inner]
+        match = actions.compare_labels(deployment(), outer, inner, region=region())
+    page = render_template(
+        "compare.html",
+        typed={label.value: text[:TYPED_SHOWN_MAX] for label, text in typed.items()},
+        errors=errors,
+        match=match,
+        scan_url=scan_path(batch, inner) if match else None,
+    )
+    return page, 422 if errors else 200
+
+
+def scan_path(batch: Entry, code: Code) -> str:
+    return url_for("codes.scan", gtin=batch.gtin, code=code.text)
+
+
+def _find(text: str, gtin: str | None = None) -> tuple[Code, Entry]:
+    """The genuine code in an address, or as typed."""
+    return check_code(
+        deployment(), text, gtin=gtin, customer=signed_in_id(), address=remote_address()
+    )
+
+
+def _share_kit(campaign: Campaign | None) -> sharing.ShareKit | None:
+    if campaign is None or machine():
+        return None
+    return sharing.share_kit(campaign, sharing.own_link(campaign))
+
+
+def _campaign_for(running: list[Campaign], preferred: int | None) -> Campaign | None:
+    """The claim's own campaign, one whose link this reader opened, or the newest."""
+    wanted = [preferred, *(touch.link.campaign for touch in visitor().touches)]
+    for campaign_id in wanted:
+        for campaign in running:
+            if campaign.id == campaign_id:
+                return campaign
+    return running[0] if running else None
+
+
+def _record_scan(code: Code, verdict: Verdict, campaign: Campaign | None) -> None:
+    reason = machine()
+    if reason is None and not has_visitor_cookie():
+        guessing = deployment().guessing
+        if guessing.is_crowd(code.batch_id, code.index, remote_address()):
+            reason = "crowd"
+    intake.hand_in(
+        deployment(),
+        Visit(
+            kind=Kind.fetch if reason else Kind.scan,
+            at=now(),
+            event_id=visits.new_event_id(),
+            visitor=None if reason else visitor().visitor,
+            campaign=campaign.id if campaign else None,
+            batch=code.batch_id,
+            code_index=code.index,
+            label=code.label,
+            region=None if reason else region(),
+            flags=() if reason else verdict.flags,
+            machine=reason,
+        ),
+        customer=signed_in_id(),
+    )
