@@ -314,7 +314,8 @@ def recount(tx: Session) -> int:
         rows = {
             node: Kept(*_place(nodes, node), **asdict(counted)) for node, counted in counts.items()
         }
-        _keep(tx, forest, rows)
+        # As when folding: a node of which there is nothing to say needs no row.
+        _keep(tx, forest, {node: row for node, row in rows.items() if row != Kept()})
         total += len(rows)
     for start in range(0, len(notes), ROWS_AT_ONCE):
         run(tx, _DROP_NOTES, notes=notes[start : start + ROWS_AT_ONCE])

@@ -57,6 +57,7 @@ def test_rows_that_the_database_numbers_are_counted_as_well(deployment: Deployme
         "name": "Tea",
         "price": 1,
         "currency": "CNY",
+        "labels": "single",
         "created_at": deployment.clock.now(),
     }
 

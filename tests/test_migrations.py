@@ -4,12 +4,16 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
@@ -138,6 +142,215 @@ def test_times_come_back_in_utc_and_never_without_a_zone(deployment: Deployment)
     naive = sa.update(type(brand.product)).values(created_at=datetime(2026, 1, 1))  # noqa: DTZ001
     with pytest.raises(sa.exc.StatementError, match="without a time zone"):
         deployment.db.transact(lambda tx: tx.execute(naive))
+
+
+def migrate(url: str, revision: str) -> None:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(db_module.MIGRATIONS))
+    config.attributes["url"] = url
+    command.upgrade(config, revision)
+
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+BEFORE: dict[str, list[dict[str, Any]]] = {
+    "products": [
+        {"id": 1, "gtin": "06901234567892", "name": "Tea", "price": 2000, "currency": "CNY"},
+        {"id": 2, "gtin": "06901234567908", "name": "Jam", "price": 900, "currency": "CNY"},
+    ],
+    "customers": [{"id": 1, "name_encrypted": None}, {"id": 2, "name_encrypted": "Bo"}],
+    "campaigns": [
+        {
+            "id": 1,
+            "slug": "spring",
+            "title": "Spring",
+            "organiser": "",
+            "buy_url": None,
+            "content": {},
+            "rules": [{"when": "claim"}],
+            "budget": 1000,
+            "gtins": [],
+            "state": "published",
+            "hold_days": 0,
+            "window_days": 7,
+            "starts_at": AT,
+            "ends_at": AT + timedelta(days=9),
+        }
+    ],
+    "visitors": [{"id": 71, "customer_id": 1}, {"id": 72, "customer_id": None}],
+    "batches": [
+        {"id": 1, "product_id": 1, "name": "one", "size": 50, "first_index": 0},
+        {"id": 2, "product_id": 2, "name": "two", "size": 9, "first_index": 50},
+    ],
+    "code_ranges": [
+        {"batch_id": 1, "start": 0, "end": 20, "state": "activated"},
+        {"batch_id": 1, "start": 20, "end": 50, "state": "issued"},
+        {"batch_id": 2, "start": 0, "end": 9, "state": "issued"},
+    ],
+    "range_changes": [
+        {"id": 1, "batch_id": 1, "start": 0, "end": 50, "state": "issued", "reason": ""},
+        {"id": 2, "batch_id": 1, "start": 0, "end": 20, "state": "activated", "reason": "go"},
+    ],
+    "scanned_codes": [
+        {"batch_id": 1, "index": 3, "visitor_id": 71, "first_at": AT + timedelta(hours=1)},
+        {"batch_id": 1, "index": 3, "visitor_id": 72, "first_at": AT},
+        {"batch_id": 1, "index": 4, "visitor_id": 72, "first_at": AT},
+    ],
+    "visits": [
+        {
+            "id": 1,
+            "event_id": UUID(int=1),
+            "kind": "scan",
+            "campaign_id": None,
+            "visitor_id": 72,
+            "batch_id": 1,
+            "code_index": 3,
+            "channel": "direct",
+        },
+        {
+            "id": 2,
+            "event_id": UUID(int=2),
+            "kind": "open",
+            "campaign_id": 1,
+            "visitor_id": 71,
+            "parent_id": 72,
+            "hop": 1,
+            "channel": "copy",
+        },
+    ],
+    "claims": [{"id": 1, "batch_id": 1, "index": 3, "customer_id": 1, "campaign_id": 1}],
+    "referrals": [
+        {"customer_id": 1, "referrer_id": 2, "event": "claim:1", "campaign_id": 1, "why": {}}
+    ],
+    "spread_nodes": [
+        {"campaign_id": 1, "visitor_id": 72, "parent_id": None, "hop": 0, "channel": "direct"},
+        {"campaign_id": 1, "visitor_id": 71, "parent_id": 72, "hop": 1, "channel": "copy"},
+    ],
+    "accounts": [
+        {"id": 1, "kind": "issue", "owner": 0, "unit": "points", "balance": -20},
+        {"id": 2, "kind": "wallet", "owner": 1, "unit": "points", "balance": 20},
+    ],
+    "ledger_entries": [{"id": 1, "key": "reward:1", "what": "a reward"}],
+    "postings": [
+        {"id": 1, "entry_id": 1, "account_id": 1, "amount": -20},
+        {"id": 2, "entry_id": 1, "account_id": 2, "amount": 20},
+    ],
+    "rewards": [
+        {
+            "id": 1,
+            "event": "claim:1",
+            "rule": "claim",
+            "beneficiary_id": 1,
+            "depth": 0,
+            "campaign_id": 1,
+            "unit": "points",
+            "amount": 20,
+            "state": "available",
+            "entry_id": 1,
+        }
+    ],
+}
+"""A service's rows at the first migration, by table, parents first; times are filled in."""
+ALWAYS = {"created_by": "tests", "by": "tests", "key_id": "k"}
+ADDED: dict[str, dict[str, Any]] = {
+    "products": {"labels": "single"},
+    "batches": {"labels": "single", "scheme": "https"},
+    "code_ranges": {"lot": None, "market": None, "store_id": None, "sale_until": None},
+    "range_changes": {"terms": None},
+    "scanned_codes": {"label": "inner"},
+    "campaigns": {"picture": None},
+}
+"""What the rows of a table say in columns that came later."""
+
+
+def tables_of(database: Database) -> dict[str, sa.Table]:
+    found = sa.MetaData()
+    found.reflect(database.engine)
+    return dict(found.tables)
+
+
+def stored(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the columns of a database that was looked at take it and give it back."""
+    times = {
+        column.name: AT
+        for column in table.columns
+        if isinstance(column.type, sa.DateTime) and not column.nullable
+    }
+    others = {name: value for name, value in ALWAYS.items() if name in table.columns}
+    found = {**times, **others, **row}
+    for name, value in found.items():
+        kind = table.columns[name].type
+        if isinstance(value, datetime) and not getattr(kind, "timezone", False):
+            found[name] = value.replace(tzinfo=None)
+        elif isinstance(value, UUID) and not isinstance(kind, sa.Uuid):
+            found[name] = value.hex
+    return found
+
+
+def test_a_service_that_is_migrated_keeps_all_it_has(bare_database_url: str) -> None:
+    migrate(bare_database_url, "0001")
+    database = Database(bare_database_url)
+    tables = tables_of(database)
+    with database.engine.begin() as connection:
+        for name, rows in BEFORE.items():
+            for row in rows:
+                connection.execute(sa.insert(tables[name]).values(stored(tables[name], row)))
+    database.close()
+
+    upgrade(bare_database_url)
+    database = Database(bare_database_url)
+    with database.read() as tx:
+        assert migration_of(tx) == migration_head()
+    tables = tables_of(database)
+    with database.engine.connect() as connection:
+        for name, rows in BEFORE.items():
+            found = [dict(row) for row in connection.execute(sa.select(tables[name])).mappings()]
+            assert len(found) == len(rows), name
+            for row in rows:
+                expected = {**stored(tables[name], row), **ADDED.get(name, {})}
+                assert [each for each in found if expected.items() <= each.items()], (name, row)
+        labels = connection.execute(sa.select(tables["visits"].c["id", "label"])).all()
+        seen = connection.execute(
+            sa.select(tables["seen_codes"].c["index", "devices", "label", "first_at"])
+        ).all()
+        if database.is_sqlite:
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    assert {row.id: row.label for row in labels} == {1: "inner", 2: None}
+    assert sorted(row[:3] for row in seen) == [(3, 2, "inner"), (4, 1, "inner")]
+    first = stored(tables["seen_codes"], {"first_at": AT})["first_at"]
+    assert {row.first_at for row in seen} == {first}, "of several scans the first one's"
+    check_guards(database)
+    database.close()
+
+
+def check_guards(database: Database) -> None:
+    """Rows from before are guarded as new ones are."""
+    tables = tables_of(database)
+
+    def refused(statement: sa.Executable, words: str) -> None:
+        with pytest.raises(DBAPIError, match=words), database.engine.begin() as connection:
+            connection.execute(statement)
+
+    for name in ("ledger_entries", "postings", "range_changes"):
+        for change in (sa.delete(tables[name]), sa.update(tables[name]).values(id=9)):
+            refused(change, f"{name} is append-only")
+    for name in ("products", "batches", "customers", "campaigns"):
+        refused(sa.delete(tables[name]), "(?i)foreign key")
+    strangers: dict[str, dict[str, Any]] = {
+        "code_ranges": {"batch_id": 99, "start": 0, "end": 1, "state": "issued"},
+        "scanned_codes": {"batch_id": 99, "index": 0, "label": "inner", "visitor_id": 1},
+        "claims": {"id": 9, "batch_id": 99, "index": 0, "customer_id": 1},
+    }
+    taken: dict[str, dict[str, Any]] = {
+        "code_ranges": {"batch_id": 1, "start": 0, "end": 1, "state": "issued"},
+        "scanned_codes": {"batch_id": 1, "index": 3, "label": "inner", "visitor_id": 71},
+        "claims": {"id": 9, "batch_id": 1, "index": 3, "customer_id": 2},
+    }
+    for rows, words in ((strangers, "(?i)foreign key"), (taken, "(?i)unique")):
+        for name, row in rows.items():
+            refused(sa.insert(tables[name]).values(stored(tables[name], row)), words)
 
 
 def test_foreign_keys_hold(deployment: Deployment) -> None:

@@ -60,9 +60,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch_id", "index", "kind", name=op.f("pk_code_flags")),
     )
     op.create_index(op.f("ix_code_flags_last_at"), "code_flags", ["last_at"])
-    op.create_index(
-        op.f("ix_code_flags_batch_id_last_at"), "code_flags", ["batch_id", "last_at"]
-    )
+    op.create_index(op.f("ix_code_flags_batch_id_last_at"), "code_flags", ["batch_id", "last_at"])
     op.create_table(
         "code_misses",
         sa.Column("hour", Time, nullable=False),

@@ -1,10 +1,7 @@
 """The spread: taking it out whole, and whether its counters are right."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 import click
 
@@ -37,19 +34,11 @@ def export(slug: str, form: Format, out: Path) -> None:
             campaign = campaigns.campaign_by_slug(tx, slug)
             total = spread_export.size(tx, campaign.id)
         pieces = spread_export.lines(deployment.db.read, campaign.id, form)
-        with progress(f"Writing {total:,} visitors") as tell, _writing(out) as file:
+        opened_file = click.open_file(str(out), "w", encoding="utf-8")
+        with progress(f"Writing {total:,} visitors") as tell, opened_file as file:
             for done, piece in enumerate(pieces):
                 file.write(piece)
                 tell(min(done * spread_export.AT_ONCE, total), total)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[TextIO]:
-    if str(out) == "-":
-        yield click.get_text_stream("stdout", encoding="utf-8")
-        return
-    with out.open("w", encoding="utf-8", newline="") as file:
-        yield file
 
 
 @spread_group.command()

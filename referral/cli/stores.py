@@ -6,7 +6,7 @@ import click
 
 from referral import actions
 from referral.cli.output import answer, json_option, opened
-from referral.cli.setup import text_of
+from referral.cli.setup import storable, text_of
 from referral.reports import stores as report
 from referral.reports.stores import StoreLine
 from referral.stores import NAME_LENGTH_MAX, StoreKind
@@ -23,7 +23,11 @@ def stores_group() -> None:
 @click.argument("slug")
 @click.option("--name", required=True, callback=text_of(NAME_LENGTH_MAX))
 @click.option("--kind", type=click.Choice(StoreKind), default=StoreKind.store, show_default=True)
-@click.option("--region", help="Where it is, ISO 3166: a country or a part of one, such as CN-GD.")
+@click.option(
+    "--region",
+    callback=storable,
+    help="Where it is, ISO 3166: a country or a part of one, such as CN-GD.",
+)
 @json_option
 def add(slug: str, name: str, kind: StoreKind, region: str | None, as_json: bool) -> None:
     """Add a store. SLUG is what other systems name it by: small letters, digits, single dashes."""
