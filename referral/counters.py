@@ -10,10 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import forests
@@ -22,7 +20,7 @@ from referral.forests import NOTHING, Counts, Kept, Now
 
 TREE = 0
 """The forest of the referral tree; a campaign's spread is the forest of the campaign's id."""
-FOLD_EVERY = 128
+FOLD_EVERY = 64
 """One in so many of those who change a graph folds: so many notes lie about, on average."""
 FOLD_MAX = 2_000
 """How many notes one fold works off: more would hold up whoever folds for too long."""
@@ -71,41 +69,41 @@ class GraphChange(Base):
     __table_args__ = (sa.Index(None, "forest", "id"),)
 
 
-# What has changed, as it is and as it was counted, with all above it. One statement, so that it
+# What has changed, as it is, and as it was counted with all above it. One statement, so that it
 # sees one moment: a node whose note it does not see is where it was counted.
 
-_WITH_ALL_ABOVE = """,
+_KEPT = {
+    "sqlite": "LEFT JOIN graph_counts kept ON kept.forest = :forest AND kept.node = up.node",
+    # Looked up one by one: PostgreSQL expects hundreds of times as many rows as there are above
+    # what has changed, and would rather read the whole table.
+    "postgresql": "LEFT JOIN LATERAL (SELECT * FROM graph_counts WHERE forest = :forest "
+    "AND graph_counts.node = up.node LIMIT 1) kept ON true",
+}
+_CHANGED = """
+    WITH RECURSIVE {state},
     up(node) AS (
         SELECT node FROM state
         UNION SELECT parent FROM state WHERE parent IS NOT NULL
-        UNION
-        SELECT kept.parent FROM up
-        JOIN graph_counts kept ON kept.forest = :forest AND kept.node = up.node
-        WHERE kept.parent IS NOT NULL
+        UNION SELECT kept.parent FROM up {kept} WHERE kept.parent IS NOT NULL
     )
-    SELECT up.node, kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers,
-        kept.depth, state.node AS changed, state.parent AS parent_now,
-        state.is_customer AS is_customer_now
-    FROM up
-    LEFT JOIN graph_counts kept ON kept.forest = :forest AND kept.node = up.node
-    LEFT JOIN state ON state.node = up.node
+    SELECT 1 AS is_now, node, parent, is_customer, 0 AS direct, 0 AS total, 0 AS customers,
+        0 AS depth
+    FROM state
+    UNION ALL
+    SELECT 0, up.node, kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers,
+        kept.depth
+    FROM up {kept}
 """
-
-_TREE_CHANGED = sa.text(
-    """
-    WITH RECURSIVE state(node, parent, is_customer) AS (
-        SELECT DISTINCT customer_id, referrer_id, 1
+_TREE_STATE = """
+    state(node, parent, is_customer) AS (
+        SELECT DISTINCT customer_id, referrer_id, true
         FROM graph_changes JOIN referrals ON customer_id = node
         WHERE forest = :forest AND graph_changes.id <= :last
-    )"""  # noqa: S608 - made of constants
-    + _WITH_ALL_ABOVE
-)
-
+    )"""
 # A customer with several browsers counts at the one that was there first, so a change of one of
-# them is looked at for all of them.
-_SPREAD_CHANGED = sa.text(
-    """
-    WITH RECURSIVE noted(node) AS (
+# them is looked at for all of them. CROSS JOIN makes SQLite begin with the few browsers.
+_SPREAD_STATE = """
+    noted(node) AS (
         SELECT node FROM graph_changes WHERE forest = :forest AND id <= :last
         UNION
         SELECT node FROM graph_changes
@@ -121,19 +119,23 @@ _SPREAD_CHANGED = sa.text(
     ),
     state(node, parent, is_customer) AS (
         SELECT place.visitor_id, place.parent_id,
-            CASE WHEN visitor.customer_id IS NULL OR EXISTS (
-                SELECT 1 FROM visitors other
-                JOIN spread_nodes earlier
-                ON earlier.campaign_id = :forest AND earlier.visitor_id = other.id
+            CASE WHEN visitor.customer_id IS NULL THEN false ELSE NOT EXISTS (
+                SELECT 1 FROM visitors other CROSS JOIN spread_nodes earlier
                 WHERE other.customer_id = visitor.customer_id
+                AND earlier.campaign_id = :forest AND earlier.visitor_id = other.id
                 AND (earlier.at, earlier.visitor_id) < (place.at, place.visitor_id)
-            ) THEN 0 ELSE 1 END
+            ) END
         FROM changed
         JOIN spread_nodes place ON place.campaign_id = :forest AND place.visitor_id = changed.node
         LEFT JOIN visitors visitor ON visitor.id = place.visitor_id
-    )"""  # noqa: S608 - made of constants
-    + _WITH_ALL_ABOVE
-)
+    )"""
+
+
+@cache
+def _changed(dialect: str, *, is_tree: bool) -> sa.TextClause:
+    state = _TREE_STATE if is_tree else _SPREAD_STATE
+    return sa.text(_CHANGED.format(state=state, kept=_KEPT[dialect]))
+
 
 # The same from scratch.
 _TREE = sa.text("SELECT customer_id, referrer_id, 1 FROM referrals")
@@ -156,16 +158,28 @@ _CHILD_DEPTHS = (
 )
 
 
+_ANY_NOTES = sa.select(
+    sa.exists().where(
+        sa.or_(GraphChange.forest == sa.bindparam("forest"), GraphChange.forest.is_(None)),
+        GraphChange.id <= sa.bindparam("last"),
+    )
+)
+
+
 def _worked_out(tx: Session, forest: int, last: int) -> tuple[dict[int, Kept], set[int]]:
     """What the notes up to `last` make of a forest's counters: see `forests.apply`."""
     kept: dict[int, Kept] = {}
     now: dict[int, Now] = {}
-    statement = _TREE_CHANGED if forest == TREE else _SPREAD_CHANGED
+    if not run(tx, _ANY_NOTES, forest=forest, last=last).scalar():
+        return {}, set()
+    statement = _changed(tx.get_bind().dialect.name, is_tree=forest == TREE)
     for row in run(tx, statement, forest=forest, last=last):
-        known = row.direct is not None
-        kept[row.node] = Kept(row.parent, bool(row.is_customer), *row[3:7]) if known else Kept()
-        if row.changed is not None:
-            now[row.node] = Now(row.parent_now, bool(row.is_customer_now))
+        if row.is_now:
+            now[row.node] = Now(row.parent, bool(row.is_customer))
+        elif row.direct is None:
+            kept[row.node] = Kept()
+        else:
+            kept[row.node] = Kept(row.parent, bool(row.is_customer), *row[4:])
     if not now:
         return {}, set()
     for one in now.values():  # a parent that has no row yet
@@ -238,22 +252,38 @@ def _try_lock(tx: Session) -> bool:
     return bool(tx.execute(asked).scalar())
 
 
-@cache
-def _upsert(dialect: str) -> Any:
-    table: Any = GraphCount.__table__
-    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    counted = [column.name for column in table.columns if not column.primary_key]
-    return statement.on_conflict_do_update(
-        index_elements=[table.c.forest, table.c.node],
-        set_={name: statement.excluded[name] for name in counted},
+_UPSERT = """
+    INSERT INTO graph_counts
+        (forest, node, parent, is_customer, direct, total, customers, depth)
+    {rows}
+    ON CONFLICT (forest, node) DO UPDATE SET
+        parent = excluded.parent, is_customer = excluded.is_customer, direct = excluded.direct,
+        total = excluded.total, customers = excluded.customers, depth = excluded.depth
+"""
+_UPSERT_ROW = sa.text(
+    _UPSERT.format(
+        rows="VALUES (:forest, :node, :parent, :is_customer, :direct, :total, :customers, :depth)"
     )
+)
+_UPSERT_ARRAYS = sa.text(
+    _UPSERT.format(
+        rows="SELECT :forest, * FROM unnest(CAST(:node AS bigint[]), CAST(:parent AS bigint[]), "
+        "CAST(:is_customer AS boolean[]), CAST(:direct AS bigint[]), CAST(:total AS bigint[]), "
+        "CAST(:customers AS bigint[]), CAST(:depth AS integer[]))"
+    )
+)
 
 
 def _keep(tx: Session, forest: int, rows: Mapping[int, Kept]) -> None:
-    statement = _upsert(tx.get_bind().dialect.name)
-    made = [{"forest": forest, "node": node, **asdict(one)} for node, one in rows.items()]
+    """Write rows, many at once: PostgreSQL gets each column as an array."""
+    made = [{"node": node, **asdict(one)} for node, one in rows.items()]
     for start in range(0, len(made), ROWS_AT_ONCE):
-        tx.connection().execute(statement, made[start : start + ROWS_AT_ONCE])
+        part = made[start : start + ROWS_AT_ONCE]
+        if tx.get_bind().dialect.name == "postgresql":
+            columns = {name: [row[name] for row in part] for name in part[0]}
+            run(tx, _UPSERT_ARRAYS, forest=forest, **columns)
+        else:
+            tx.connection().execute(_UPSERT_ROW, [{"forest": forest, **row} for row in part])
 
 
 # Reading

@@ -325,11 +325,12 @@ def _engine(url: str) -> sa.Engine:
         # A pooled connection may have outlived its server; asking first costs one cheap round
         # trip and makes a restart of PostgreSQL invisible.
         pool_pre_ping=True,
-        # A lock that is never let go must not hold every thread of the service.
+        # A lock that is never let go must not hold every thread of the service. Compiling a
+        # statement takes longer than any of ours runs.
         connect_args={
             "connect_timeout": 5,
             "options": "-c lock_timeout=3s -c statement_timeout=15s "
-            "-c idle_in_transaction_session_timeout=30s",
+            "-c idle_in_transaction_session_timeout=30s -c jit=off",
         },
     )
 

@@ -1,7 +1,6 @@
-"""The graphs: the spread of visitors per campaign, and the referral tree of customers."""
+"""The graphs: the referral tree of customers, and with it the spread of visitors (`spread`)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,50 +8,34 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.db import Base, insert_new, lock, run
-from referral.links import Link
-from referral.people import Visitor
-from referral.placing import Opening, Place, Sharing, Touch, in_sequence
+from referral.db import Base, run
+from referral.spread import (
+    SpreadNode,
+    Step,
+    attach,
+    hop_of,
+    path_up,
+    step_of,
+    touches_of,
+)
+
+__all__ = [
+    "Referral",
+    "SpreadNode",
+    "Step",
+    "attach",
+    "hop_of",
+    "is_settled",
+    "is_settled_by",
+    "path_up",
+    "referrer_of",
+    "settle",
+    "step_of",
+    "touches_of",
+]
 
 SETTLE_TRIES_MAX = 10
 """How often the end of a chain may move while we wait for its lock."""
-NODES_AT_ONCE = 1_000
-
-
-class SpreadNode(Base):
-    """A visitor in a campaign's spread: whose link was opened first, and at which hop.
-
-    A node's hop is its parent's plus one. See `placing` for what decides on the parent and why
-    there can be no circle.
-    """
-
-    __tablename__ = "spread_nodes"
-
-    campaign_id: Mapped[int] = mapped_column(
-        sa.ForeignKey("campaigns.id"), primary_key=True, autoincrement=False
-    )
-    visitor_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
-    parent_id: Mapped[int | None] = mapped_column(sa.BigInteger)
-    """None for a first sharer."""
-    hop: Mapped[int] = mapped_column(sa.Integer)
-    channel: Mapped[str] = mapped_column(sa.String(12))
-    at: Mapped[datetime]
-    """When he first opened somebody's link; if he never did, when his own was first opened."""
-    touched_by: Mapped[int | None] = mapped_column(sa.BigInteger)
-    """Whose link he opened first, also if he was sharing before that."""
-    link_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    """The hop that link said."""
-    shared_at: Mapped[datetime | None]
-    """When somebody first opened his own link."""
-    shared_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    """The hop his link said then."""
-
-    __table_args__ = (
-        # Parents and visitors first: a customer's visitors are looked up in all campaigns at once.
-        sa.Index(None, "parent_id", "campaign_id"),
-        sa.Index(None, "visitor_id"),
-        sa.CheckConstraint("parent_id <> visitor_id", name="not_own_parent"),
-    )
 
 
 class Referral(Base):
@@ -73,278 +56,6 @@ class Referral(Base):
     at: Mapped[datetime] = mapped_column(index=True)
 
     __table_args__ = (sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),)
-
-
-_NODE = SpreadNode.__table__.c
-_PLACE_OF = (_NODE.touched_by, _NODE.link_hop, _NODE.channel, _NODE.at)
-_SHARING_OF = (_NODE.shared_at, _NODE.shared_hop)
-_IN_CAMPAIGN = _NODE.campaign_id == sa.bindparam("campaign")
-_FIND_NODES = sa.select(
-    _NODE.visitor_id, _NODE.parent_id, _NODE.hop, *_PLACE_OF, *_SHARING_OF
-).where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
-# In the order of their numbers, so that two who want the same nodes do not wait in a circle.
-_LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
-_HOLD_NODE = _FIND_NODES.with_for_update(read=True)
-
-
-@dataclass(frozen=True)
-class _Node:
-    """A visitor's row, as far as it decides anything."""
-
-    parent: int | None
-    hop: int
-    place: Place
-
-
-def _nodes(
-    tx: Session, statement: sa.Executable, campaign: int, *visitors: int
-) -> dict[int, _Node]:
-    return {
-        row.visitor_id: _Node(row.parent_id, row.hop, _place(row))
-        for row in run(tx, statement, campaign=campaign, visitors=visitors)
-    }
-
-
-def _place(row: Any) -> Place:
-    touch = sharing = None
-    if row.touched_by is not None:
-        touch = Touch(row.touched_by, row.at, row.link_hop, row.channel)
-    if row.shared_at is not None:
-        sharing = Sharing(row.shared_at, row.shared_hop)
-    return Place(touch, sharing)
-
-
-def _columns(place: Place, hop: int) -> dict[str, Any]:
-    """A node's columns but for its keys."""
-    touch, sharing = place.touch, place.sharing
-    at = touch.at if touch else sharing.at if sharing else None
-    return {
-        "parent_id": place.parent,
-        "hop": hop,
-        "channel": touch.channel if touch else "unknown",
-        "at": at,
-        "touched_by": touch.by if touch else None,
-        "link_hop": touch.hop if touch else None,
-        "shared_at": sharing.at if sharing else None,
-        "shared_hop": sharing.hop if sharing else None,
-    }
-
-
-def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
-    """Keep that `visitor` opened `link`. True when that decides his place.
-
-    Openings may arrive out of order, late and twice; see `placing`. A sharer whose own opening is
-    still on its way gets a node without a parent, at the hop that the link says.
-    """
-    if visitor == link.visitor:
-        return False
-    opening = Opening(visitor, link.visitor, link.hop, at, link.channel.name)
-    known = _nodes(tx, _FIND_NODES, link.campaign, visitor, link.visitor)
-    reader, sharer = known.get(visitor), known.get(link.visitor)
-    if reader is not None and sharer is not None:
-        opening = in_sequence(opening, reader.place, sharer.place)
-        told_before = sharer.place.shared(opening) == sharer.place
-        if told_before and reader.place.reached(opening) == reader.place:
-            return False
-    elif reader is None and _add(tx, link.campaign, opening, sharer):
-        return True
-    return _replace(tx, link.campaign, opening)
-
-
-def _add(tx: Session, campaign: int, opening: Opening, sharer: _Node | None) -> bool:
-    """Put a new reader below a sharer who keeps his place: nearly every opening is that, and none
-    of them waits for another. False when it is not, or no longer; nothing is lost then.
-    """
-    reader = Place()
-    if sharer is None:
-        beginning = Place().shared(opening)
-        rows = {
-            opening.sharer: _columns(beginning, beginning.top_hop),
-            opening.reader: _columns(reader.reached(opening), beginning.top_hop + 1),
-        }
-    else:
-        opening = in_sequence(opening, reader, sharer.place)
-        held = _hold(tx, campaign, opening, sharer)
-        if held is None:
-            return False
-        rows = {opening.reader: _columns(reader.reached(opening), held + 1)}
-    keyed = [
-        {"campaign_id": campaign, "visitor_id": visitor, **row}
-        for visitor, row in sorted(rows.items())
-    ]
-    return insert_new(tx, SpreadNode, keyed) == len(keyed)
-
-
-_FIRST_SHARED = (
-    sa.update(SpreadNode)
-    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("sharer"))
-    .where(_NODE.shared_at.is_(None), _NODE.hop == sa.bindparam("known_hop"))
-    .where(_NODE.touched_by == sa.bindparam("known_touch"), _NODE.at == sa.bindparam("known_at"))
-    .values(shared_at=sa.bindparam("opened_at"), shared_hop=sa.bindparam("said"))
-)
-
-
-def _hold(tx: Session, campaign: int, opening: Opening, sharer: _Node) -> int | None:
-    """Keep a sharer where he is until the end of the transaction; his hop.
-
-    None when this opening moves him, or somebody else has just done so.
-    """
-    after = sharer.place.shared(opening)
-    if after == sharer.place:
-        if tx.get_bind().dialect.name == "postgresql":
-            held = _nodes(tx, _HOLD_NODE, campaign, opening.sharer).get(opening.sharer)
-            return sharer.hop if held == sharer else None
-        return sharer.hop
-    touch = sharer.place.touch
-    if touch is None or after.parent is None or sharer.place.sharing is not None:
-        return None
-    first = run(
-        tx,
-        _FIRST_SHARED,
-        campaign=campaign,
-        sharer=opening.sharer,
-        known_hop=sharer.hop,
-        known_touch=touch.by,
-        known_at=touch.at,
-        opened_at=opening.at,
-        said=opening.hop,
-    )
-    return sharer.hop if first.rowcount == 1 else None
-
-
-def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
-    """Let an opening change places that were known: it comes late, or out of order.
-
-    One transaction a campaign does so at a time. Readers who are just being added below a node
-    that moves are waited for, and get their hop from here.
-    """
-    lock(tx, f"spread|{campaign}")
-    empty = {"campaign_id": campaign, **_columns(Place(), 0), "at": opening.at}
-    numbers = sorted((opening.reader, opening.sharer))
-    insert_new(tx, SpreadNode, [{**empty, "visitor_id": number} for number in numbers])
-    nodes = _nodes(tx, _LOCK_NODES, campaign, *numbers)
-    reader, sharer = nodes[opening.reader], nodes[opening.sharer]
-    opening = in_sequence(opening, reader.place, sharer.place)
-    above = sharer.place.shared(opening)
-    above_hop = sharer.hop if above.parent is not None else above.top_hop
-    if _move(tx, campaign, opening.sharer, sharer, above, above_hop):
-        # The reader may be somewhere below.
-        reader = _nodes(tx, _FIND_NODES, campaign, opening.reader)[opening.reader]
-    below = reader.place.reached(opening)
-    if below.parent is None:
-        below_hop = below.top_hop
-    else:
-        below_hop = above_hop + 1 if below.parent == opening.sharer else reader.hop
-    _move(tx, campaign, opening.reader, reader, below, below_hop)
-    return below.parent == opening.sharer and reader.parent != opening.sharer
-
-
-_SET_NODE = (
-    sa.update(SpreadNode)
-    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
-    .values({name: sa.bindparam(f"new_{name}") for name in _columns(Place(), 0)})
-)
-_SHIFT = (
-    sa.update(SpreadNode)
-    .where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
-    .values(hop=SpreadNode.hop + sa.bindparam("by"))
-)
-_CHILDREN = sa.select(_NODE.visitor_id).where(
-    _IN_CAMPAIGN, _NODE.parent_id.in_(sa.bindparam("visitors", expanding=True))
-)
-
-
-def _move(tx: Session, campaign: int, visitor: int, node: _Node, place: Place, hop: int) -> bool:
-    """Put a visitor where he belongs, with everybody below him. Whether that changed any hops."""
-    if place == node.place and hop == node.hop:
-        return False
-    values = {f"new_{name}": value for name, value in _columns(place, hop).items()}
-    run(tx, _SET_NODE, campaign=campaign, visitor=visitor, **values)
-    # Level by level: once a level is locked, nobody can come in below it unseen.
-    level = [visitor] if hop != node.hop else []
-    while level:
-        below: list[int] = []
-        for start in range(0, len(level), NODES_AT_ONCE):
-            part = level[start : start + NODES_AT_ONCE]
-            below += run(tx, _CHILDREN, campaign=campaign, visitors=part).scalars()
-        for start in range(0, len(below), NODES_AT_ONCE):
-            part = below[start : start + NODES_AT_ONCE]
-            run(tx, _SHIFT, campaign=campaign, visitors=part, by=hop - node.hop)
-        level = below
-    return hop != node.hop
-
-
-_TOUCHES_OF = (
-    sa.select(SpreadNode)
-    .join(Visitor, Visitor.id == SpreadNode.visitor_id)
-    .where(Visitor.customer_id == sa.bindparam("customer"), SpreadNode.parent_id.is_not(None))
-    .order_by(SpreadNode.at, SpreadNode.campaign_id)
-)
-
-
-def touches_of(tx: Session, customer_id: int) -> list[SpreadNode]:
-    """Where a customer's visitors were brought in by somebody's link, first touch first."""
-    return list(tx.scalars(_TOUCHES_OF, {"customer": customer_id}))
-
-
-_HOP_OF = sa.select(SpreadNode.hop).where(
-    SpreadNode.campaign_id == sa.bindparam("campaign"),
-    SpreadNode.visitor_id == sa.bindparam("visitor"),
-)
-
-
-def _hop(tx: Session, campaign_id: int, visitor: int) -> int | None:
-    hop: int | None = run(tx, _HOP_OF, campaign=campaign_id, visitor=visitor).scalar()
-    return hop
-
-
-def hop_of(tx: Session, campaign_id: int, visitor: int) -> int:
-    """How many hops below a first sharer a visitor is; 0 for a first sharer."""
-    return _hop(tx, campaign_id, visitor) or 0
-
-
-@dataclass(frozen=True)
-class Step:
-    """One visitor on the way up, and the customer that visitor is, if any."""
-
-    visitor: int
-    customer: int | None
-
-
-def _path_up() -> sa.Select[Any]:
-    node = sa.orm.aliased(SpreadNode)
-    campaign: sa.BindParameter[int] = sa.bindparam("campaign")
-    base = (
-        sa.select(SpreadNode.parent_id.label("visitor_id"), sa.literal(1).label("steps"))
-        .where(SpreadNode.campaign_id == campaign)
-        .where(SpreadNode.visitor_id == sa.bindparam("visitor"))
-        .where(SpreadNode.parent_id.is_not(None))
-        .cte("path", recursive=True)
-    )
-    path = base.union_all(
-        sa.select(node.parent_id, base.c.steps + 1)
-        .join(base, node.visitor_id == base.c.visitor_id)
-        .where(node.campaign_id == campaign, node.parent_id.is_not(None))
-    )
-    return (
-        sa.select(path.c.visitor_id, Visitor.customer_id)
-        .outerjoin(Visitor, Visitor.id == path.c.visitor_id)
-        .order_by(path.c.steps)
-    )
-
-
-_PATH_UP = _path_up()
-
-
-def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
-    """The visitors above one in a campaign's spread, nearest first."""
-    for row in run(tx, _PATH_UP, campaign=campaign_id, visitor=visitor):
-        yield Step(row.visitor_id, row.customer_id)
-
-
-def step_of(tx: Session, visitor: int) -> Step:
-    """A visitor by itself."""
-    return Step(visitor, people.customer_of(tx, visitor))
 
 
 _PLACE = sa.select(Referral.referrer_id, Referral.event).where(

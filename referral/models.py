@@ -18,6 +18,7 @@ from referral import (  # noqa: F401
     product_links,
     ranges,
     rewards,
+    spread,
     staff,
     stores,
     tickets,

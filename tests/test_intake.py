@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from referral import actions, graph, intake, people
+from referral.codes import Label
 from referral.deployment import Deployment
 from referral.links import Channel, Link
 from referral.people import Visitor
@@ -108,6 +109,7 @@ def scan(brand: Brand, at: datetime, visitor: int | None = BEN) -> Visit:
         campaign=brand.campaign.id,
         batch=brand.batch.id,
         code_index=3,
+        label=Label.inner,
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 import requests
+from structlog.testing import capture_logs
 
 from referral import wechat
 from referral.config import WechatSettings
@@ -279,15 +280,20 @@ def test_the_secret_is_nowhere_to_be_read(
     code = sent_back(account, there)["code"]
     account.person(code)
     failures: list[Exception] = []
+    logs: list[object] = []
     for each, spent in ((account, code), (nowhere, "any")):
         there.answer_next("getticket", 45009)
         for call in (each.new_ticket, lambda each=each, spent=spent: each.person(spent)):
-            with pytest.raises((NotGiven, WechatAway, WechatSignInSpent)) as failed:
+            with (
+                capture_logs() as logged,  # an app made before may have taken the log elsewhere
+                pytest.raises((NotGiven, WechatAway, WechatSignInSpent)) as failed,
+            ):
                 call()
+            logs.append(logged)
             failures.append(failed.value)
     told = capfd.readouterr()
     written = "".join((caplog.text, told.out, told.err, repr(settings), repr(account)))
-    written += repr(replace(deployment.config, wechat=settings))
+    written += repr(logs) + repr(replace(deployment.config, wechat=settings))
     for failure in failures:
         written += repr(failure) + str(failure)
         assert failure.__suppress_context__

@@ -44,6 +44,8 @@ def name_of(tx: Session, keys: KeyRing, customer_id: int) -> str | None:
 
 def name_if_any(tx: Session, keys: KeyRing, customer_id: int | None) -> str | None:
     """The name of a customer who may not be there."""
+    if customer_id is None:
+        return None
     stored = tx.scalar(sa.select(Customer.name_encrypted).where(Customer.id == customer_id))
     return keys.decrypt_if_any(stored)
 

@@ -21,9 +21,9 @@ def test_every_axis_holds_its_bars_and_is_not_twice_as_high() -> None:
 
 def test_bars_stand_on_one_another() -> None:
     counts = [
-        Counts(scans=6, first_scans=4, outer_scans=0, claims=0),
-        Counts(scans=10, first_scans=10, outer_scans=0, claims=0),
-        Counts(scans=0, first_scans=0, outer_scans=0, claims=0),
+        Counts(scans=6, first_scans=4, outer_scans=0, claims=0, misses=0),
+        Counts(scans=10, first_scans=10, outer_scans=0, claims=0, misses=0),
+        Counts(scans=0, first_scans=0, outer_scans=0, claims=0, misses=0),
     ]
     made = chart(counts, "first_scans", "repeats")
     assert (made.top, made.total, made.largest) == (10, 16, 10)
