@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
@@ -12,6 +14,7 @@ from sqlalchemy.orm import Session
 from referral import actions, counters, graph, intake, people
 from referral.campaigns import Campaign
 from referral.counters import TREE, GraphChange, GraphCount
+from referral.db import MIGRATIONS, Database, upgrade
 from referral.deployment import Deployment
 from referral.forests import NOTHING, Counts
 from referral.links import Channel, Link
@@ -366,3 +369,47 @@ def test_wrong_counters_are_found_and_mended(deployment: Deployment, campaign: C
     assert deployment.db.transact(counters.recount) == 4
     with deployment.db.read() as tx:
         assert list(counters.differences(tx)) == []
+
+
+# What was there before
+
+
+def test_a_spread_from_before_the_counters_goes_on_and_is_counted(bare_database_url: str) -> None:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = bare_database_url
+    command.upgrade(config, "0002")
+    database = Database(bare_database_url)
+    old = "INSERT INTO spread_nodes (campaign_id, visitor_id, parent_id, hop, channel, at) VALUES "
+
+    def before(tx: Session) -> None:
+        tx.execute(
+            sa.text(
+                "INSERT INTO campaigns (id, slug, title, content, rules, budget, gtins, organiser,"
+                " state, starts_at, ends_at, hold_days, window_days, created_at) VALUES (1, 'old',"
+                " 'Old', '{}', '[]', 1, '[]', '', 'published', '2026-01-01', '2027-01-01', 7, 30,"
+                " '2026-01-01')"
+            )
+        )
+        for visitor, parent, hop in ((ANN, None, 0), (BEN, ANN, 1), (CAT, BEN, 2), (EVE, None, 3)):
+            values = {"visitor": visitor, "parent": parent, "hop": hop, "at": T0.isoformat(" ")}
+            tx.execute(sa.text(old + "(1, :visitor, :parent, :hop, 'copy', :at)"), values)
+
+    database.transact(before)
+    upgrade(bare_database_url)
+
+    def opened(tx: Session, reader: int, sharer: int, hop: int, minute: int) -> bool:
+        link = Link(1, sharer, None, hop, Channel.copy)
+        return graph.attach(tx, reader, link, T0 + timedelta(minutes=minute))
+
+    assert not database.transact(lambda tx: opened(tx, ANN, CAT, 2, 5)), "a first sharer stays one"
+    assert not database.transact(lambda tx: opened(tx, CAT, 6, 0, 5)), "the first touch stays"
+    assert database.transact(lambda tx: opened(tx, DAN, CAT, 2, 6))
+    assert database.transact(lambda tx: opened(tx, EVE, CAT, 2, -1)), "its opening was on its way"
+    for _ in range(2):
+        with database.read() as tx:
+            found = counters.counts_of(tx, 1, [ANN, CAT])
+            assert list(counters.differences(tx)) == []
+        assert found == {ANN: Counts(1, 4, 0, 3), CAT: Counts(2, 2, 0, 1)}
+        database.transact(counters.fold)
+    database.close()

@@ -207,6 +207,11 @@ def test_the_spread_shows_its_anonymous_hops(brand: Brand, clock: HeldClock) -> 
     )
     assert (middle.visitor, middle.customer_id, middle.hop) == (bob.visitor, None, 1)
     assert (last.customer_id, last.hop, last.direct) == (charlie.customer, 2, 0)
+    assert [(each.total, each.customers, each.depth) for each in (top, middle, last)] == [
+        (2, 1, 2),
+        (1, 1, 1),
+        (0, 0, 0),
+    ]
     assert (middle.channel, last.channel) == ("poster", "address")
     assert last.at == clock.now()
 
@@ -255,4 +260,4 @@ def test_the_tree_of_a_story_is_what_was_settled(brand: Brand) -> None:
         [root] = trees.roots(tx, brand.deployment.keys).branches
         assert trees.path_to_root(tx, charlie.customer) == [bob.customer, alice.customer]
         assert graph.referrer_of(tx, charlie.customer) == bob.customer
-    assert (root.name, root.direct, root.total) == ("Alice", 1, 2)
+    assert (root.name, root.direct, root.total, root.depth) == ("Alice", 1, 2, 2)

@@ -9,6 +9,8 @@ from tests.web.conftest import Brand
 
 
 def test_the_spread_can_be_downloaded(spread_brand: Brand, analyst: Reader) -> None:
+    analyst.get("/staff/campaigns/spring/spread")
+    assert 'href="/staff/campaigns/spring/spread.csv" download>CSV<' in analyst.page
     answer = analyst.get("/staff/campaigns/spring/spread.csv")
     assert answer.mimetype == "text/csv"
     assert answer.headers["Content-Disposition"] == "attachment; filename=spread-spring.csv"
