@@ -405,7 +405,7 @@ def test_a_spread_from_before_the_counters_goes_on_and_is_counted(bare_database_
     assert not database.transact(lambda tx: opened(tx, ANN, CAT, 2, 5)), "a first sharer stays one"
     assert not database.transact(lambda tx: opened(tx, CAT, 6, 0, 5)), "the first touch stays"
     assert database.transact(lambda tx: opened(tx, DAN, CAT, 2, 6))
-    assert database.transact(lambda tx: opened(tx, EVE, CAT, 2, -1)), "its opening was on its way"
+    assert database.transact(lambda tx: opened(tx, EVE, CAT, 2, 0)), "its opening was on its way"
     for _ in range(2):
         with database.read() as tx:
             found = counters.counts_of(tx, 1, [ANN, CAT])
