@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,10 +24,11 @@ __all__ = [
     "Referral",
     "SpreadNode",
     "Step",
+    "TouchOutcome",
     "attach",
     "hop_of",
     "is_settled",
-    "is_settled_by",
+    "nearest",
     "path_up",
     "referrer_of",
     "settle",
@@ -36,6 +38,23 @@ __all__ = [
 
 SETTLE_TRIES_MAX = 10
 """How often the end of a chain may move while we wait for its lock."""
+
+
+class TouchOutcome(StrEnum):
+    """What became of an opening that was considered when a referrer was settled."""
+
+    credited = "credited"
+    too_old = "too_old"
+    nobody = "nobody"
+    """Nobody up its path is a customer."""
+    came_later = "came_later"
+    """The campaign credits the first touch."""
+    came_earlier = "came_earlier"
+    """The campaign credits the last touch."""
+    other_campaign = "other_campaign"
+    """A link of another campaign was opened before."""
+    below = "below"
+    """Whoever is up its path was brought in by this customer."""
 
 
 class Referral(Base):
@@ -52,10 +71,16 @@ class Referral(Base):
     """The first proof of purchase, e.g. ``claim:17``."""
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
     why: Mapped[dict[str, Any]]
-    """Path, rule and touches considered, as `actions` found them."""
+    """Path, rule and touches considered, as `actions` found them: see `reports.referrals`."""
     at: Mapped[datetime] = mapped_column(index=True)
 
     __table_args__ = (sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),)
+
+    @property
+    def link_campaign_id(self) -> int | None:
+        """The campaign of the link that brought the customer in; None where there was none, and
+        where it was not kept."""
+        return self.why.get("campaign")
 
 
 _PLACE = sa.select(Referral.referrer_id, Referral.event).where(
@@ -68,36 +93,36 @@ def is_settled(tx: Session, customer: int) -> bool:
     return run(tx, _PLACE, customer=customer).one_or_none() is not None
 
 
-def is_settled_by(tx: Session, customer: int, event: str) -> bool:
-    """Whether this was a customer's first proof of purchase."""
-    place = run(tx, _PLACE, customer=customer).one_or_none()
-    return place is not None and place.event == event
-
-
 def referrer_of(tx: Session, customer: int) -> int | None:
     """Who brought a customer in; None for nobody, and before the first proof of purchase."""
     referrer: int | None = run(tx, _PLACE, customer=customer).scalar()
     return referrer
 
 
+def nearest(tx: Session, customer: int, candidates: Sequence[int]) -> int | None:
+    """The first candidate who may have brought `customer` in: one who is not below the customer.
+
+    Call it in the transaction that settles the customer's place.
+    """
+    return next((c for c in candidates if _may_refer(tx, c, customer)), None)
+
+
 def settle(
     tx: Session,
     customer: int,
-    candidates: Sequence[int],
+    referrer: int | None,
     *,
     event: str,
     campaign_id: int | None,
     why: dict[str, Any],
     now: datetime,
-) -> int | None:
-    """Fix who brought a customer in: the first candidate who is not below the customer.
+) -> None:
+    """Fix who brought a customer in, in the transaction of the first proof of purchase.
 
-    Call it in the transaction of the first proof of purchase. Returns the referrer or None.
+    `referrer` is what `nearest` found in the same transaction.
     """
-    referrer = next((c for c in candidates if _may_refer(tx, c, customer)), None)
     row = {"customer_id": customer, "referrer_id": referrer, "campaign_id": campaign_id}
     run(tx, _SETTLE, **row, event=event, why=why, at=now)
-    return referrer
 
 
 _SETTLE = sa.insert(Referral.__table__)  # type: ignore[arg-type]

@@ -7,10 +7,12 @@ an address, and signed. Nothing is stored until it is opened.
     base64 of the block (22 characters) . base64 of a 10-byte tag (14)   = 37 characters
 """
 
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -22,9 +24,14 @@ HOP_MAX = 255
 """Hops beyond this are counted as this many; tracing itself has no depth limit."""
 VISITOR_END = 1 << 63
 """One past the largest id of a visitor: it fits a signed column."""
-TOUCHES_MAX = 8
-"""How many campaigns one browser's cookie remembers; the oldest go first."""
+TOUCHES_MAX = 16
+"""How many touches one browser's cookie remembers; the oldest go first."""
 
+NEAR_KEYS_MAX = 3
+"""Under how many keys, newest first, a genuine token one letter away is looked for."""
+
+_WHOLE = re.compile(r"[\w-]{21}[AQgw]\.[\w-]{13}[AQgw]", re.ASCII)
+_BEGINNING = re.compile(r"[\w-]{1,22}|[\w-]{22}\.[\w-]{0,13}", re.ASCII)
 _LINK = struct.Struct(">QIHBB")
 _VISITOR = struct.Struct(">Q")
 _TIME = struct.Struct(">I")
@@ -55,6 +62,26 @@ class Channel(IntEnum):
     def named(cls, name: str | None) -> "Channel":
         """The channel of that name; `unknown` for any other."""
         return cls.__members__.get(name or "", cls.unknown)
+
+
+_CHANNELS = frozenset(Channel)
+_VISITOR_BYTE_END = VISITOR_END >> 56
+"""The first byte of a visitor's id is below this."""
+
+
+class LinkFault(StrEnum):
+    """Why a link leads nowhere. Only staff are told."""
+
+    missing = "missing"
+    """There is no token."""
+    cut = "cut"
+    """The beginning of a token."""
+    altered = "altered"
+    """Not what we made: another letter, another case, characters that no token has."""
+    foreign = "foreign"
+    """Made like a token, with none of our keys: another installation's, a lost key's, invented."""
+    expired = "expired"
+    """A token of ours whose campaign does not run, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +119,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Touch:
-    """A visitor's first opening of somebody's link in one campaign."""
+    """A visitor's opening of somebody's link."""
 
     link: Link
     at: datetime
@@ -100,7 +127,7 @@ class Touch:
 
 @dataclass(frozen=True)
 class VisitorCookie:
-    """One browser: its visitor and how it was first reached, per campaign.
+    """One browser: its visitor and how it was reached, per campaign first and last.
 
     The touches travel in the cookie so that a claim made seconds after an opening credits the
     right person whether or not the opening has reached the database.
@@ -108,21 +135,39 @@ class VisitorCookie:
 
     visitor: int
     touches: tuple[Touch, ...] = ()
+    """Of each campaign at most two, the earlier one first; campaigns touched last come last."""
 
     def touch(self, campaign: int) -> Touch | None:
+        """The first one in a campaign."""
         return next((touch for touch in self.touches if touch.link.campaign == campaign), None)
 
     def touched(self, link: Link, at: datetime, window: timedelta) -> "VisitorCookie":
-        """With this opening remembered, unless the campaign has touched this browser before.
+        """With this opening remembered: as the campaign's first, or as its last so far.
 
-        A touch that leads to no customer gives way to the first one that does, and one that is
-        older than the campaign's `window` to a new one.
+        A first touch that leads to no customer gives way to one that does, and a last touch that
+        leads to one does not give way to one that does not; but whatever is older than the
+        campaign's `window` gives way.
         """
-        before = self.touch(link.campaign)
-        if before and at - before.at <= window and (before.link.customer or not link.customer):
-            return self
-        others = [touch for touch in self.touches if touch is not before]
-        return replace(self, touches=(*others, Touch(link, at))[-TOUCHES_MAX:])
+        new = Touch(link, at)
+        before = [touch for touch in self.touches if touch.link.campaign == link.campaign]
+        kept = [new]
+        if before and _stays_first(before[0], new, window):
+            first, last = before[0], before[-1]
+            kept = [first, new]
+            if _stays_last(last, new, window):
+                kept = [first] if last is first else [first, last]
+        others = [touch for touch in self.touches if touch not in before]
+        return replace(self, touches=(*others, *kept)[-TOUCHES_MAX:])
+
+
+def _stays_first(first: Touch, new: Touch, window: timedelta) -> bool:
+    leads_as_far = first.link.customer is not None or new.link.customer is None
+    return leads_as_far and new.at - first.at <= window
+
+
+def _stays_last(last: Touch, new: Touch, window: timedelta) -> bool:
+    leads_further = last.link.customer is not None and new.link.customer is None
+    return leads_further and new.at - last.at <= window
 
 
 class LinkCodec:
@@ -147,6 +192,44 @@ class LinkCodec:
         if signed is None:
             return None
         return self._shown(*signed)
+
+    def fault(self, token: str) -> LinkFault:
+        """Why `read` finds no link in a token; `expired` where it does, for then that is why."""
+        if not token:
+            return LinkFault.missing
+        if self.read(token) is not None:
+            return LinkFault.expired
+        if _WHOLE.fullmatch(token):
+            return LinkFault.altered if self._is_altered(token) else LinkFault.foreign
+        return LinkFault.cut if _BEGINNING.fullmatch(token) else LinkFault.altered
+
+    def _is_altered(self, token: str) -> bool:
+        # No chance makes 36 letters of one case.
+        if token in (token.lower(), token.upper()):
+            return True
+        payload, _, tag = token.partition(".")
+        block = decode_base64(payload.encode())
+        others = _one_letter_changed(block)
+        for key_id in list(self._ciphers)[:NEAR_KEYS_MAX]:
+            right = self._signer.tag(block, key_id)
+            if sum(one != other for one, other in zip(right, tag, strict=True)) == 1:
+                return True
+            if any(
+                self._signer.tag(other, key_id) == tag for other in self._likely(others, key_id)
+            ):
+                return True
+        return False
+
+    def _likely(self, blocks: bytes, key_id: str) -> Iterator[bytes]:
+        """Those of many hidden links that say what a link can say: one in thirty by chance.
+
+        Signing takes longer than all else, so only these are worth it.
+        """
+        shown = self._ciphers[key_id].decryptor().update(blocks)
+        for start in range(0, len(blocks), _LINK.size):
+            end = start + _LINK.size
+            if shown[end - 1] in _CHANNELS and shown[start] < _VISITOR_BYTE_END:
+                yield blocks[start:end]
 
     def cookie(self, cookie: VisitorCookie) -> str:
         parts = [_VISITOR.pack(cookie.visitor)]
@@ -174,6 +257,17 @@ class LinkCodec:
 
     def _shown(self, block: bytes, key_id: str) -> Link:
         return Link.unpack(self._ciphers[key_id].decryptor().update(block))
+
+
+def _one_letter_changed(block: bytes) -> bytes:
+    """Every block whose base64 differs from this one's in one letter, one after the other."""
+    number, bits = int.from_bytes(block), len(block) * 8
+    changed = []
+    for begin in range(0, bits, 6):
+        width = min(6, bits - begin)  # the last letter holds two bits only
+        changes = range(1, 1 << width)
+        changed += [number ^ (change << (bits - begin - width)) for change in changes]
+    return b"".join(each.to_bytes(len(block)) for each in changed)
 
 
 def visitor_name(visitor: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,6 +69,31 @@ class PurchaseFacts:
     is_first: bool
     referrer: int | None
     """Who brought the customer in; None for nobody."""
+
+
+class Place(Protocol):
+    """Where a customer was put in the referral tree at the first proof of purchase."""
+
+    @property
+    def event(self) -> str: ...
+    @property
+    def referrer_id(self) -> int | None: ...
+    @property
+    def link_campaign_id(self) -> int | None: ...
+
+
+def facts_of(
+    customer_id: int, event: str, campaign_id: int | None, place: Place | None
+) -> PurchaseFacts:
+    """The facts of a purchase that was made, for which `campaign_id` pays.
+
+    A first one is paid for to the referrer only by the campaign whose link led to it.
+    """
+    if place is None:
+        return PurchaseFacts(customer_id, False, None)
+    is_first = place.event == event
+    is_paid_for = not is_first or place.link_campaign_id in {None, campaign_id}
+    return PurchaseFacts(customer_id, is_first, place.referrer_id if is_paid_for else None)
 
 
 @dataclass(frozen=True)

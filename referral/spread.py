@@ -1,7 +1,7 @@
 """The spread of visitors per campaign: who opened whose link first, hop by hop."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,9 @@ class SpreadNode(Base):
     """When somebody first opened his own link."""
     shared_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
     """The hop his link said then."""
+    last_by: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Whose link he opened last."""
+    last_at: Mapped[datetime | None]
 
     __table_args__ = (
         # Parents and visitors first: a customer's visitors are looked up in all campaigns at once.
@@ -119,33 +122,57 @@ def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
     opening = Opening(visitor, link.visitor, link.hop, at, link.channel.name)
     known = _nodes(tx, _FIND_NODES, link.campaign, visitor, link.visitor)
     reader, sharer = known.get(visitor), known.get(link.visitor)
-    if reader is not None and sharer is not None:
-        opening = in_sequence(opening, reader.place, sharer.place)
-        told_before = sharer.place.shared(opening) == sharer.place
-        if told_before and reader.place.reached(opening) == reader.place:
-            return False
-    elif reader is None and _add(tx, link.campaign, opening, sharer):
+    if reader is None and _add(tx, link.campaign, opening, sharer):
         return True
-    return _replace(tx, link.campaign, opening)
+    decides = not _told_before(opening, reader, sharer) and _replace(tx, link.campaign, opening)
+    run(tx, _LAST, campaign=link.campaign, visitor=visitor, sharer=link.visitor, opened_at=at)
+    return decides
+
+
+_LAST = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
+    .where(
+        sa.or_(
+            _NODE.last_at.is_(None),
+            sa.tuple_(_NODE.last_at, _NODE.last_by)
+            < sa.tuple_(
+                sa.bindparam("opened_at", type_=_NODE.last_at.type),
+                sa.bindparam("sharer", type_=_NODE.last_by.type),
+            ),
+        )
+    )
+    .values(last_by=sa.bindparam("sharer"), last_at=sa.bindparam("opened_at"))
+)
+
+
+def _told_before(opening: Opening, reader: _Node | None, sharer: _Node | None) -> bool:
+    """Whether an opening says nothing new of anybody's place."""
+    if reader is None or sharer is None:
+        return False
+    opening = in_sequence(opening, reader.place, sharer.place)
+    is_known = sharer.place.shared(opening) == sharer.place
+    return is_known and reader.place.reached(opening) == reader.place
 
 
 def _add(tx: Session, campaign: int, opening: Opening, sharer: _Node | None) -> bool:
     """Put a new reader below a sharer who keeps his place: nearly every opening is that, and none
     of them waits for another. False when it is not, or no longer; nothing is lost then.
     """
-    reader = Place()
+    last = {"last_by": opening.sharer, "last_at": opening.at}
     if sharer is None:
+        people.look_again(tx, opening.sharer, opening.at)
         beginning = Place().shared(opening)
-        rows = {
-            opening.sharer: _columns(beginning, beginning.top_hop),
-            opening.reader: _columns(reader.reached(opening), beginning.top_hop + 1),
-        }
+        hop = beginning.top_hop
+        first = {"last_by": None, "last_at": None, **_columns(beginning, hop)}
+        rows = {opening.sharer: first}
     else:
-        opening = in_sequence(opening, reader, sharer.place)
+        opening = in_sequence(opening, Place(), sharer.place)
         held = _hold(tx, campaign, opening, sharer)
         if held is None:
             return False
-        rows = {opening.reader: _columns(reader.reached(opening), held + 1)}
+        hop, rows = held, {}
+    rows[opening.reader] = {**last, **_columns(Place().reached(opening), hop + 1)}
     keyed = [
         {"campaign_id": campaign, "visitor_id": visitor, **row}
         for visitor, row in sorted(rows.items())
@@ -199,7 +226,9 @@ def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
     lock(tx, f"spread|{campaign}")
     empty = {"campaign_id": campaign, **_columns(Place(), 0), "at": opening.at}
     numbers = sorted((opening.reader, opening.sharer))
-    insert_new(tx, SpreadNode, [{**empty, "visitor_id": number} for number in numbers])
+    rows = [{**empty, "visitor_id": number} for number in numbers]
+    if insert_new(tx, SpreadNode, rows):
+        people.look_again(tx, opening.sharer, opening.at)
     nodes = _nodes(tx, _LOCK_NODES, campaign, *numbers)
     reader, sharer = nodes[opening.reader], nodes[opening.sharer]
     opening = in_sequence(opening, reader.place, sharer.place)
@@ -252,16 +281,82 @@ def _move(tx: Session, campaign: int, visitor: int, node: _Node, place: Place, h
     return hop != node.hop
 
 
+# Leaving: somebody who opened links turns out to be nobody
+
+
+def hold_still(tx: Session, campaign: int, visitors: Collection[int]) -> None:
+    """Let nobody else move these visitors, nor come in below them, in this transaction."""
+    lock(tx, f"spread|{campaign}")
+    ordered = sorted(visitors)
+    for start in range(0, len(ordered), NODES_AT_ONCE):
+        run(tx, _LOCK_NODES, campaign=campaign, visitors=ordered[start : start + NODES_AT_ONCE])
+
+
+_BELOW = sa.select(_NODE.parent_id, _NODE.visitor_id).where(
+    _NODE.parent_id.in_(sa.bindparam("visitors", expanding=True))
+)
+_LEAVE = sa.delete(SpreadNode).where(
+    _IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True))
+)
+_FIRST_BELOW = (
+    sa.select(_NODE.link_hop, sa.func.min(_NODE.at).label("first_at"))
+    .where(_IN_CAMPAIGN, _NODE.parent_id == sa.bindparam("sharer"))
+    .group_by(_NODE.link_hop)
+)
+
+
+def children_of(tx: Session, visitors: Collection[int]) -> list[tuple[int, int]]:
+    """Visitors among these, each with one right below, in whatever campaign."""
+    found = run(tx, _BELOW, visitors=list(visitors))
+    return [(row.parent_id, row.visitor_id) for row in found]
+
+
+def leave(tx: Session, campaign: int, visitors: Collection[int]) -> None:
+    """Take visitors out who have nobody below them; see `forget_opening` for those above."""
+    run(tx, _LEAVE, campaign=campaign, visitors=list(visitors))
+
+
+def forget_opening(
+    tx: Session, campaign: int, gone: Sharing, sharer: int, left: Callable[[], Iterable[Sharing]]
+) -> None:
+    """Let an opening of a sharer's link, `gone`, not have been; `left` tells those that were.
+
+    It matters if it was the first: then the sharer may belong elsewhere, or nowhere.
+    """
+    node = _nodes(tx, _FIND_NODES, campaign, sharer).get(sharer)
+    if node is None or node.place.sharing is None or gone.order > node.place.sharing.order:
+        return
+    # Those below may have come with a claim, without any visit.
+    below = run(tx, _FIRST_BELOW, campaign=campaign, sharer=sharer)
+    others = [*left(), *(Sharing(row.first_at, row.link_hop) for row in below)]
+    first = min(others, key=lambda sharing: sharing.order, default=None)
+    place = replace(node.place, sharing=first)
+    if place == Place():
+        leave(tx, campaign, [sharer])
+    else:
+        _move(tx, campaign, sharer, node, place, _hop_at(tx, campaign, node, place))
+
+
+def _hop_at(tx: Session, campaign: int, node: _Node, place: Place) -> int:
+    """The hop of a visitor who comes from `node` to a place."""
+    if place.parent is None or place.touch is None:
+        return place.top_hop
+    if place.parent == node.parent:
+        return node.hop
+    above = _nodes(tx, _FIND_NODES, campaign, place.parent).get(place.parent)
+    return (above.hop if above else place.touch.hop) + 1
+
+
 _TOUCHES_OF = (
     sa.select(SpreadNode)
     .join(Visitor, Visitor.id == SpreadNode.visitor_id)
-    .where(Visitor.customer_id == sa.bindparam("customer"), SpreadNode.parent_id.is_not(None))
+    .where(Visitor.customer_id == sa.bindparam("customer"), SpreadNode.touched_by.is_not(None))
     .order_by(SpreadNode.at, SpreadNode.campaign_id)
 )
 
 
 def touches_of(tx: Session, customer_id: int) -> list[SpreadNode]:
-    """Where a customer's visitors were brought in by somebody's link, first touch first."""
+    """Where a customer's visitors opened somebody's link, first touch first."""
     return list(tx.scalars(_TOUCHES_OF, {"customer": customer_id}))
 
 

@@ -376,7 +376,9 @@ def test_touches_of_all_of_a_customers_browsers_come_first_first(
 def settle(tx: Session, who: int, *candidates: int) -> int | None:
     people.lock_customer(tx, who)
     event = f"claim:{who}"
-    return graph.settle(tx, who, candidates, event=event, campaign_id=None, why={}, now=T0)
+    referrer = graph.nearest(tx, who, candidates)
+    graph.settle(tx, who, referrer, event=event, campaign_id=None, why={}, now=T0)
+    return referrer
 
 
 @pytest.fixture

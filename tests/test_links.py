@@ -1,5 +1,6 @@
 """Share links and visitor cookies: signed, short, and the whole memory of who brought whom."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 from referral.crypto import KeyRing
 from referral.links import (
     HOP_MAX,
+    NEAR_KEYS_MAX,
     TOUCHES_MAX,
     VISITOR_END,
     Channel,
     Link,
     LinkCodec,
+    LinkFault,
     Touch,
     VisitorCookie,
     arrive,
@@ -137,6 +140,69 @@ def test_other_names_are_the_unknown_channel(name: str) -> None:
     assert Channel.named(name) is Channel.unknown
 
 
+# Tokens that lead nowhere
+
+
+def flipped(token: str, place: int, letter: str) -> str:
+    return token[:place] + letter + token[place + 1 :]
+
+
+def test_a_tokens_beginning_is_a_cut_one() -> None:
+    token = CODEC.token(Link(7, ALICE, 1))
+    assert {CODEC.fault(token[:length]) for length in range(1, len(token))} == {LinkFault.cut}
+    assert CODEC.fault("") is LinkFault.missing
+
+
+def test_another_letter_anywhere_is_an_altered_one() -> None:
+    token = ROTATED.token(Link(7, ALICE, 1, 0, Channel.copy))
+    for place, right in enumerate(token):
+        for wrong in ("A" if right != "A" else "g", "-" if right != "-" else "z", ".", "é", " "):
+            if wrong != right:
+                assert ROTATED.fault(flipped(token, place, wrong)) is LinkFault.altered
+
+
+def test_a_letter_changed_under_an_older_key_is_found_too() -> None:
+    for place in (0, 21, 23, 36):
+        token = CODEC.token(Link(7, ALICE, 1))
+        wrong = "Q" if token[place] != "Q" else "w"
+        assert ROTATED.fault(flipped(token, place, wrong)) is LinkFault.altered
+
+
+def test_but_only_under_so_many_keys() -> None:
+    oldest = LinkCodec(KeyRing([OLD])).token(Link(7, ALICE, 1))
+    more = [f"{number} more keys for the tests" for number in range(NEAR_KEYS_MAX)]
+    many = LinkCodec(KeyRing([OLD, *more]))
+    assert many.read(oldest) is not None
+    assert many.fault(flipped(oldest, 3, "A" if oldest[3] != "A" else "B")) is LinkFault.foreign
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        str.lower,
+        str.upper,
+        lambda token: token + "A",
+        lambda token: token + token,
+        lambda token: token[:20] + "…",
+        lambda token: token.replace(".", ""),
+        lambda token: token[:9] + "\n" + token[9:],
+        lambda token: token[:10] + ".",
+    ],
+)
+def test_what_no_token_looks_like_is_an_altered_one(spoil: Callable[[str], str]) -> None:
+    assert CODEC.fault(spoil(CODEC.token(Link(7, ALICE, 1)))) is LinkFault.altered
+
+
+@given(LINKS)
+def test_a_token_of_another_installation_is_a_foreign_one(link: Link) -> None:
+    assert CODEC.fault(STRANGERS.token(link)) is LinkFault.foreign
+    assert CODEC.fault(ROTATED.token(link)) is LinkFault.foreign, "of a key that is not listed"
+
+
+def test_a_token_of_ours_that_leads_nowhere_has_expired() -> None:
+    assert CODEC.fault(CODEC.token(Link(7, ALICE, 1))) is LinkFault.expired
+
+
 # Cookies
 
 
@@ -148,7 +214,7 @@ def test_a_cookie_comes_back(cookie: VisitorCookie) -> None:
 
 def test_a_full_cookie_fits_into_a_browser() -> None:
     touch = Touch(Link(65_535, VISITOR_END - 1, 9, 9), NOW)
-    assert len(CODEC.cookie(VisitorCookie(1, (touch,) * TOUCHES_MAX))) < 400
+    assert len(CODEC.cookie(VisitorCookie(1, (touch,) * TOUCHES_MAX))) < 500
 
 
 @pytest.mark.parametrize("text", [None, "", ".", "nonsense", "é", "A" * 5000])
@@ -218,12 +284,33 @@ def test_a_reader_who_is_signed_in_shares_for_himself() -> None:
     assert arrival.own == Link(7, BOB, 2, 1, Channel.address)
 
 
-def test_the_first_touch_of_a_campaign_is_kept() -> None:
-    first = arrive(VisitorCookie(BOB), Link(7, ALICE, 1), None, NOW).cookie
-    later = arrive(first, Link(7, CHARLIE, 3, 4), None, NOW + timedelta(days=1))
-    assert later.cookie == first
-    assert later.own == Link(7, BOB, 1, 1, Channel.address)
-    assert not later.is_own
+def test_the_first_and_the_last_touch_of_a_campaign_are_kept() -> None:
+    cookie, own = VisitorCookie(BOB), None
+    links = [Link(7, ALICE, 1), Link(7, CHARLIE, 3, 4), Link(7, 400, 5, 2)]
+    for day, link in enumerate(links):
+        arrival = arrive(cookie, link, None, NOW + timedelta(days=day))
+        assert not arrival.is_own
+        cookie, own = arrival.cookie, arrival.own
+    assert cookie.touches == (Touch(links[0], NOW), Touch(links[2], NOW + timedelta(days=2)))
+    assert own == Link(7, BOB, 1, 1, Channel.address), "the place in the spread is the first's"
+
+
+def test_a_last_touch_that_leads_to_nobody_does_not_hide_one_that_does() -> None:
+    window, cookie = timedelta(days=30), VisitorCookie(BOB)
+    for day, link in ((0, Link(7, ALICE, 1)), (1, Link(7, CHARLIE, 3)), (2, Link(7, 400))):
+        cookie = arrive(cookie, link, None, NOW + timedelta(days=day), window).cookie
+    assert [touch.link.visitor for touch in cookie.touches] == [ALICE, CHARLIE]
+    later = arrive(cookie, Link(7, 400), None, NOW + timedelta(days=30), window).cookie
+    assert [touch.link.visitor for touch in later.touches] == [ALICE, CHARLIE]
+    later = arrive(cookie, Link(7, 400), None, NOW + timedelta(days=32), window).cookie
+    assert [touch.link.visitor for touch in later.touches] == [400], "both were too old"
+
+
+def test_a_first_touch_that_leads_to_nobody_gives_way_to_one_that_does() -> None:
+    cookie = arrive(VisitorCookie(BOB), Link(7, CHARLIE), None, NOW).cookie
+    link = Link(7, ALICE, 1)
+    cookie = arrive(cookie, link, None, NOW + timedelta(days=1)).cookie
+    assert cookie.touches == (Touch(link, NOW + timedelta(days=1)),)
 
 
 def test_another_campaigns_link_does_not_bend_this_one() -> None:

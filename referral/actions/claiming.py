@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from referral import campaigns, claims, counters, graph, people, ranges, rewards
+from referral.actions import crediting
 from referral.batches import Entry
 from referral.campaigns import Campaign
 from referral.claims import Claim
@@ -16,7 +16,8 @@ from referral.db import transaction
 from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.flags import Flag, raise_flags
-from referral.links import Touch, visitor_name
+from referral.graph import Referral
+from referral.links import Touch
 from referral.placing import latest_of
 from referral.rewards import PurchaseFacts, Reward
 
@@ -59,8 +60,8 @@ def claim(
         return _claimed_before(tx, taken, customer_id)
 
     others = _keep_touches(tx, customer_id, visitor, touches, now)
-    credit = _credit(tx, customer_id, others, now)
-    campaign = _campaign_for(tx, deployment.directory.batch(code.batch_id), credit, now)
+    credit = crediting.credit(tx, customer_id, others, now)
+    campaign = _campaign_for(tx, deployment.directory.batch(code.batch_id), credit.campaign_id, now)
     campaign_id = campaign.id if campaign else None
 
     made = claims.add_claim(tx, code, customer_id, campaign_id, now)
@@ -71,13 +72,14 @@ def claim(
     _check_claimable(tx, code, deployment.local_now())
     is_first = not graph.is_settled(tx, customer_id)
     if is_first:
-        referrer = graph.settle(
+        referrer = graph.nearest(tx, customer_id, credit.candidates)
+        graph.settle(
             tx,
             customer_id,
-            credit.candidates,
+            referrer,
             event=made.event,
             campaign_id=campaign_id,
-            why=credit.why,
+            why=credit.why(referrer),
             now=now,
         )
         counters.fold_now_and_then(tx, customer_id)
@@ -94,13 +96,14 @@ def _claimed_before(tx: Session, taken: Claim | None, customer_id: int) -> Claim
     """The answer that the claim got when it was made. Raises `AlreadyClaimed`."""
     if taken is None or taken.customer_id != customer_id:
         raise claims.AlreadyClaimed()
-    was_first = graph.is_settled_by(tx, customer_id, taken.event)
-    facts = PurchaseFacts(customer_id, was_first, graph.referrer_of(tx, customer_id))
+    place = tx.get(Referral, customer_id)
+    facts = rewards.facts_of(customer_id, taken.event, taken.campaign_id, place)
     campaign = campaigns.campaign_by_id(tx, taken.campaign_id) if taken.campaign_id else None
     # The terms of a campaign that pays do not change, so they still say what was promised.
     promised = rewards.evaluate(campaign.checked_rules, facts) if campaign else []
     granted = rewards.of_event(tx, taken.event)
-    return Claimed(taken, True, granted, facts.referrer, len(granted) < len(promised))
+    referrer = place.referrer_id if place else None
+    return Claimed(taken, True, granted, referrer, len(granted) < len(promised))
 
 
 _REFUSED: Mapping[str, type[Problem]] = {
@@ -142,74 +145,11 @@ def _keep_touches(
     return others
 
 
-@dataclass(frozen=True)
-class Credit:
-    """Who may be credited for a customer, best first, and why."""
-
-    candidates: list[int]
-    campaign_id: int | None
-    why: dict[str, Any]
-
-
-def _credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: datetime) -> Credit:
-    """The nearest customer up the path of the first touch that is still in its window."""
-    considered: list[dict[str, Any]] = []
-    for way in _ways_in(tx, customer_id, touches):
-        campaign = campaigns.campaign_by_id(tx, way.campaign)
-        in_window = campaign is not None and now - way.at <= campaign.window
-        considered.append(
-            {"campaign": way.campaign, "at": way.at.isoformat(), "in_window": in_window}
-        )
-        if not in_window:
-            continue
-        path = list(graph.path_up(tx, way.campaign, way.visitor))
-        if way.begins_with_visitor:
-            path.insert(0, graph.step_of(tx, way.visitor))
-        above = [*(step.customer for step in path), way.in_link]
-        candidates = [each for each in above if each is not None and each != customer_id]
-        if candidates:
-            steps = [{"visitor": visitor_name(s.visitor), "customer": s.customer} for s in path]
-            why = {"rule": "first touch, nearest customer", "path": steps, "touches": considered}
-            return Credit(candidates, way.campaign, why)
-    return Credit([], None, {"rule": "nobody up the path", "path": [], "touches": considered})
-
-
-@dataclass(frozen=True)
-class _WayIn:
-    """Somebody's link that a customer opened in a campaign."""
-
-    at: datetime
-    campaign: int
-    visitor: int
-    """Where the path up begins: above the customer's own visitor, or with the sharer himself."""
-    begins_with_visitor: bool
-    in_link: int | None
-    """Whom the link says to credit, for a path that has not wholly arrived yet."""
-
-
-def _ways_in(tx: Session, customer_id: int, touches: Sequence[Touch]) -> list[_WayIn]:
-    """How a customer was reached, first touch first.
-
-    A touch that is not in the spread is one of a reader whose place there was taken before: by a
-    link of his own, by one that leads to nobody, or by one that is too old.
-    """
-    carried = {(touch.link.campaign, touch.link.visitor): touch for touch in touches}
-    ways = []
-    for node in graph.touches_of(tx, customer_id):
-        touch = carried.pop((node.campaign_id, node.parent_id or 0), None)
-        in_link = touch.link.customer if touch else None
-        ways.append(_WayIn(node.at, node.campaign_id, node.visitor_id, False, in_link))
-    for touch in carried.values():
-        link = touch.link
-        ways.append(_WayIn(touch.at, link.campaign, link.visitor, True, link.customer))
-    return sorted(ways, key=lambda way: (way.at, way.campaign))
-
-
-def _campaign_for(tx: Session, item: Entry, credit: Credit, now: datetime) -> Campaign | None:
-    """The campaign that pays: the credited link's if it runs for this product, else the newest."""
+def _campaign_for(tx: Session, item: Entry, credited: int | None, now: datetime) -> Campaign | None:
+    """The campaign that pays: the `credited` one if it runs for this product, else the newest."""
     running = campaigns.running(tx, now, item)
     for campaign in running:
-        if campaign.id == credit.campaign_id:
+        if campaign.id == credited:
             return campaign
     return running[0] if running else None
 

@@ -1,5 +1,7 @@
 """Claiming: a package pays what the campaign promises, once, and to nobody else."""
 
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy.orm import Session
 from referral import actions, claims, graph
 from referral.actions import Claimed
 from referral.batches import UnknownBatch
+from referral.campaigns import Campaign
 from referral.claims import AlreadyClaimed, Claim, NotActivated, Recalled, Voided
 from referral.clock import HeldClock
 from referral.codes import Code
@@ -296,6 +299,27 @@ def test_an_ended_campaign_pays_nothing_beside_one_that_runs(
     assert claimed.claim.campaign_id == summer.id
     assert paid(claimed) == [(bob.customer, 5, "available")]
     assert brand.budget_left() == before
+
+
+def test_claiming_again_what_another_campaigns_link_led_to_is_no_spent_budget(
+    brand: Brand, cast: Cast, clock: HeldClock
+) -> None:
+    alice, bob, _ = cast
+    alice.claim(0)
+    bob.open(alice.link())
+    clock.advance(days=10)
+    add_product(brand.deployment, OTHER_GTIN)
+    publish(brand.deployment, slug="other", gtins=[OTHER_GTIN])
+    other = issue(brand.deployment, OTHER_GTIN)
+    brand.deployment.db.transact(partial(end, brand.campaign.id, clock.now()))
+    claimed = bob.claim(0, other)
+    assert (claimed.referrer, claimed.budget_spent) == (alice.customer, False)
+    assert paid(claimed) == [(bob.customer, PER_CLAIM, "available")]
+    assert answer(bob.claim(0, other)) == answer(claimed)
+
+
+def end(campaign_id: int, now: datetime, tx: Session) -> None:
+    tx.get_one(Campaign, campaign_id).ends_at = now
 
 
 def test_a_campaign_pays_for_its_products_only(brand: Brand, cast: Cast) -> None:

@@ -1,16 +1,21 @@
 """Credit: who brought a customer in, through people who never sign in, and once for all."""
 
+from datetime import datetime, timedelta
+from functools import partial
+
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from referral import actions, graph, people
+from referral.campaigns import Campaign
 from referral.claims import AlreadyClaimed
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.graph import Referral
+from referral.graph import Referral, TouchOutcome
 from referral.links import Channel, Link, Touch, visitor_name
 from referral.people import UnknownCustomer
-from referral.reports import customers
+from referral.reports import customers, referrals
 from tests.cast import (
     PER_CLAIM,
     PER_FRIEND,
@@ -43,6 +48,13 @@ def somebody(brand: Brand, number: int) -> Person:
 def referrer_of(brand: Brand, person: Person) -> int | None:
     with brand.deployment.db.read() as tx:
         return graph.referrer_of(tx, person.customer)
+
+
+def outcomes(brand: Brand, person: Person) -> list[str]:
+    """What became of the links a person had opened, in the order of the openings."""
+    with brand.deployment.db.read() as tx:
+        found = referrals.reasons(tx.get_one(Referral, person.customer))
+    return [touch.outcome for touch in found.touches]
 
 
 # Up the path
@@ -100,7 +112,7 @@ def test_why_somebody_was_credited_is_kept(brand: Brand, cast: Cast) -> None:
         {"visitor": visitor_name(bob.visitor), "customer": None},
         {"visitor": visitor_name(alice.visitor), "customer": alice.customer},
     ]
-    assert [touch["in_window"] for touch in settled.why["touches"]] == [True]
+    assert (settled.why["rule"], outcomes(brand, charlie)) == ("first", [TouchOutcome.credited])
 
 
 def test_a_link_that_leads_to_no_customer_credits_nobody(brand: Brand, cast: Cast) -> None:
@@ -108,7 +120,7 @@ def test_a_link_that_leads_to_no_customer_credits_nobody(brand: Brand, cast: Cas
     charlie.open(bob.link())
     assert charlie.claim(0).referrer is None
     with brand.deployment.db.read() as tx:
-        assert tx.get_one(Referral, charlie.customer).why["rule"] == "nobody up the path"
+        assert tx.get_one(Referral, charlie.customer).why["rule"] == "nobody"
 
 
 def test_a_link_made_for_a_customer_without_a_phone_credits(brand: Brand, cast: Cast) -> None:
@@ -254,6 +266,139 @@ def test_a_touch_on_another_phone_counts_after_signing_in_there(
     charlie.open(bob.link())
     charlie.sign_in()
     assert charlie.claim(2).referrer == alice.customer
+
+
+# The last touch, where the campaign credits that
+
+
+@pytest.fixture
+def last(brand: Brand) -> Campaign:
+    return publish(brand.deployment, slug="last", touch="last")
+
+
+def test_the_last_touch_wins_where_the_campaign_says_so(
+    brand: Brand, cast: Cast, last: Campaign, clock: HeldClock
+) -> None:
+    alice, bob, charlie = cast
+    alice.claim(0)
+    bob.claim(1)
+    charlie.open(alice.link(last))
+    clock.advance(days=1)
+    charlie.open(bob.link(last))
+    claimed = charlie.claim(2)
+    assert (claimed.referrer, claimed.claim.campaign_id) == (bob.customer, last.id)
+    assert outcomes(brand, charlie) == [TouchOutcome.came_earlier, TouchOutcome.credited]
+
+
+def test_opening_the_first_link_again_makes_it_the_last(
+    brand: Brand, cast: Cast, last: Campaign, clock: HeldClock
+) -> None:
+    alice, bob, charlie = cast
+    alice.claim(0)
+    bob.claim(1)
+    for sharer in (alice, bob, alice):
+        charlie.open(sharer.link(last))
+        clock.advance(days=20)
+    assert charlie.claim(2).referrer == alice.customer
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 1, 2, 0, 2)])
+def test_the_last_touch_is_the_last_in_whatever_order_openings_arrive(
+    brand: Brand, cast: Cast, last: Campaign, order: tuple[int, ...]
+) -> None:
+    """The cookie is lost, so only the spread knows."""
+    alice, bob, charlie = cast
+    alice.claim(0)
+    bob.claim(1)
+    stranger = somebody(brand, 1)
+    charlie.sign_in()
+    start = brand.deployment.clock.now()
+    sharers = [stranger, alice, bob]
+    for number in order:
+        at = start - timedelta(days=5 - number)
+        link = sharers[number].link(last)
+        brand.deployment.db.transact(partial(attach, charlie.visitor, link, at))
+    claimed = charlie.claim(2)
+    assert claimed.referrer == bob.customer
+    with brand.deployment.db.read() as tx:
+        [node] = graph.touches_of(tx, charlie.customer)
+    assert (node.touched_by, node.last_by) == (stranger.visitor, bob.visitor)
+
+
+def attach(visitor: int, link: Link, at: datetime, tx: Session) -> None:
+    graph.attach(tx, visitor, link, at)
+
+
+def test_the_last_touch_that_is_in_its_window_and_leads_to_somebody_counts(
+    brand: Brand, cast: Cast, last: Campaign, clock: HeldClock
+) -> None:
+    alice, bob, charlie = cast
+    alice.claim(0)
+    charlie.open(alice.link(last))
+    clock.advance(days=1)
+    charlie.open(bob.link(last))
+    assert charlie.claim(1).referrer == alice.customer
+    assert outcomes(brand, charlie) == [TouchOutcome.credited, TouchOutcome.nobody]
+
+
+def test_between_campaigns_the_earlier_of_what_each_credits_wins(
+    brand: Brand, cast: Cast, last: Campaign, clock: HeldClock
+) -> None:
+    alice, bob, charlie = cast
+    alice.claim(0)
+    bob.claim(1)
+    charlie.open(alice.link(last))
+    clock.advance(days=1)
+    charlie.open(bob.link())
+    clock.advance(days=1)
+    charlie.open(alice.link(last))
+    assert charlie.claim(2).referrer == bob.customer
+    assert outcomes(brand, charlie) == [
+        TouchOutcome.other_campaign,
+        TouchOutcome.credited,
+        TouchOutcome.other_campaign,
+    ]
+
+
+# Why this one and not the other
+
+
+def test_what_did_not_count_is_kept_with_its_reason(
+    brand: Brand, cast: Cast, clock: HeldClock
+) -> None:
+    alice, bob, charlie = cast
+    alice.claim(0)
+    bob.claim(1)
+    stranger = somebody(brand, 1)
+    phones = []
+    for sharer, days in ((alice, 31), (stranger, 1), (bob, 1), (alice, 1)):
+        charlie.take_other_phone()
+        charlie.open(sharer.link())
+        phones.append(charlie.cookie)
+        clock.advance(days=days)
+    for cookie in phones:
+        charlie.cookie = cookie
+        charlie.sign_in()
+    assert charlie.claim(2).referrer == bob.customer
+    assert outcomes(brand, charlie) == [
+        TouchOutcome.too_old,
+        TouchOutcome.nobody,
+        TouchOutcome.credited,
+        TouchOutcome.came_later,
+    ]
+
+
+def test_a_link_of_somebody_whom_one_brought_in_oneself_is_said_to_be_that(
+    brand: Brand, cast: Cast
+) -> None:
+    _, bob, charlie = cast
+    bob.sign_in()
+    charlie.open(bob.link())
+    assert charlie.claim(0).referrer == bob.customer
+    bob.take_other_phone()
+    bob.open(charlie.link())
+    assert bob.claim(1).referrer is None
+    assert outcomes(brand, bob) == [TouchOutcome.below]
 
 
 # Once for all

@@ -1,8 +1,6 @@
 """A customer's page: who, brought in by whom and why, what was earned and the ledger behind it."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from flask import render_template, request
 from sqlalchemy.orm import Session
@@ -11,7 +9,7 @@ from referral import graph, people
 from referral.campaigns import campaign_by_id
 from referral.graph import Referral
 from referral.links import visitor_name
-from referral.reports import customers, entries, lists, trees
+from referral.reports import customers, entries, lists, reach, referrals, trees, wallet
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.staff.auth import Page, require
@@ -21,25 +19,6 @@ from referral.web.staff.forms import offset_of
 FRIENDS_PAGE = 10
 
 
-@dataclass(frozen=True)
-class Touch:
-    """A link that was considered when the referrer was settled."""
-
-    campaign_title: str
-    at: datetime
-    in_window: bool
-
-
-@dataclass(frozen=True)
-class Why:
-    """How a customer's referrer was found. The path begins with the referrer."""
-
-    rule: str
-    path: list[int | None]
-    """Customers and, as None, visitors who were nobody's yet, down to the customer's own link."""
-    touches: list[Touch]
-
-
 @staff.get("/customers/<int(max=9223372036854775807):customer_id>")
 @require(Right.read)
 def customer(member: StaffMember, customer_id: int) -> Page:
@@ -47,14 +26,15 @@ def customer(member: StaffMember, customer_id: int) -> Page:
     with deployment().db.read() as tx:
         person = people.customer_by_id(tx, customer_id)
         referral = tx.get(Referral, customer_id)
-        why = _why(tx, referral) if referral else None
-        rewards = customers.rewards_of(tx, customer_id)
+        why = referrals.reasons(referral) if referral else None
+        rewards = wallet.rewards_of(tx, customer_id)
         behind = entries.of_rewards(tx, rewards)
         campaigns, owners = entries.owners(entry for each in behind.values() for entry in each)
-        campaigns += [r.campaign_id for r in rewards]
-        mentioned = [customer_id, *owners, *(step for step in why.path if step)] if why else owners
-        if referral and referral.referrer_id:
-            mentioned.append(referral.referrer_id)
+        campaigns += [reward.campaign_id for reward in rewards]
+        mentioned = [customer_id, *owners]
+        if why is not None:
+            campaigns += [touch.campaign_id for touch in why.touches]
+            mentioned += why.customers
         return render_template(
             "staff/customer.html",
             person=person,
@@ -69,38 +49,11 @@ def customer(member: StaffMember, customer_id: int) -> Page:
             ),
             rewards=rewards,
             behind=behind,
-            bottles=customers.bottles_of(tx, customer_id),
-            reach=customers.reach_of(tx, customer_id),
+            bottles=wallet.packages_of(tx, customer_id),
+            reach=reach.reach_of(tx, customer_id),
             names=lists.names(tx, keys, mentioned),
             titles=lists.campaign_titles(tx, campaigns),
         )
-
-
-def _why(tx: Session, referral: Referral) -> Why:
-    """What was written down when the referrer was settled."""
-    noted: dict[str, Any] = referral.why
-    path = [step.get("customer") for step in noted.get("path", [])]
-    if referral.referrer_id in path:
-        # Whoever is above the referrer had no part in it.
-        path = path[: path.index(referral.referrer_id) + 1]
-    elif referral.referrer_id is not None:
-        path.append(referral.referrer_id)
-    else:
-        path = []
-    touches = noted.get("touches", [])
-    titles = lists.campaign_titles(tx, [touch["campaign"] for touch in touches])
-    return Why(
-        noted.get("rule", ""),
-        path[::-1],
-        [
-            Touch(
-                titles.get(touch["campaign"], ("", ""))[1],
-                datetime.fromisoformat(touch["at"]),
-                bool(touch["in_window"]),
-            )
-            for touch in touches
-        ],
-    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,11 @@ import html
 import re
 from urllib.parse import urlencode
 
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
 from referral import actions, people
+from referral.graph import Referral
 from referral.links import Channel
 from tests.cast import Person
 from tests.readers import Reader
@@ -74,6 +78,42 @@ def test_a_customer_page_says_why_and_shows_the_entry_behind_each_reward(
     analyst.get("/staff/customers/1")
     assert "For a referred friend's first claim, to the referrer" in text(analyst)
     assert "Nobody." in text(analyst)
+
+
+def test_a_customer_page_says_what_became_of_each_link_opened_before(
+    brand: Brand, analyst: Reader, alice: Reader, bob: Reader, charlie: Reader
+) -> None:
+    for number, (reader, contact) in enumerate(((alice, "13800138000"), (bob, "13800138001"))):
+        reader.sign_in(contact)
+        reader.claim(brand.path(number))
+    charlie.get(alice.own_link)
+    charlie.get(bob.own_link)
+    charlie.sign_in("charlie@example.com")
+    charlie.claim(brand.path(2))
+    analyst.get("/staff/customers/3")
+    said = text(analyst)
+    assert re.search(r"Customer 1 · Spring together [^·]+ · counts", said)
+    assert re.search(r"Customer 2 · Spring together [^·]+ · later, and the first one counts", said)
+
+
+def test_a_referral_settled_before_reasons_were_kept_is_shown_all_the_same(
+    spread_brand: Brand, analyst: Reader
+) -> None:
+    why = {
+        "rule": "first touch, nearest customer",
+        "path": [{"visitor": "x", "customer": None}, {"visitor": "y", "customer": 1}],
+        "touches": [{"campaign": 1, "at": "2026-03-01T09:30:00+00:00", "in_window": True}],
+    }
+
+    def keep(tx: Session) -> None:
+        tx.execute(sa.update(Referral).where(Referral.customer_id == 2).values(why=why))
+
+    spread_brand.deployment.db.transact(keep)
+    analyst.get("/staff/customers/2")
+    said = text(analyst)
+    assert re.search(r"Brought in by Alice Anonymous Customer 2", said)
+    assert "First link opened, nearest customer above it" in said
+    assert re.search(r"Spring together [^·]+ · in time", said)
 
 
 def test_the_ledger_behind_a_budget_sums_to_zero_line_by_line(
