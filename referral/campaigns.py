@@ -4,27 +4,28 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import sqlalchemy as sa
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    field_validator,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral import ledger, rewards
+from referral import ledger, rewards, wording
 from referral.catalog import Product
+from referral.content import (
+    URL_LENGTH_MAX,
+    CampaignContent,
+    Content,
+    Landing,
+    texts_of,
+)
 from referral.db import Base, RowId, insert_new
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.gs1.gtin import BadGTIN, gtin14
-from referral.pictures import SHA256, SHA256_LENGTH
+from referral.pictures import SHA256_LENGTH
 from referral.rewards import RULES_MAX, Rule
+from referral.shops import is_listed
+from referral.wording import Finding
 
 ID_MAX = 65_535
 """A share link has two bytes for the campaign."""
@@ -37,44 +38,27 @@ PRODUCTS_MAX = 500
 RUN_DAYS_DEFAULT = 90
 YEAR_MIN, YEAR_MAX = 2000, 2200
 SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,59}$")
-URL_LENGTH_MAX = 500
 POINT_VALUE = 1
 """What a point is worth to a customer, in minor units of the price's currency."""
 
 
-class Content(BaseModel):
-    """What a campaign says in one language."""
+class CreditedTouch(StrEnum):
+    """Which of the links that somebody opened, within the window, brought the person in."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    title: str = Field(min_length=1, max_length=80)
-    body: str = Field(default="", max_length=4000)
-    """Paragraphs are parted by an empty line."""
-    share_text: str = Field(default="", max_length=200)
-    """What the share sheet suggests to write."""
+    first = "first"
+    last = "last"
 
 
-class Draft(BaseModel):
+class Draft(CampaignContent):
     """A campaign as staff or the API hand it in."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     slug: str = Field(pattern=SLUG.pattern)
     """Its short name in addresses."""
-    title: str = Field(min_length=1, max_length=80)
-    content: dict[Literal["zh-Hans", "zh-Hant", "en"], Content] = Field(default_factory=dict)
-    """The texts by language; the title alone where there is none."""
     rules: list[Rule] = Field(default_factory=list, max_length=RULES_MAX)
     budget: int = Field(gt=0, le=BUDGET_MAX)
     """In points."""
     gtins: list[str] = Field(default_factory=list, max_length=PRODUCTS_MAX)
     """The products it is for; empty for all."""
-    picture: str | None = Field(default=None, pattern=f"^{SHA256.pattern}$")
-    """The hash of an uploaded picture."""
-    buy_url: HttpUrl | None = None
-    """Where the landing page sends people to buy."""
-    organiser: str = Field(default="", max_length=120)
-    """Who answers for it, on the page with the rules."""
     starts_at: AwareDatetime | None = None
     """Left out: now."""
     ends_at: AwareDatetime | None = None
@@ -83,6 +67,8 @@ class Draft(BaseModel):
     """How long a reward stays pending."""
     window_days: int = Field(default=WINDOW_DAYS_DEFAULT, ge=1, le=365)
     """How long after a link was opened a claim still credits it."""
+    touch: CreditedTouch = CreditedTouch.first
+    """Which of the links that somebody opened within the window is credited."""
 
     @field_validator("gtins")
     @classmethod
@@ -91,14 +77,6 @@ class Draft(BaseModel):
             return [gtin14(gtin) for gtin in gtins]
         except BadGTIN as error:
             raise ValueError("a GTIN's check digit is wrong") from error
-
-    @field_validator("buy_url")
-    @classmethod
-    def _short_enough(cls, url: HttpUrl | None) -> HttpUrl | None:
-        # Counted as it is stored: letters outside ASCII become longer.
-        if url is not None and len(str(url)) > URL_LENGTH_MAX:
-            raise ValueError(f"an address may have {URL_LENGTH_MAX} characters")
-        return url
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -154,7 +132,12 @@ class Campaign(Base):
         sa.String(SHA256_LENGTH), sa.ForeignKey("pictures.sha256")
     )
     """The hash of the picture on its page, cards and posters."""
+    more_pictures: Mapped[list[Any]]
+    """The hashes of further pictures on its page."""
+    video_url: Mapped[str | None] = mapped_column(sa.String(URL_LENGTH_MAX))
     buy_url: Mapped[str | None] = mapped_column(sa.String(URL_LENGTH_MAX))
+    landing: Mapped[str] = mapped_column(sa.String(8))
+    """Where its share links lead: see `Landing`."""
     organiser: Mapped[str] = mapped_column(sa.String(120))
     state: Mapped[str] = mapped_column(sa.String(12))
     starts_at: Mapped[datetime]
@@ -162,11 +145,17 @@ class Campaign(Base):
     hold_days: Mapped[int] = mapped_column(sa.Integer)
     window_days: Mapped[int] = mapped_column(sa.Integer)
     """How long after a link was opened a claim still credits it."""
+    touch: Mapped[str] = mapped_column(sa.String(5), default=CreditedTouch.first)
+    """Whether the first or the last link that was opened is credited: see `CreditedTouch`."""
     created_at: Mapped[datetime]
 
     __table_args__ = (
         sa.CheckConstraint("ends_at > starts_at", name="ends_after_start"),
         sa.CheckConstraint("budget > 0", name="budget_positive"),
+        sa.CheckConstraint(
+            "landing = 'page' OR (landing = 'redirect' AND buy_url IS NOT NULL)",
+            name="redirect_has_address",
+        ),
         sa.CheckConstraint(f"id <= {ID_MAX}", name="id_fits_a_link"),
     )
 
@@ -189,6 +178,16 @@ class Campaign(Base):
     @property
     def window(self) -> timedelta:
         return timedelta(days=self.window_days)
+
+    @property
+    def redirects(self) -> bool:
+        """Whether its share links lead straight on to the shop."""
+        return self.landing == Landing.redirect
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Words in its texts that chat platforms punish."""
+        return wording.check(texts_of(self.title, self.organiser, self.content))
 
     def content_in(self, lang: str) -> Content:
         """The texts in a language, or in the nearest one there is."""
@@ -228,6 +227,34 @@ class EndsTooEarly(InvalidInput):
     slug = "ends-too-early"
     title = N_("The end must lie after the start.")
     advice = N_("Without a start, a campaign starts at once.")
+
+
+class PunishedWording(InvalidInput):
+    """`details` have the findings: the field, its words, the rule and what to write instead."""
+
+    slug = "punished-wording"
+    title = N_("Chat platforms punish some of these words.")
+    advice = N_(
+        "They can ban the brand's address for it. Change these words: a friend's purchase may be "
+        "paid for, sharing never."
+    )
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = findings
+        words = ", ".join(f"“{finding.words}”" for finding in findings)
+        super().__init__(
+            f"These words are punished: {words}.",
+            findings=[finding.dump() for finding in findings],
+        )
+
+
+class ShopNotListed(InvalidInput):
+    slug = "shop-not-listed"
+    title = N_("Links may not lead straight to this shop.")
+    advice = N_(
+        "Its address needs https and a host on the operator's list, the setting REFERRAL_SHOPS. "
+        "Until then choose the landing page, which has a button to the shop."
+    )
 
 
 class NoRules(InvalidInput):
@@ -283,19 +310,40 @@ def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
     if ends_at <= starts_at:
         raise EndsTooEarly()
     return {
-        "title": draft.title,
-        "content": {lang: content.model_dump() for lang, content in draft.content.items()},
+        **draft.columns(),
         "rules": [rule.dump() for rule in draft.rules],
         "budget": draft.budget,
         "gtins": draft.gtins,
-        "picture": draft.picture,
-        "buy_url": str(draft.buy_url) if draft.buy_url else None,
-        "organiser": draft.organiser,
         "starts_at": starts_at,
         "ends_at": ends_at,
         "hold_days": draft.hold_days,
         "window_days": draft.window_days,
+        "touch": draft.touch,
     }
+
+
+def edit_content(campaign: Campaign, content: CampaignContent) -> Campaign:
+    """Change what readers see of a locked campaign; its terms stay.
+
+    Raises `PunishedWording` for one that is published.
+    """
+    for name, value in content.columns().items():
+        setattr(campaign, name, value)
+    if campaign.state == CampaignState.published:
+        _check_wording(campaign)
+    return campaign
+
+
+def check_shop(content: CampaignContent | Campaign, shops: Sequence[str]) -> None:
+    """Raises `ShopNotListed` where links lead straight to an address that is not on the list."""
+    url = str(content.buy_url) if content.buy_url else None
+    if content.landing == Landing.redirect and not is_listed(url, shops):
+        raise ShopNotListed()
+
+
+def _check_wording(campaign: Campaign) -> None:
+    if found := campaign.findings:
+        raise PunishedWording(found)
 
 
 def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Campaign:
@@ -311,6 +359,12 @@ def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Cam
 
 def campaign_by_id(tx: Session, campaign_id: int) -> Campaign | None:
     return tx.get(Campaign, campaign_id)
+
+
+def pictures_in_use(tx: Session) -> set[str]:
+    """The hashes of the pictures that campaigns show, drafts and those that are over among them."""
+    rows = tx.execute(sa.select(Campaign.picture, Campaign.more_pictures))
+    return {sha256 for first, more in rows for sha256 in (first, *more) if sha256}
 
 
 _RUNNING = (
@@ -337,7 +391,7 @@ def publish(
     """Start a campaign, which is locked, and put up its budget.
 
     `products` are those it covers and that exist. Raises `AlreadyPublished`, `CampaignOver`,
-    `NoRules`, `NothingToSell`, `MixedCurrencies` and `PayoutOverBound`.
+    `NoRules`, `NothingToSell`, `MixedCurrencies`, `PayoutOverBound` and `PunishedWording`.
     """
     if campaign.state == CampaignState.published:
         raise AlreadyPublished()
@@ -357,6 +411,7 @@ def publish(
             payout=payout,
             bound=bound,
         )
+    _check_wording(campaign)
     campaign.state = CampaignState.published
     ledger.fund(tx, campaign.id, "points", campaign.budget, key=f"budget|{campaign.id}", now=now)
     return campaign

@@ -17,6 +17,8 @@ from zoneinfo import available_timezones
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from referral import shops
+
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")
 SECRET_LENGTH_MIN = 16
 WECHAT_NEEDED = ("APP_ID", "SECRET")
@@ -65,6 +67,8 @@ class Config:
     sender: str = "demo"
     """How one-time codes travel: ``demo``, ``smtp://...``, ``smtps://...`` or ``https://...``."""
     wechat: WechatSettings | None = None
+    shops: tuple[str, ...] = ()
+    """The hosts a campaign may redirect to, as `shops.listed` writes them."""
 
     @property
     def is_https(self) -> bool:
@@ -104,6 +108,7 @@ class Config:
             wechat=_wechat(
                 {name: setting(f"WECHAT_{name}") for name in (*WECHAT_NEEDED, *WECHAT_OPTIONAL)}
             ),
+            shops=_shops(setting("SHOPS")),
         )
         return _with_checked_sender(config)
 
@@ -226,6 +231,18 @@ def _wechat(values: Mapping[str, str]) -> WechatSettings | None:
         values["SECRET"],
         **{name.lower(): values[name].rstrip("/") for name in WECHAT_OPTIONAL if values[name]},
     )
+
+
+def _shops(value: str) -> tuple[str, ...]:
+    """The hosts that are listed, each once."""
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    try:
+        return tuple(dict.fromkeys(shops.listed(entry) for entry in entries))
+    except shops.BadShop as wrong:
+        raise ConfigError(
+            f"REFERRAL_SHOPS: {str(wrong)!r} is no host; write hosts in ASCII letters alone, "
+            "separated by commas, such as shop.example or *.brand.example for all below it."
+        ) from None
 
 
 def _with_checked_sender(config: Config) -> Config:

@@ -8,14 +8,16 @@ out. They are kept in the database, where every process and machine of a deploym
 import hashlib
 import io
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from PIL import Image, ImageCms, ImageOps
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, insert_new
+from referral.db import Base, run, upsert
 from referral.errors import N_, InvalidInput, NotFound
 
 SHA256_LENGTH = 64
@@ -34,6 +36,8 @@ STORED_BYTES_MAX = 400_000
 SCANS_MAX = 100
 """A progressive JPEG has about ten; one made to keep a processor busy has thousands."""
 MEDIA_TYPE = "image/jpeg"
+UNUSED_KEPT = timedelta(days=1)
+"""How long an uploaded picture waits for a campaign."""
 _QUALITIES = (84, 74, 62, 48, 34)
 
 
@@ -47,6 +51,7 @@ class Picture(Base):
     width: Mapped[int] = mapped_column(sa.Integer)
     height: Mapped[int] = mapped_column(sa.Integer)
     created_at: Mapped[datetime]
+    """When it was uploaded last."""
 
 
 class NotAPicture(InvalidInput):
@@ -172,22 +177,48 @@ def add_picture(tx: Session, ready: Ready, now: datetime) -> Picture:
         "height": ready.height,
         "created_at": now,
     }
-    insert_new(tx, Picture, row)
+    run(tx, upsert(tx, Picture, _uploaded_again), **row)
     return tx.get_one(Picture, row["sha256"])
 
 
-def check_known(tx: Session, sha256: str | None) -> None:
-    """Raises `UnknownPicture` for a hash that names none."""
-    if sha256 and not tx.scalar(sa.select(sa.exists().where(Picture.sha256 == sha256))):
+def _uploaded_again(there: Any, uploaded: Any) -> dict[str, Any]:
+    # The time it may wait for a campaign begins anew.
+    return {"created_at": uploaded.created_at}
+
+
+def check_known(tx: Session, hashes: Collection[str]) -> None:
+    """Raises `UnknownPicture` if one of the hashes names none.
+
+    Those that there are stay until this transaction ends: see `sweep`.
+    """
+    known = sa.select(Picture.sha256).where(Picture.sha256.in_(hashes)).order_by(Picture.sha256)
+    locked = known.with_for_update(read=True, key_share=True)
+    if hashes and len(tx.scalars(locked).all()) < len(set(hashes)):
         raise UnknownPicture()
 
 
-def size_of(tx: Session, sha256: str) -> tuple[int, int] | None:
-    """Width and height of a picture."""
+def sweep(tx: Session, in_use: Callable[[], Collection[str]], now: datetime) -> int:
+    """Drop the pictures that were uploaded a day ago and that nobody uses. Returns how many.
+
+    `in_use` is asked after they are locked: whoever has just named one has locked it before, and
+    whoever is about to will find that it is gone.
+    """
+    old = sa.select(Picture.sha256).where(Picture.created_at < now - UNUSED_KEPT)
+    found = set(tx.scalars(old.order_by(Picture.sha256).with_for_update()))
+    unused = found - set(in_use()) if found else set()
+    for sha256 in sorted(unused):
+        tx.execute(sa.delete(Picture).where(Picture.sha256 == sha256))
+    return len(unused)
+
+
+def size_of(tx: Session, sha256: str) -> tuple[int, int]:
+    """Width and height of a picture. Raises `NotFound`."""
     row = tx.execute(
         sa.select(Picture.width, Picture.height).where(Picture.sha256 == sha256)
     ).one_or_none()
-    return (row.width, row.height) if row else None
+    if row is None:
+        raise NotFound()
+    return row.width, row.height
 
 
 def data_of(tx: Session, sha256: str) -> bytes:

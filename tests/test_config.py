@@ -57,6 +57,7 @@ def test_it_reads_every_setting(tmp_path: Path) -> None:
         WECHAT_SECRET="0123456789abcdef0123456789abcdef",
         WECHAT_API="https://proxy.example/wechat/",
         WECHAT_PROOF="MP_verify_aBcDeFgH12345678.txt",
+        SHOPS="Shop.example, *.brand.example,,shop.example:443 ",
     )
     assert config.database_url == "postgresql+psycopg://user:p%40ss@db.example:5433/brand"
     assert config.redis_url == "redis://cache.example:6379/2"
@@ -66,6 +67,7 @@ def test_it_reads_every_setting(tmp_path: Path) -> None:
     assert (config.brand, config.lang, config.timezone) == ("某某茶", "zh-Hant", "Europe/Berlin")
     assert (config.trusted_proxies, config.geoip) == (2, geoip)
     assert config.sender == "smtp://user:secret@mail.example:587"
+    assert config.shops == ("shop.example", "*.brand.example")
     assert config.wechat == WechatSettings(
         app_id="wx0123456789abcdef",
         secret="0123456789abcdef0123456789abcdef",
@@ -99,6 +101,10 @@ def test_a_unix_socket_and_tls_are_ways_to_redis(tmp_path: Path) -> None:
     [
         ("DATABASE_URL", "my database", "REFERRAL_DATABASE_URL is not a database address"),
         ("DATABASE_URL", "mysql://root@db/x", "names mysql; only sqlite and postgresql"),
+        ("SHOPS", "ok.example, https://shop.example/", "'https://shop.example/' is no host"),
+        ("SHOPS", "*", "REFERRAL_SHOPS: '*' is no host"),
+        ("SHOPS", "*.com", "REFERRAL_SHOPS: '*.com' is no host"),
+        ("SHOPS", "商店.example", "write hosts in ASCII"),
         ("DATABASE_URL", "postgresql://h:port/d", "REFERRAL_DATABASE_URL is not a database"),
         ("REDIS_URL", "http://cache", "REFERRAL_REDIS_URL must start with redis://"),
         ("REDIS_URL", "cache:6379", "REFERRAL_REDIS_URL must start with redis://"),

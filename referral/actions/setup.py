@@ -1,6 +1,6 @@
 """What staff set up: products, stores, batches and their ranges, campaigns, who may come in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import event
@@ -21,6 +21,7 @@ from referral.batches import Batch, Scheme
 from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.codes import Labels
+from referral.content import CampaignContent
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.gs1.target import Target
@@ -174,8 +175,8 @@ def add_picture(tx: Session, deployment: Deployment, ready: Ready) -> Picture:
 
 @transaction
 def add_campaign(tx: Session, deployment: Deployment, draft: campaigns.Draft) -> Campaign:
-    """Store a draft. Raises `CampaignExists`, `EndsTooEarly`, `UnknownPicture`."""
-    pictures.check_known(tx, draft.picture)
+    """Store a draft. Raises `CampaignExists`, `EndsTooEarly`, `UnknownPicture`, `ShopNotListed`."""
+    _check_content(tx, deployment, draft)
     return campaigns.add_campaign(tx, draft, deployment.clock.now())
 
 
@@ -185,19 +186,46 @@ def revise_campaign(
 ) -> Campaign:
     """Change a draft.
 
-    Raises `UnknownCampaign`, `AlreadyPublished`, `EndsTooEarly`, `UnknownPicture`.
+    Raises `UnknownCampaign`, `AlreadyPublished`, `EndsTooEarly`, `UnknownPicture`, `ShopNotListed`.
     """
-    pictures.check_known(tx, draft.picture)
+    _check_content(tx, deployment, draft)
+    event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
     campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
     return campaigns.revise(campaign, draft, deployment.clock.now())
 
 
 @transaction
-def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign:
-    """Raises what `campaigns.publish` refuses."""
+def edit_content(
+    tx: Session,
+    deployment: Deployment,
+    slug: str,
+    change: Callable[[Campaign], CampaignContent],
+) -> Campaign:
+    """Change what readers see of a campaign, published or not; its terms stay.
+
+    `change` is given the campaign as it stands. Raises `UnknownCampaign`, `UnknownPicture`,
+    `ShopNotListed`, and for one that is published `PunishedWording`.
+    """
+    event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
     campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
+    content = change(campaign)
+    _check_content(tx, deployment, content)
+    return campaigns.edit_content(campaign, content)
+
+
+@transaction
+def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign:
+    """Raises what `campaigns.publish` refuses, and `ShopNotListed`."""
+    event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
+    campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
+    campaigns.check_shop(campaign, deployment.config.shops)
     products = catalog.products_in(tx, campaign.gtins)
     return campaigns.publish(tx, campaign, products, deployment.clock.now())
+
+
+def _check_content(tx: Session, deployment: Deployment, content: CampaignContent) -> None:
+    pictures.check_known(tx, content.pictures())
+    campaigns.check_shop(content, deployment.config.shops)
 
 
 @transaction

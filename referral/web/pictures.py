@@ -4,6 +4,7 @@ A campaign's picture is named by its hash, a card by the campaign, its language 
 changes with everything that is drawn. A card of an older version is answered with the newest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache, partial
@@ -12,9 +13,10 @@ from apiflask import APIFlask
 from flask import Blueprint, Response, request, url_for
 
 from referral import campaigns, catalog, pictures
-from referral.campaigns import Campaign, CampaignState, Content, UnknownCampaign
+from referral.campaigns import Campaign, CampaignState, UnknownCampaign
 from referral.catalog import Product
 from referral.config import LANGUAGES
+from referral.content import Content
 from referral.db import Database
 from referral.errors import NotFound
 from referral.pictures import UPLOAD_BYTES_MAX, PictureTooLarge
@@ -28,10 +30,16 @@ FOR_NOW = timedelta(hours=1)
 """How long a card may be kept under the address of an older one."""
 PICTURES_KEPT = 32
 DESCRIPTION_LENGTH = 120
-UPLOADS = {"staff.add_campaign", "staff.revise_campaign", "api.add_picture"}
+UPLOADS = {
+    "staff.add_campaign",
+    "staff.revise_campaign",
+    "staff.edit_content",
+    "staff.preview_campaign",
+    "api.add_picture",
+}
 """Where a picture can be sent to."""
 REQUEST_BYTES_MAX = UPLOAD_BYTES_MAX * 4 // 3 + 512 * 1024
-"""A picture in base64, and what is sent with it."""
+"""A picture in base64, or one as it is and a small second one, and what is sent with it."""
 OG_LOCALES = {"zh-Hans": "zh_CN", "zh-Hant": "zh_TW", "en": "en_US"}
 
 shown = Blueprint("pictures", __name__)
@@ -97,7 +105,7 @@ def _data_of(db: Database, sha256: str) -> bytes:
 
 
 @lru_cache(8 * PICTURES_KEPT)
-def _size_of(db: Database, sha256: str) -> tuple[int, int] | None:
+def _size_of(db: Database, sha256: str) -> tuple[int, int]:
     with db.read() as tx:
         return pictures.size_of(tx, sha256)
 
@@ -111,11 +119,17 @@ class ShownPicture:
     height: int
 
 
-def shown_picture(campaign: Campaign) -> ShownPicture | None:
-    """A campaign's picture."""
-    size = _size_of(deployment().db, campaign.picture) if campaign.picture else None
-    url = picture_url(campaign.picture)
-    return ShownPicture(url, *size) if url and size else None
+def shown_pictures(campaign: Campaign) -> list[ShownPicture]:
+    """A campaign's pictures in their order."""
+    hashes = [sha256 for sha256 in (campaign.picture, *campaign.more_pictures) if sha256]
+    shown = []
+    for sha256 in hashes:
+        try:
+            size = _size_of(deployment().db, sha256)
+        except NotFound:
+            continue  # only in a form that has been open for more than a day
+        shown.append(ShownPicture(picture_url(sha256) or "", *size))
+    return shown
 
 
 def picture_url(sha256: str | None) -> str | None:
@@ -129,7 +143,7 @@ def motif_of(campaign: Campaign) -> Motif | None:
     return Motif(sha256, partial(_data_of, deployment().db, sha256)) if sha256 else None
 
 
-def card_of(campaign: Campaign, lang: str, products: list[Product]) -> Card:
+def card_of(campaign: Campaign, lang: str, products: Sequence[Product]) -> Card:
     """A campaign's card in a language. `products` are those it covers."""
     return Card(
         brand=deployment().config.brand,
@@ -162,7 +176,7 @@ class Preview:
     image_alt: str
 
 
-def preview_of(campaign: Campaign, lang: str, products: list[Product]) -> Preview:
+def preview_of(campaign: Campaign, lang: str, products: Sequence[Product]) -> Preview:
     """How a link of this campaign is shown to readers of a language."""
     made = card_of(campaign, lang, products)
     path = url_for("pictures.card", slug=campaign.slug, lang=lang, version=made.version)

@@ -15,10 +15,11 @@ from referral.reports import batches as report
 from referral.reports.batches import BatchReport
 from referral.stores import UnknownStore
 from referral.terms import TermsIn, TermsOut
+from referral.texts import Line
 from referral.web.api.auth import caller
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Page
-from referral.web.api.reading import Input, Line
+from referral.web.api.reading import Input
 from referral.web.context import deployment
 
 RANGES_TOLD = 100

@@ -1,7 +1,11 @@
 """Campaigns: drafted, published, and what came of them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
+
+from pydantic import Field
 
 from referral import actions, campaigns
 from referral.campaigns import (
@@ -10,21 +14,60 @@ from referral.campaigns import (
     CampaignExists,
     CampaignOver,
     CampaignState,
-    Content,
+    CreditedTouch,
     Draft,
     EndsTooEarly,
+    MixedCurrencies,
     NoRules,
     NothingToSell,
     PayoutOverBound,
+    PunishedWording,
+    ShopNotListed,
     UnknownCampaign,
 )
+from referral.content import MORE_PICTURES_MAX, CampaignContent, Content, Landing, Language
+from referral.phrases import Kind
 from referral.pictures import UnknownPicture
 from referral.reports import campaigns as report
 from referral.rewards import Rule
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Page, bad_cursor
-from referral.web.api.reading import Nothing
+from referral.web.api.reading import Input, Nothing, checked
 from referral.web.context import deployment
+
+
+class ContentIn(Input):
+    """What readers see of a campaign. What is left out stays as it is; null takes it away."""
+
+    title: str | None = None
+    """The campaign's own title; it cannot be taken away."""
+    content: dict[Language, Content | None] | None = None
+    """The texts by language; a language that is left out stays, null takes its texts away."""
+    picture: str | None = None
+    """The hash of an uploaded picture: on the page, the posters and the card beside a link."""
+    more_pictures: list[str] | None = Field(default=None, max_length=MORE_PICTURES_MAX)
+    """The hashes of further pictures on the page, in their order; all of them at once."""
+    video_url: str | None = None
+    """The page of a video, `https`."""
+    buy_url: str | None = None
+    """Where the landing page sends people to buy."""
+    landing: Landing | None = None
+    """Whether a share link shows the landing page or leads straight on to `buy_url`."""
+    organiser: str | None = None
+    """Who answers for it, on the page with the rules."""
+
+
+class FindingOut(Output):
+    """Words that chat platforms punish. A campaign with such words is not published."""
+
+    field: str
+    """The text they stand in, such as `content.en.body`."""
+    words: str
+    kind: Kind
+    rule: str
+    """The rule they break."""
+    instead: str
+    """What to write."""
 
 
 class CampaignOut(Output):
@@ -42,7 +85,11 @@ class CampaignOut(Output):
     """The products it is for; empty for all."""
     picture: str | None
     """The hash of its picture."""
+    more_pictures: list[str]
+    video_url: str | None
     buy_url: str | None
+    landing: Landing
+    """Where its share links lead."""
     organiser: str
     starts_at: datetime
     ends_at: datetime
@@ -51,6 +98,10 @@ class CampaignOut(Output):
     """How long a reward stays pending."""
     window_days: int
     """How long after a link was opened a claim still credits it."""
+    touch: CreditedTouch
+    """Which of the links that somebody opened within the window is credited."""
+    findings: list[FindingOut]
+    """Words in its texts that chat platforms punish."""
     created_at: datetime
 
 
@@ -110,7 +161,7 @@ class SpreadPage(Output):
     body=Draft,
     answer=CampaignOut,
     statuses={201: "Drafted"},
-    problems=[CampaignExists, EndsTooEarly, UnknownPicture],
+    problems=[CampaignExists, EndsTooEarly, UnknownPicture, ShopNotListed],
 )
 def add_campaign(body: Draft) -> CampaignOut:
     """Draft a campaign.
@@ -147,7 +198,10 @@ def get_campaign(slug: str) -> CampaignOut:
         CampaignOver,
         NoRules,
         NothingToSell,
+        MixedCurrencies,
         PayoutOverBound,
+        PunishedWording,
+        ShopNotListed,
     ],
 )
 def publish_campaign(slug: str, body: Nothing) -> CampaignOut:
@@ -156,6 +210,36 @@ def publish_campaign(slug: str, body: Nothing) -> CampaignOut:
     Its budget is put up, and its terms are fixed from then on.
     """
     return _shown(actions.publish_campaign(deployment(), slug))
+
+
+@post(
+    "/campaigns/<slug>/content",
+    body=ContentIn,
+    answer=CampaignOut,
+    statuses={200: "Changed"},
+    problems=[UnknownCampaign, UnknownPicture, PunishedWording, ShopNotListed],
+)
+def edit_content(slug: str, body: ContentIn) -> CampaignOut:
+    """Change what readers see of a campaign.
+
+    Published or not, at any time; its terms stay as they are.
+    """
+    changes = body.model_dump(mode="json", exclude_unset=True)
+    return _shown(
+        actions.edit_content(deployment(), slug, lambda campaign: _changed(campaign, changes))
+    )
+
+
+def _changed(campaign: Campaign, changes: Mapping[str, Any]) -> CampaignContent:
+    """A campaign's content with changes made to it. Raises `InvalidInput`."""
+    content = {name: getattr(campaign, name) for name in CampaignContent.model_fields}
+    texts = {**content["content"], **(changes.get("content") or {})}
+    content |= changes
+    if changes.get("content", texts) is not None:
+        content["content"] = {lang: text for lang, text in texts.items() if text is not None}
+    # What is taken away is as if it had never been said; a title has to be.
+    told = {name: value for name, value in content.items() if value is not None}
+    return checked(CampaignContent, told)
 
 
 @get("/campaigns/<slug>/metrics", answer=MetricsOut, problems=[UnknownCampaign])
@@ -196,11 +280,16 @@ def _shown(campaign: Campaign) -> CampaignOut:
         budget=campaign.budget,
         gtins=campaign.gtins,
         picture=campaign.picture,
+        more_pictures=campaign.more_pictures,
+        video_url=campaign.video_url,
         buy_url=campaign.buy_url,
+        landing=Landing(campaign.landing),
         organiser=campaign.organiser,
         starts_at=campaign.starts_at,
         ends_at=campaign.ends_at,
         hold_days=campaign.hold_days,
         window_days=campaign.window_days,
+        touch=CreditedTouch(campaign.touch),
+        findings=[FindingOut(**finding.dump()) for finding in campaign.findings],
         created_at=campaign.created_at,
     )

@@ -56,6 +56,9 @@ class CustomerOut(Output):
     """Who brought this customer in; null for nobody, and before the first claim."""
     referred: int
     """How many customers this one brought in."""
+    reached: int
+    """How many browsers the customer's links reached, forwards of forwards included; each campaign
+    counts for itself."""
     claims: int
     balances: dict[str, BalanceOut]
     """By unit; `points` is always there."""

@@ -15,8 +15,9 @@ from referral.product_links import (
     TITLE_LENGTH_MAX,
     BadLinks,
 )
+from referral.texts import Line
 from referral.web.api.endpoint import Output, get, post
-from referral.web.api.reading import Input, Line
+from referral.web.api.reading import Input
 from referral.web.context import deployment
 
 

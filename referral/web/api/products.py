@@ -10,8 +10,9 @@ from referral import actions, catalog
 from referral.catalog import NAME_LENGTH_MAX, PRICE_MAX, Product, ProductExists, UnknownProduct
 from referral.codes import Labels
 from referral.gs1.gtin import BadGTIN
+from referral.texts import Line
 from referral.web.api.endpoint import Output, post
-from referral.web.api.reading import Input, Line
+from referral.web.api.reading import Input
 from referral.web.context import deployment
 
 

@@ -23,11 +23,12 @@ from referral.ranges import (
 from referral.reports import batches as report
 from referral.stores import UnknownStore
 from referral.terms import TermsIn, assigned
+from referral.texts import Line
 from referral.web.api.auth import caller
 from referral.web.api.batches import BatchOut, RangeOut, shown, shown_range
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Page, following
-from referral.web.api.reading import Index, Input, Line
+from referral.web.api.reading import Index, Input
 from referral.web.context import deployment
 
 STATE_PROBLEMS = [UnknownBatch, BadRange, CodesWithdrawn]

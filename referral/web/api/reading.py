@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from referral.errors import InvalidInput
@@ -22,17 +22,6 @@ ERRORS_MAX = 50
 M = TypeVar("M", bound=BaseModel)
 
 
-def _one_line(sent: Any) -> Any:
-    """Without line breaks, and without characters that cannot be seen or turn a text around."""
-    if not isinstance(sent, str):
-        return sent
-    # The zero-width joiner holds emoji such as families together.
-    kept = "".join(c if c.isprintable() or c == "\u200d" else " " for c in sent)
-    return " ".join(kept.split())
-
-
-Line = Annotated[str, BeforeValidator(_one_line)]
-"""A text as people read it, in one line."""
 Id = Annotated[int, Field(ge=1, le=INT64_MAX)]
 Index = Annotated[int, Field(ge=0, le=INT64_MAX)]
 
@@ -86,6 +75,14 @@ def read_query(model: type[M]) -> M:
     _refuse_nul(sent)
     try:
         return model.model_validate_strings(sent)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def checked(model: type[M], sent: Mapping[str, Any]) -> M:
+    """A model of what was sent, put together with what was there. Raises `InvalidInput`."""
+    try:
+        return model.model_validate(sent)
     except ValidationError as error:
         raise _invalid(error) from None
 

@@ -13,9 +13,10 @@ from referral.stores import (
     StoreExists,
     StoreKind,
 )
+from referral.texts import Line
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Page, following
-from referral.web.api.reading import Input, Line
+from referral.web.api.reading import Input
 from referral.web.context import deployment
 
 

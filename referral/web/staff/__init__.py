@@ -7,6 +7,7 @@ import referral.web.staff.batches
 import referral.web.staff.campaigns
 import referral.web.staff.codes
 import referral.web.staff.customers
+import referral.web.staff.editing
 import referral.web.staff.flags
 import referral.web.staff.home
 import referral.web.staff.labels

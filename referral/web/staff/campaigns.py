@@ -18,9 +18,11 @@ from referral.campaigns import (
     CampaignState,
     EndsTooEarly,
     PayoutOverBound,
+    ShopNotListed,
     campaign_by_slug,
 )
 from referral.config import LANGUAGES
+from referral.content import MORE_PICTURES_MAX
 from referral.errors import NotFound, Problem, Unavailable
 from referral.pictures import UnknownPicture
 from referral.printing import cards
@@ -30,12 +32,13 @@ from referral.staff import Right, StaffMember
 from referral.web import pictures, sharing
 from referral.web.context import deployment
 from referral.web.language import OWN_NAMES, in_words
-from referral.web.staff import drafts
+from referral.web.security import allow
+from referral.web.staff import contents, drafts, findings
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 from referral.web.staff.spread import names_in
-from referral.web.staff.uploads import take_picture
+from referral.web.staff.uploads import take_pictures
 
 SHARERS_SHOWN = 10
 ENTRIES_SHOWN = 5
@@ -60,7 +63,7 @@ def new_campaign(member: StaffMember) -> Page:
 @require(Right.change)
 def add_campaign(member: StaffMember) -> Page:
     form = Form(request.form)
-    take_picture(form)
+    take_pictures(form)
     draft = drafts.read(form, _gtins(), _zone())
     if draft is not None:
         try:
@@ -71,6 +74,8 @@ def add_campaign(member: StaffMember) -> Page:
             form.refuse("ends_at", in_words(problem))
         except UnknownPicture as problem:
             form.refuse("upload", in_words(problem))
+        except ShopNotListed as problem:
+            form.refuse("buy_url", in_words(problem))
         else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=draft.slug), 303)
@@ -93,7 +98,7 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
     form = Form(request.form)
-    take_picture(form)
+    take_pictures(form)
     draft = drafts.read(form, _gtins(), _zone(), campaign)
     if draft is not None:
         try:
@@ -102,6 +107,8 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
             form.refuse("ends_at", in_words(problem))
         except UnknownPicture as problem:
             form.refuse("upload", in_words(problem))
+        except ShopNotListed as problem:
+            form.refuse("buy_url", in_words(problem))
         else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=slug), 303)
@@ -173,6 +180,8 @@ def _page(slug: str, refusal: tuple[str, str] | None) -> str:
             refusal=refusal,
             metrics=figures.metrics(tx, campaign),
             promise=sharing.promise(rules),
+            findings=findings.shown(campaign.findings),
+            pictures=pictures.shown_pictures(campaign),
             payout=rewards.payout_max(rules),
             bound=_bound(catalog.prices(tx, campaign.gtins)),
             products=catalog.products_in(tx, campaign.gtins) if campaign.gtins else [],
@@ -214,12 +223,28 @@ def _form_page(form: Form, campaign: Campaign | None) -> str:
         other_rules=sharing.promise(drafts.beyond_the_form(campaign.checked_rules))
         if campaign
         else [],
-        texts=[(tag, OWN_NAMES[tag]) for tag in LANGUAGES],
+        touches=drafts.TOUCHES,
         bound=_bound([product.price for product in products]),
         percent=PAYOUT_PERCENT_MAX,
-        picture=pictures.picture_url(drafts.picture_of(form)),
         zone=deployment().config.timezone,
+        **content_parts(form, campaign),
     )
+
+
+def content_parts(form: Form, campaign: Campaign | None) -> dict[str, Any]:
+    """What the part of a form that says what readers see is made of, with its preview."""
+    allow("frame-src", "'self'")
+    return {
+        "texts": [(tag, OWN_NAMES[tag]) for tag in LANGUAGES],
+        "landings": contents.LANDINGS,
+        "shops": deployment().config.shops,
+        "picture": pictures.picture_url(contents.picture_of(form)),
+        "more_pictures": [
+            (sha256, pictures.picture_url(sha256)) for sha256 in contents.more_pictures_of(form)
+        ],
+        "more_most": MORE_PICTURES_MAX,
+        "findings": findings.shown(campaign.findings) if campaign else [],
+    }
 
 
 def _gtins() -> list[str]:

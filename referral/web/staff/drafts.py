@@ -5,31 +5,25 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
-from pydantic import HttpUrl, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from referral.campaigns import (
     BUDGET_MAX,
     HOLD_DAYS_DEFAULT,
     SLUG,
-    URL_LENGTH_MAX,
     WINDOW_DAYS_DEFAULT,
     Campaign,
-    Content,
+    CreditedTouch,
     Draft,
 )
-from referral.config import LANGUAGES
+from referral.content import Landing
 from referral.errors import N_
-from referral.pictures import SHA256
 from referral.rewards import AMOUNT_MAX, ForWhom, Rule, When
+from referral.web.staff import contents
 from referral.web.staff.forms import Form, as_typed
 
-TITLE_LENGTH_MAX = 80
-BODY_LENGTH_MAX = 4000
-SHARE_TEXT_LENGTH_MAX = 200
-ORGANISER_LENGTH_MAX = 120
 HOLD_DAYS_MAX = 90
 WINDOW_DAYS_MAX = 365
-_URL = TypeAdapter(HttpUrl)
 
 RULE_ROWS = (
     ("claim", When.claim, ForWhom.person, N_("For every claim, to the customer")),
@@ -49,25 +43,37 @@ RULE_ROWS = (
 )
 """Field, event, beneficiary and label of each promise the form offers."""
 
+TOUCHES = (
+    (
+        CreditedTouch.first,
+        N_("The first link opened"),
+        N_("Whose link somebody opened first is credited; links opened later change nothing."),
+    ),
+    (
+        CreditedTouch.last,
+        N_("The last link opened"),
+        N_("Whose link somebody opened last before the first claim is credited."),
+    ),
+)
+"""Which link counts: value, label and what it means."""
+
 
 def new_form() -> Form:
     form = Form()
     form.values |= {"hold_days": str(HOLD_DAYS_DEFAULT), "window_days": str(WINDOW_DAYS_DEFAULT)}
+    form.values |= {"touch": CreditedTouch.first, "landing": Landing.page}
     return form
 
 
 def form_of(campaign: Campaign, zone: ZoneInfo) -> Form:
     """The form as it would have been filled in for this campaign."""
-    form = Form()
-    form.values = {
+    form = contents.form_of(campaign)
+    form.values |= {
         "slug": campaign.slug,
-        "title": campaign.title,
-        "organiser": campaign.organiser,
-        "buy_url": campaign.buy_url or "",
-        "picture": campaign.picture or "",
         "budget": str(campaign.budget),
         "hold_days": str(campaign.hold_days),
         "window_days": str(campaign.window_days),
+        "touch": campaign.touch,
         "starts_at": as_typed(campaign.starts_at, zone),
         "ends_at": as_typed(campaign.ends_at, zone),
     }
@@ -75,9 +81,6 @@ def form_of(campaign: Campaign, zone: ZoneInfo) -> Form:
     rules = campaign.checked_rules
     for rule in rules:
         form.values |= {row: str(rule.amount) for row in _rows_of(rule, rules)}
-    for lang, content in campaign.content.items():
-        for part, text in content.items():
-            form.values[f"{lang}-{part}"] = text
     return form
 
 
@@ -88,25 +91,21 @@ def read(
 
     Of a campaign that is edited stay its short name and what the form cannot show.
     """
-    title = form.text("title", least=1, most=TITLE_LENGTH_MAX)
     starts_at = _moment(form, "starts_at", zone, campaign.starts_at if campaign else None)
     ends_at = _moment(form, "ends_at", zone, campaign.ends_at if campaign else None)
     if starts_at and ends_at and ends_at <= starts_at:
         form.refuse("ends_at", _("The end must lie after the start."))
     typed = {
         "slug": campaign.slug if campaign else _slug(form),
-        "title": title,
-        "content": _content(form, title),
-        "rules": _rules(form, campaign.checked_rules if campaign else []),
+        **contents.read_fields(form),
+        "rules": rules(form, campaign.checked_rules if campaign else []),
         "budget": form.whole("budget", low=1, high=BUDGET_MAX),
         "gtins": form.chosen("gtins", gtins),
-        "picture": picture_of(form),
-        "buy_url": _buy_url(form),
-        "organiser": form.text("organiser", most=ORGANISER_LENGTH_MAX),
         "starts_at": starts_at,
         "ends_at": ends_at,
         "hold_days": form.whole("hold_days", low=0, high=HOLD_DAYS_MAX),
         "window_days": form.whole("window_days", low=1, high=WINDOW_DAYS_MAX),
+        "touch": form.choice("touch", CreditedTouch, CreditedTouch.first),
     }
     if not form.ok:
         return None
@@ -116,12 +115,6 @@ def read(
         # Every field was checked above; this is for what only all of them together can break.
         form.refuse("", _("Something in what you entered is not right."))
         return None
-
-
-def picture_of(form: Form) -> str | None:
-    """The hash of the picture that was uploaded before, unless it is to be taken away."""
-    kept = form.typed("picture")
-    return kept if SHA256.fullmatch(kept) and not form.typed("without_picture") else None
 
 
 def beyond_the_form(rules: Sequence[Rule]) -> list[Rule]:
@@ -162,21 +155,7 @@ def _slug(form: Form) -> str:
     return slug
 
 
-def _content(form: Form, title: str) -> dict[str, Content]:
-    """The texts of the languages in which there are any."""
-    content = {}
-    for lang in LANGUAGES:
-        texts = {
-            "title": form.text(f"{lang}-title", most=TITLE_LENGTH_MAX),
-            "body": form.paragraphs(f"{lang}-body", most=BODY_LENGTH_MAX),
-            "share_text": form.text(f"{lang}-share_text", most=SHARE_TEXT_LENGTH_MAX),
-        }
-        if form.ok and any(texts.values()):
-            content[lang] = Content(**{**texts, "title": texts["title"] or title})
-    return content
-
-
-def _rules(form: Form, were: Sequence[Rule]) -> list[Rule]:
+def rules(form: Form, were: Sequence[Rule]) -> list[Rule]:
     """What was typed, each rule in its old place; rules the form cannot show stay as they were."""
     typed = {}
     for name, when, for_whom, _label in RULE_ROWS:
@@ -192,16 +171,3 @@ def _rules(form: Form, were: Sequence[Rule]) -> list[Rule]:
         else:
             rules += [new for new in now if new is not None]
     return [*rules, *typed.values()]
-
-
-def _buy_url(form: Form) -> str | None:
-    typed = form.text("buy_url", most=URL_LENGTH_MAX)
-    if not typed:
-        return None
-    try:
-        # As it is stored: letters outside ASCII become longer.
-        if len(str(_URL.validate_python(typed))) > URL_LENGTH_MAX:
-            raise ValueError
-    except ValueError:
-        form.refuse("buy_url", _("Please enter a web address such as https://shop.example/tea."))
-    return typed

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from babel.numbers import get_currency_precision, list_currencies
@@ -12,9 +14,11 @@ from flask_babel import format_number, ngettext
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
+from referral import texts
 from referral.catalog import PRICE_MAX
 
 YEAR_MIN, YEAR_MAX = 2000, 2200
+E = TypeVar("E", bound=StrEnum)
 _GROUPED = re.compile(r"\d{1,3}([, ]\d{3})+")
 _SPACES = re.compile(r"\s+")
 
@@ -30,7 +34,8 @@ class Form:
         self.values: dict[str, str] = {
             name: value.replace("\0", "") for name, value in (typed or {}).items()
         }
-        self.lists: MultiDict[str, str] = typed if isinstance(typed, MultiDict) else MultiDict()
+        sent = typed if isinstance(typed, MultiDict) else None
+        self.lists: MultiDict[str, str] = MultiDict(sent)
         self.errors: dict[str, str] = {}
 
     @property
@@ -47,19 +52,12 @@ class Form:
         return _SPACES.sub(" ", value).strip()
 
     def text(self, name: str, *, most: int, least: int = 0) -> str:
-        """One line as it should be stored, without characters that have no picture."""
-        value = self.values.get(name, "")
-        # The zero-width joiner holds emoji together.
-        kept = "".join(c if c.isprintable() or c == "\u200d" else " " for c in value)
-        return self._of_length(name, _SPACES.sub(" ", kept).strip(), most, least)
+        """One line as it should be stored, without what is not seen."""
+        return self._of_length(name, texts.one_line(self.values.get(name, "")), most, least)
 
     def paragraphs(self, name: str, *, most: int) -> str:
         """Several lines; an empty one parts two paragraphs."""
-        value = self.values.get(name, "").replace("\r\n", "\n").replace("\r", "\n")
-        kept = "".join(
-            c if c.isprintable() or c in "\n\u200d" else " " if c.isspace() else "" for c in value
-        )
-        return self._of_length(name, kept.strip(), most, 0)
+        return self._of_length(name, texts.paragraphs(self.values.get(name, "")), most, 0)
 
     def _of_length(self, name: str, value: str, most: int, least: int) -> str:
         if len(value) < least:
@@ -174,6 +172,13 @@ class Form:
             self.refuse(name, _("Please choose one of these."))
             return None
         return value
+
+    def choice(self, name: str, of: type[E], default: E) -> E:
+        """One of the values of an enumeration; `default` where none was sent."""
+        if not self.typed(name):
+            return default
+        chosen = self.one_of(name, [each.value for each in of])
+        return of(chosen) if chosen else default
 
     def chosen(self, name: str, allowed: Collection[str]) -> list[str]:
         """Those of the offered values that were ticked, each once."""

@@ -6,7 +6,8 @@ import pytest
 
 from referral.codes import Label
 from referral.flags import Flag
-from referral.misses import NONE, CodeMisses, hour_of
+from referral.gathering import hour_of
+from referral.misses import NONE, CodeMisses
 from referral.packages import PrintPackage
 from referral.reports.alarms import MISSES_LEAST
 from tests.web.api.conftest import PRODUCT, problem

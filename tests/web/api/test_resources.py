@@ -77,17 +77,22 @@ def test_a_campaign_is_answered_as_it_was_sent(api, brand):
         "budget": 5000,
         "gtins": ["6901234567892"],
         "picture": None,
+        "more_pictures": [],
+        "video_url": None,
+        "landing": "page",
         "buy_url": "https://shop.example/tea",
         "organiser": "Tea Ltd.",
         "starts_at": "2026-09-01T00:00:00+08:00",
         "ends_at": "2026-10-01T00:00:00+08:00",
         "hold_days": 14,
         "window_days": 60,
+        "touch": "last",
     }
     response = api.post("/campaigns", sent)
     assert response.status_code == 201
     expected = {
         **sent,
+        "findings": [],
         "gtins": ["06901234567892"],
         "starts_at": "2026-08-31T16:00:00Z",
         "ends_at": "2026-09-30T16:00:00Z",
@@ -151,6 +156,7 @@ def test_a_customer_is_found_by_any_identity(api):
         "created_at": "2026-03-02T09:30:00Z",
         "referrer_id": None,
         "referred": 0,
+        "reached": 0,
         "claims": 0,
         "balances": {"points": {"available": 0, "pending": 0}},
     }

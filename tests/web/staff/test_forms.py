@@ -241,12 +241,16 @@ def drafted(kinds: Iterable[tuple[When, ForWhom]], amount: int | None = None) ->
         rules=rules,
         budget=1000,
         gtins=[],
+        more_pictures=[],
+        video_url="https://video.example/v/1",
         buy_url=None,
+        landing="page",
         organiser="",
         starts_at=start,
         ends_at=start + timedelta(days=9, seconds=9),
         hold_days=7,
         window_days=30,
+        touch="last",
     )
 
 
@@ -266,6 +270,8 @@ def test_an_unchanged_save_changes_nothing(amount: int | None) -> None:
                 campaign = drafted(ordered, amount)
                 draft = resaved(campaign)
                 assert draft.rules == campaign.checked_rules
+                assert (draft.touch, draft.landing) == (campaign.touch, campaign.landing)
+                assert str(draft.video_url) == campaign.video_url
                 assert (draft.starts_at, draft.ends_at) == (campaign.starts_at, campaign.ends_at)
 
 
