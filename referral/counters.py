@@ -57,7 +57,7 @@ class GraphCount(Base):
 
 
 class GraphChange(Base):
-    """A note that a node was put in, moved or became a customer's. Triggers write it."""
+    """A note that a node was put in, moved, taken out or became a customer's. Triggers write it."""
 
     __tablename__ = "graph_changes"
 
@@ -101,7 +101,8 @@ _TREE_STATE = """
         WHERE forest = :forest AND graph_changes.id <= :last
     )"""
 # A customer with several browsers counts at the one that was there first, so a change of one of
-# them is looked at for all of them. CROSS JOIN makes SQLite begin with the few browsers.
+# them is looked at for all of them. CROSS JOIN makes SQLite begin with the few browsers. Who has no
+# place any more is below nobody.
 _SPREAD_STATE = """
     noted(node) AS (
         SELECT node FROM graph_changes WHERE forest = :forest AND id <= :last
@@ -118,16 +119,17 @@ _SPREAD_STATE = """
         JOIN visitors other ON other.customer_id = one.customer_id
     ),
     state(node, parent, is_customer) AS (
-        SELECT place.visitor_id, place.parent_id,
-            CASE WHEN visitor.customer_id IS NULL THEN false ELSE NOT EXISTS (
+        SELECT changed.node, place.parent_id,
+            CASE WHEN place.at IS NULL OR visitor.customer_id IS NULL THEN false ELSE NOT EXISTS (
                 SELECT 1 FROM visitors other CROSS JOIN spread_nodes earlier
                 WHERE other.customer_id = visitor.customer_id
                 AND earlier.campaign_id = :forest AND earlier.visitor_id = other.id
                 AND (earlier.at, earlier.visitor_id) < (place.at, place.visitor_id)
             ) END
         FROM changed
-        JOIN spread_nodes place ON place.campaign_id = :forest AND place.visitor_id = changed.node
-        LEFT JOIN visitors visitor ON visitor.id = place.visitor_id
+        LEFT JOIN spread_nodes place
+            ON place.campaign_id = :forest AND place.visitor_id = changed.node
+        LEFT JOIN visitors visitor ON visitor.id = changed.node
     )"""
 
 
@@ -235,7 +237,9 @@ def fold(tx: Session, most: int = FOLD_MAX) -> int:
     left: set[tuple[int | None, int]] = set()
     for forest in sorted(changed):
         rows, stuck = _worked_out(tx, forest, notes[-1].id)
-        _keep(tx, forest, rows)
+        gone = [node for node, one in rows.items() if one == Kept()]
+        _keep(tx, forest, {node: one for node, one in rows.items() if one != Kept()})
+        _drop(tx, forest, gone)
         left.update((forest, node) for node in stuck)
     # By their numbers: a note with a lower one may be committed only now.
     done = [note.id for note in notes if (note.forest, note.node) not in left]
@@ -284,6 +288,18 @@ def _keep(tx: Session, forest: int, rows: Mapping[int, Kept]) -> None:
             run(tx, _UPSERT_ARRAYS, forest=forest, **columns)
         else:
             tx.connection().execute(_UPSERT_ROW, [{"forest": forest, **row} for row in part])
+
+
+_DROP = sa.delete(GraphCount).where(
+    GraphCount.forest == sa.bindparam("forest"),
+    GraphCount.node.in_(sa.bindparam("nodes", expanding=True)),
+)
+
+
+def _drop(tx: Session, forest: int, nodes: Sequence[int]) -> None:
+    """Drop rows of which there is nothing to say any more."""
+    for start in range(0, len(nodes), ROWS_AT_ONCE):
+        run(tx, _DROP, forest=forest, nodes=nodes[start : start + ROWS_AT_ONCE])
 
 
 # Reading
@@ -372,9 +388,12 @@ def differences(tx: Session) -> Iterator[str]:
         strays = sa.select(GraphCount.node).where(
             GraphCount.forest == forest, GraphCount.direct + GraphCount.total > 0
         )
-        for node in tx.scalars(strays):
-            if node not in expected:
-                yield f"In {name}, {node} is counted and not there."
+        gone = [node for node in tx.scalars(strays) if node not in expected]
+        for start in range(0, len(gone), ROWS_AT_ONCE):
+            found = counts_of(tx, forest, gone[start : start + ROWS_AT_ONCE])
+            for node, counts in found.items():
+                if counts != NOTHING:  # or there is a note of its leaving
+                    yield f"In {name}, {node} is counted and not there."
 
 
 def _forests(tx: Session) -> Sequence[int]:

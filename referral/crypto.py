@@ -106,6 +106,11 @@ class TokenSigner:
                 continue
         return None
 
+    def tag(self, payload: bytes, key_id: str) -> str:
+        """What the key of that id puts behind the separator for a payload."""
+        signer = next(signer for signer, its_id in self._signers if its_id == key_id)
+        return signer.get_signature(encode_base64(payload)).decode()
+
 
 class _TruncatedHMAC(HMACAlgorithm):
     def __init__(self, tag_bytes: int) -> None:

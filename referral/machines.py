@@ -57,17 +57,17 @@ _NAMES = re.compile(
 )
 
 
-def machine_reason(method: str, headers: Headers) -> str | None:
+def machine_reason(method: str, headers: Headers, *, of_page: bool = True) -> str | None:
     """Why a request does not come from a person's browser; None when it seems to.
 
-    HEAD requests, prefetches, loads other than of a page, missing user agents, preview fetchers
-    and tools, known crawlers.
+    HEAD requests, prefetches, loads other than of a page (unless what was asked for is a part of
+    one, `of_page` being False), missing user agents, preview fetchers and tools, known crawlers.
     """
     if method == "HEAD":
         return "head"
     if _PREFETCH.search(" ".join(headers.get(name, "") for name in _PURPOSES)):
         return "prefetch"
-    if _is_embedded(method, headers):
+    if of_page and _is_embedded(method, headers):
         return "embedded"
     return _reason_of_agent(headers.get("User-Agent", "").strip()[:AGENT_LENGTH_MAX])
 

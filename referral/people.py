@@ -4,7 +4,7 @@ import hmac
 import re
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +24,8 @@ WECHAT_ID_LENGTH_MAX = 64
 CODE_DIGITS = 6
 CODE_TRIES_MAX = 5
 CODE_LIFETIME = timedelta(minutes=10)
+PROOF_TIME = timedelta(hours=1)
+"""How long a browser has to prove that it runs the pages it loads."""
 DEFAULT_REGION = "CN"
 """The country of a phone number written without one."""
 CONSENT_VERSION = "2026-11"
@@ -38,6 +40,10 @@ class IdentityKind(StrEnum):
     """The openid: a person at the brand's official account."""
     wechat_union = "wechat_union"
     """The unionid: a person at all of the brand's accounts and mini programs."""
+
+
+CONTACTS = frozenset({IdentityKind.phone, IdentityKind.email})
+"""The kinds that a one-time code can be sent to."""
 
 
 class Customer(Base):
@@ -58,6 +64,22 @@ class Visitor(Base):
     id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"), index=True)
     created_at: Mapped[datetime]
+    ran_at: Mapped[datetime | None]
+    """When it proved to be a person's browser: it ran a page, somebody signed in on it, or people
+    opened its link."""
+    sift_at: Mapped[datetime | None]
+    """When it is to be looked at whether it did, see `actions.sift`; None when there is no need."""
+    sifted_at: Mapped[datetime | None]
+    """Since when its openings are not taken for a person's; None while they are."""
+
+    __table_args__ = (
+        sa.Index(
+            None,
+            "sift_at",
+            sqlite_where=sa.text("sift_at IS NOT NULL"),
+            postgresql_where=sa.text("sift_at IS NOT NULL"),
+        ),
+    )
 
 
 class Identity(Base):
@@ -138,6 +160,18 @@ class CustomerExists(Conflict):
     slug = "customer-exists"
     title = N_("These details belong to different customers.")
     advice = N_("Send details of one person only.")
+
+
+class ContactTaken(Conflict):
+    slug = "contact-taken"
+    title = N_("You have another page here under this number or address.")
+    advice = N_("To use that one, sign out and sign in with it. Here, please add another one.")
+
+
+class ContactKept(Conflict):
+    slug = "contact-kept"
+    title = N_("There is one of this kind on your page already.")
+    advice = N_("You can add one phone number and one e-mail address.")
 
 
 @dataclass(frozen=True)
@@ -226,8 +260,42 @@ def new_sign_in_code() -> str:
 # Visitors
 
 
-def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> None:
-    insert_new(tx, Visitor, {"id": visitor_id, "customer_id": None, "created_at": now})
+def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> bool:
+    """Whether it is a new one. It has `PROOF_TIME` to show that it runs pages."""
+    row = {"id": visitor_id, "customer_id": None, "created_at": now, "sift_at": now + PROOF_TIME}
+    return insert_new(tx, Visitor, row) == 1
+
+
+# Through the table, like all statements of every visit. Who was taken out is to be put back.
+_VISITOR = Visitor.__table__.c
+_TIME = _VISITOR.ran_at.type
+_PROVEN = {
+    "ran_at": sa.func.coalesce(_VISITOR.ran_at, sa.bindparam("at", type_=_TIME)),
+    "sift_at": sa.case((_VISITOR.sifted_at.is_not(None), sa.bindparam("at", type_=_TIME))),
+}
+_RAN = (
+    sa.update(Visitor)
+    .where(Visitor.id == sa.bindparam("visitor"), Visitor.ran_at.is_(None))
+    .values(_PROVEN)
+)
+_LOOK_AGAIN = (
+    sa.update(Visitor)
+    .where(Visitor.id == sa.bindparam("visitor"), Visitor.ran_at.is_(None))
+    .values(sift_at=sa.func.coalesce(_VISITOR.sift_at, sa.bindparam("due", type_=_TIME)))
+)
+
+
+def note_ran(tx: Session, visitor_id: int, at: datetime) -> bool:
+    """Keep that this visitor's browser ran a page: a person's does. Whether that is news."""
+    return run(tx, _RAN, visitor=visitor_id, at=at).rowcount == 1
+
+
+def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
+    """Have a visitor that has proved nothing looked at once more.
+
+    Until the end of this transaction nobody else does so.
+    """
+    run(tx, _LOOK_AGAIN, visitor=visitor_id, due=due)
 
 
 _FOLD = (
@@ -238,7 +306,8 @@ _FOLD = (
     .values(
         customer_id=sa.select(Customer.id)
         .where(Customer.id == sa.bindparam("customer"))
-        .scalar_subquery()
+        .scalar_subquery(),
+        **_PROVEN,
     )
 )
 
@@ -246,7 +315,7 @@ _FOLD = (
 def fold_visitor(tx: Session, visitor_id: int, customer_id: int, now: datetime) -> bool:
     """Make a visitor this customer's. False when it is another customer's already."""
     remember_visitor(tx, visitor_id, now)
-    return run(tx, _FOLD, visitor=visitor_id, customer=customer_id).rowcount == 1
+    return run(tx, _FOLD, visitor=visitor_id, customer=customer_id, at=now).rowcount == 1
 
 
 _VISITORS_OF = (
@@ -273,6 +342,66 @@ def own_visitor(tx: Session, customer_id: int, fresh_id: int, now: datetime) -> 
 def customer_of(tx: Session, visitor_id: int) -> int | None:
     """Which customer a visitor is, if any."""
     return tx.scalar(sa.select(Visitor.customer_id).where(Visitor.id == visitor_id))
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A visitor to be looked at: whether its browser has proved to be a person's."""
+
+    id: int
+    has_run: bool
+
+
+_DUE = (
+    sa.select(Visitor.id, Visitor.ran_at)
+    .where(Visitor.sift_at <= sa.bindparam("now", type_=_TIME))
+    .order_by(Visitor.sift_at)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_IS_ONE = Visitor.id.in_(sa.bindparam("visitors", expanding=True))
+_PROVEN_ONES = sa.select(Visitor.id).where(_IS_ONE, Visitor.ran_at.is_not(None))
+_TAKE_FOR_PERSONS = (
+    sa.update(Visitor)
+    .where(_IS_ONE)
+    .values(
+        ran_at=sa.func.coalesce(_VISITOR.ran_at, sa.bindparam("now", type_=_TIME)),
+        sift_at=None,
+        sifted_at=None,
+    )
+)
+_TAKE_FOR_MACHINES = (
+    sa.update(Visitor).where(_IS_ONE).values(sift_at=None, sifted_at=sa.bindparam("now"))
+)
+_SUSPECT = (
+    sa.update(Visitor).where(_IS_ONE, Visitor.ran_at.is_(None)).values(sift_at=sa.bindparam("due"))
+)
+
+
+def suspects(tx: Session, now: datetime, most: int) -> list[Suspect]:
+    """Visitors that are due to be looked at, locked; those that others are at are left out."""
+    return [Suspect(row.id, row.ran_at is not None) for row in run(tx, _DUE, now=now, most=most)]
+
+
+def proven_among(tx: Session, visitors: Collection[int]) -> set[int]:
+    """Those of these visitors whose browsers have proved to be people's."""
+    return set(run(tx, _PROVEN_ONES, visitors=list(visitors)).scalars())
+
+
+def take_for_persons(tx: Session, visitors: Collection[int], now: datetime) -> None:
+    """Keep that these visitors are people, for good."""
+    run(tx, _TAKE_FOR_PERSONS, visitors=list(visitors), now=now)
+
+
+def take_for_machines(tx: Session, visitors: Collection[int], now: datetime) -> None:
+    """Keep that these visitors have not proved anything so far."""
+    run(tx, _TAKE_FOR_MACHINES, visitors=list(visitors), now=now)
+
+
+def suspect(tx: Session, visitors: Collection[int], due: datetime) -> None:
+    """Have those of these visitors looked at again who have not proved anything."""
+    if visitors:
+        run(tx, _SUSPECT, visitors=list(visitors), due=due)
 
 
 # Customers
@@ -352,6 +481,22 @@ def find_or_add_customer(
     return customer_id, is_new
 
 
+def kinds_of(tx: Session, customer_id: int) -> set[IdentityKind]:
+    """The kinds of identity a customer has."""
+    kinds = tx.scalars(sa.select(Identity.kind).where(Identity.customer_id == customer_id))
+    return {IdentityKind(kind) for kind in kinds}
+
+
+def identities_of(tx: Session, keys: KeyRing, customer_id: int) -> list[Contact]:
+    """What a customer is known by, oldest first."""
+    rows = tx.execute(
+        sa.select(Identity.kind, Identity.value_encrypted)
+        .where(Identity.customer_id == customer_id)
+        .order_by(Identity.id)
+    )
+    return [Contact(IdentityKind(kind), keys.decrypt(value)) for kind, value in rows]
+
+
 def add_identity(
     tx: Session, keys: KeyRing, customer_id: int, contact: Contact, now: datetime
 ) -> None:
@@ -419,9 +564,18 @@ _USE_CODE = (
 
 
 def issue_sign_in_code(
-    tx: Session, keys: KeyRing, contact: Contact, code: str, visitor_id: int, now: datetime
+    tx: Session,
+    keys: KeyRing,
+    contact: Contact,
+    code: str,
+    visitor_id: int,
+    now: datetime,
+    owner: int | None = None,
 ) -> None:
-    """Store a one-time code; those this browser had sent to this contact before stop working."""
+    """Store a one-time code; those this browser had sent to this contact before stop working.
+
+    With `owner` it is good for adding the contact to this customer, and for nothing else.
+    """
     indexes = keys.blind_indexes(contact.kind, contact.value)
     lock(tx, f"sign-in-code|{indexes[-1]}")  # two at once would leave two codes
     run(tx, _DROP_CODES, of_kind=contact.kind, indexes=indexes, visitor=visitor_id, now=now)
@@ -429,7 +583,7 @@ def issue_sign_in_code(
         "kind": contact.kind,
         "blind_index": indexes[0],
         "visitor_id": visitor_id,
-        "code_hash": _code_hash(keys.derive("sign-in-code"), contact, code),
+        "code_hash": _code_hash(keys.derive("sign-in-code"), contact, code, owner),
         "tries": 0,
         "expires_at": now + CODE_LIFETIME,
         "used_at": None,
@@ -450,9 +604,17 @@ class CodeCheck(StrEnum):
 
 
 def check_sign_in_code(
-    tx: Session, keys: KeyRing, contact: Contact, code: str, visitor_id: int, now: datetime
+    tx: Session,
+    keys: KeyRing,
+    contact: Contact,
+    code: str,
+    visitor_id: int,
+    now: datetime,
+    owner: int | None = None,
 ) -> CodeCheck:
     """Compare the one-time code this browser asked for, counting the try; a right one is used up.
+
+    `owner` is the customer it was asked for to add the contact to, if it was.
 
     The answer is returned rather than raised, because a wrong try has to be committed to count.
     """
@@ -462,14 +624,15 @@ def check_sign_in_code(
     ).one_or_none()
     if row is None:
         return CodeCheck.spent
-    hashes = [_code_hash(key, contact, code) for key in keys.derive_all("sign-in-code")]
+    hashes = [_code_hash(key, contact, code, owner) for key in keys.derive_all("sign-in-code")]
     if not any(hmac.compare_digest(row.code_hash, candidate) for candidate in hashes):
         return CodeCheck.wrong
     run(tx, _USE_CODE, code=row.id, now=now)
     return CodeCheck.right
 
 
-def _code_hash(key: bytes, contact: Contact, code: str) -> str:
+def _code_hash(key: bytes, contact: Contact, code: str, owner: int | None) -> str:
     # A slow hash would not help six digits; the key, which is not in the database, does.
     digits = "".join(c for c in unicodedata.normalize("NFKC", code) if c.isdigit())
-    return keyed_hash(key, f"{contact.kind}|{contact.value}|{digits}")
+    purpose = "" if owner is None else f"|{owner}"
+    return keyed_hash(key, f"{contact.kind}|{contact.value}|{digits}{purpose}")

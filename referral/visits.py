@@ -4,7 +4,7 @@ A machine asking is a fetch, a person's browser loading the page is an open (of 
 (of a code), the page having run and been seen is an engagement. The counts are never added up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,9 @@ from referral.db import Base, RowId, insert_new, run, upsert
 from referral.flags import Flag
 from referral.links import Channel
 from referral.places import REGION_LENGTH_MAX
+
+NEVER_RAN = "never-ran"
+"""The reason of a fetch that was taken for an opening until its browser ran no page."""
 
 
 class Kind(StrEnum):
@@ -65,6 +68,22 @@ class VisitRow(Base):
             "kind",
             sqlite_where=sa.text("kind = 'scan'"),
             postgresql_where=sa.text("kind = 'scan'"),
+        ),
+        # Who opened somebody's link, and what somebody opened.
+        sa.Index(
+            "ix_visits_openings",
+            "parent_id",
+            "campaign_id",
+            "hop",
+            "at",
+            sqlite_where=sa.text("kind = 'open'"),
+            postgresql_where=sa.text("kind = 'open'"),
+        ),
+        sa.Index(
+            "ix_visits_opened_by",
+            "visitor_id",
+            sqlite_where=sa.text("kind = 'open' OR machine = 'never-ran'"),
+            postgresql_where=sa.text("kind = 'open' OR machine = 'never-ran'"),
         ),
     )
 
@@ -160,6 +179,89 @@ def record(tx: Session, visits: Sequence[Visit]) -> int:
         for visit in visits
     ]
     return insert_new(tx, VisitRow, rows)
+
+
+# Openings that turn out to be a machine's, or a person's after all
+
+
+@dataclass(frozen=True)
+class Opened:
+    """`visitor` opened a link of `parent`, which said `hop`; None when it was his own."""
+
+    visitor: int
+    campaign: int
+    parent: int | None
+    hop: int
+    channel: Channel
+    at: datetime
+
+
+# Written out and not bound: the index is used only where the query says so.
+_IS_OPEN = VisitRow.kind == sa.literal_column("'open'")
+_IS_NEVER_RAN = VisitRow.machine == sa.literal_column("'never-ran'")
+_BY = VisitRow.visitor_id.in_(sa.bindparam("visitors", expanding=True))
+_OPENED = sa.select(
+    VisitRow.visitor_id,
+    VisitRow.campaign_id,
+    VisitRow.parent_id,
+    VisitRow.hop,
+    VisitRow.channel,
+    VisitRow.at,
+)
+_PEOPLES = _OPENED.where(_IS_OPEN, _BY)
+_MACHINES = _OPENED.where(_IS_NEVER_RAN, _BY).order_by(VisitRow.at, VisitRow.id)
+_TAKE = sa.update(VisitRow).where(_IS_OPEN, _BY).values(kind=Kind.fetch, machine=NEVER_RAN)
+_GIVE_BACK = sa.update(VisitRow).where(_IS_NEVER_RAN, _BY).values(kind=Kind.open, machine=None)
+_READERS = (
+    sa.select(VisitRow.parent_id, VisitRow.visitor_id)
+    .where(_IS_OPEN, VisitRow.parent_id.in_(sa.bindparam("sharers", expanding=True)))
+    .distinct()
+)
+_FIRST = (
+    sa.select(VisitRow.hop, sa.func.min(VisitRow.at).label("first_at"))
+    .where(_IS_OPEN, VisitRow.parent_id == sa.bindparam("sharer"))
+    .where(VisitRow.campaign_id == sa.bindparam("campaign"))
+    .group_by(VisitRow.hop)
+)
+
+
+def opened_by(tx: Session, visitors: Sequence[int]) -> list[Opened]:
+    """What these visitors opened, as far as it counts as people's."""
+    return [_opened(row) for row in run(tx, _PEOPLES, visitors=visitors)]
+
+
+def count_as_machines(tx: Session, visitors: Collection[int]) -> None:
+    """Turn all that these visitors opened into fetches."""
+    run(tx, _TAKE, visitors=list(visitors))
+
+
+def count_as_people(tx: Session, visitors: Collection[int]) -> list[Opened]:
+    """Turn what `count_as_machines` did to these visitors back; what it was, in order."""
+    found = [_opened(row) for row in run(tx, _MACHINES, visitors=list(visitors))]
+    if found:
+        run(tx, _GIVE_BACK, visitors=list(visitors))
+    return found
+
+
+def _opened(row: Any) -> Opened:
+    # Visits keep the hop of the reader, links that of the sharer.
+    channel = Channel.named(row.channel)
+    return Opened(row.visitor_id, row.campaign_id, row.parent_id, row.hop - 1, channel, row.at)
+
+
+def readers_of(tx: Session, sharers: Sequence[int]) -> list[tuple[int, int]]:
+    """Sharers among these, each with a visitor who opened his link, in whatever campaign."""
+    found = run(tx, _READERS, sharers=list(sharers))
+    return [(row.parent_id, row.visitor_id) for row in found]
+
+
+def first_openings(tx: Session, campaign: int, sharer: int) -> list[tuple[int, datetime]]:
+    """When a visitor's link was first opened by people, for each hop that it said."""
+    found = run(tx, _FIRST, campaign=campaign, sharer=sharer)
+    return [(row.hop - 1, row.first_at) for row in found]
+
+
+# Codes
 
 
 def remember_scan(tx: Session, visit: Visit) -> None:

@@ -37,17 +37,59 @@
     } catch (e) { /* the canonical link still names it */ }
   };
 
-  // Seen means: on the screen for a second. Once per page.
-  const watchSeen = (url) => {
+  // For when the page goes away: other requests may be given up then.
+  const leave = (url) => {
+    try {
+      if (navigator.sendBeacon && navigator.sendBeacon(url)) return;
+    } catch (e) { /* the other way */ }
+    report(url);
+  };
+
+  const isHidden = () => document.visibilityState === "hidden";
+
+  // Seen means: on the screen for a second. Once per page. A page that is left before says that it
+  // ran, for otherwise it may have been a machine's.
+  const watch = (seenUrl, ranUrl) => {
     let timer = 0;
     let seen = false;
+    let ran = false;
+    const gone = () => {
+      clearTimeout(timer);
+      if (ran) return;
+      ran = true;
+      leave(ranUrl);
+    };
     const look = () => {
       clearTimeout(timer);
-      if (seen || document.visibilityState === "hidden") return;
-      timer = setTimeout(() => { seen = true; report(url); }, 1000);
+      if (seen) return;
+      if (isHidden()) gone();
+      else timer = setTimeout(() => { seen = ran = true; report(seenUrl); }, 1000);
     };
     document.addEventListener("visibilitychange", look);
-    look();
+    addEventListener("pagehide", gone);
+    if (!isHidden()) look();
+  };
+
+  // A page that was fetched before anybody wanted to see it is nobody's: whoever sees it after all
+  // asks for it anew, once, and gets a link of his own.
+  const askAnew = () => {
+    const navigation = window.performance && performance.navigation;
+    if (!navigation || navigation.type !== 1) location.reload(); // 1: it was reloaded
+  };
+
+  // Calls back as soon as the page is somebody's: not while it is prepared out of sight.
+  const whenWanted = (call) => {
+    if (!document.prerendering) call();
+    else document.addEventListener("prerenderingchange", call, { once: true });
+  };
+  const whenSeen = (call) => {
+    if (!isHidden()) { call(); return; }
+    const look = () => {
+      if (isHidden()) return;
+      document.removeEventListener("visibilitychange", look);
+      call();
+    };
+    document.addEventListener("visibilitychange", look);
   };
 
   const selectAll = (field) => {
@@ -123,11 +165,17 @@
     }
   };
 
-  const landing = find("[data-landing]");
-  if (landing) {
+  if (find("[data-fetched-ahead]")) {
+    whenWanted(() => whenSeen(askAnew));
+    return;
+  }
+  if (find("[data-landing]")) {
     takeAddress();
     addEventListener("pageshow", (event) => { if (event.persisted) takeAddress(); });
-    watchSeen(landing.getAttribute("data-seen-url"));
+  }
+  const page = find("[data-seen-url]");
+  if (page) {
+    whenWanted(() => watch(page.getAttribute("data-seen-url"), page.getAttribute("data-ran-url")));
   }
   const block = find("[data-share-url]");
   if (block) wire(block);

@@ -63,7 +63,7 @@ def test_an_opening_that_comes_twice_at_once_counts_once(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
     visit = opening(brand, link, BEN)
     outcomes = at_once([lambda: intake.hand_in(brand.deployment, visit, link)] * 4)
-    assert outcomes == [None] * 4
+    assert sorted(map(bool, outcomes)) == [False, False, False, True], "one of them was new"
     assert counted(brand) == (1, 1, 2, 0)
 
 

@@ -158,6 +158,13 @@ def test_how_it_asks_tells_a_machine_too(
     assert machine_reason(method, Headers(headers)) == reason
 
 
+def test_what_is_meant_to_be_a_part_of_a_page_is_no_machines_for_that() -> None:
+    picture = Headers({"User-Agent": CHROME, "Sec-Fetch-Dest": "image"})
+    assert machine_reason("GET", picture, of_page=False) is None
+    robot = Headers({"User-Agent": "facebookexternalhit/1.1", "Sec-Fetch-Dest": "image"})
+    assert machine_reason("GET", robot, of_page=False) == "fetcher"
+
+
 def test_only_the_start_of_a_very_long_agent_is_looked_at() -> None:
     """Looking at all of it would take seconds, and anybody can send one."""
     agent = CHROME + " x" * 30_000 + " Googlebot/2.1"

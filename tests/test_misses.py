@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy as sa
 
-from referral import misses as misses_module
+from referral import gathering
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import upgrade
@@ -103,7 +103,7 @@ def test_two_processes_add_up(deployment: Deployment) -> None:
         deployment.misses.count(None, number)
         other.count(None, 49 - number)
     outcome = overtaken(
-        deployment.db, lambda tx: misses_module._write(tx, other._gathered), deployment.misses.flush
+        deployment.db, lambda tx: other._write(tx, other._gathered), deployment.misses.flush
     )
     assert outcome == (None, 50)
     assert [row[-1] for row in rows(deployment)] == [2] * 50
@@ -135,7 +135,7 @@ def test_more_than_fits_one_statement_is_written(deployment: Deployment) -> None
 def test_memory_is_bounded_and_the_sum_is_right(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(misses_module, "PLACES_MAX", 10)
+    monkeypatch.setattr(gathering, "PLACES_MAX", 10)
     for number in range(1, 101):
         deployment.misses.count(f"{number:014}", number)
     deployment.misses.count(f"{1:014}", 1)
@@ -175,7 +175,7 @@ def test_old_ones_are_swept(deployment: Deployment, clock: HeldClock) -> None:
 def test_a_thread_writes_them_by_itself(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(misses_module, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(gathering, "WRITE_SECONDS", 0.01)
     misses, written, counts = deployment.misses, Event(), []
     flush = misses.flush
 
@@ -194,13 +194,13 @@ def test_a_thread_writes_them_by_itself(
     assert written.wait(30)
     assert [row[2:] for row in rows(deployment)] == [(7, 1), (8, 1)]
     assert len([t for t in threads() if t.name == "misses" and t.is_alive()]) >= 1
-    monkeypatch.setattr(misses_module, "WRITE_SECONDS", 86_400.0)
+    monkeypatch.setattr(gathering, "WRITE_SECONDS", 86_400.0)
 
 
 def test_the_thread_outlives_a_failure(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(misses_module, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(gathering, "WRITE_SECONDS", 0.01)
     misses, written, tries = deployment.misses, Event(), []
     flush = misses.flush
 
@@ -218,7 +218,7 @@ def test_the_thread_outlives_a_failure(
     misses.count(None, 7)
     assert written.wait(30)
     assert [row[2:] for row in rows(deployment)] == [(7, 1)]
-    monkeypatch.setattr(misses_module, "WRITE_SECONDS", 86_400.0)
+    monkeypatch.setattr(gathering, "WRITE_SECONDS", 86_400.0)
 
 
 def test_a_forked_process_writes_its_own_and_not_its_parents(deployment: Deployment) -> None:

@@ -1,6 +1,7 @@
 """Languages: chosen by the reader, else by the browser, else the deployment's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -9,7 +10,15 @@ from apiflask import APIFlask
 from babel.lists import format_list
 from babel.numbers import get_currency_precision
 from flask import Response, g, request
-from flask_babel import Babel, format_currency, format_date, format_number, format_time, get_locale
+from flask_babel import (
+    Babel,
+    force_locale,
+    format_currency,
+    format_date,
+    format_number,
+    format_time,
+    get_locale,
+)
 from flask_babel import gettext as _
 
 from referral.config import LANGUAGES
@@ -21,6 +30,7 @@ COOKIE = "referral_lang"
 COOKIE_LIFETIME = timedelta(days=365)
 OWN_NAMES = {"zh-Hans": "简体中文", "zh-Hant": "繁體中文", "en": "English"}
 TRADITIONAL = {"tw", "hk", "mo", "hant"}
+NO_QUERY: Mapping[str, str] = {}
 
 
 def set_up(app: APIFlask) -> None:
@@ -50,6 +60,18 @@ def language() -> str:
             _negotiated() or deployment().config.lang,
         )
     return str(g.language)
+
+
+@contextmanager
+def speaking(tag: str) -> Iterator[None]:
+    """Write in another of `LANGUAGES`, without keeping it as the reader's choice."""
+    before = language()
+    g.language = tag
+    try:
+        with force_locale(tag.replace("-", "_")):
+            yield
+    finally:
+        g.language = before
 
 
 def in_words(problem: Problem) -> str:
@@ -91,15 +113,21 @@ def _context() -> dict[str, Any]:
     return {
         "brand": deployment().config.brand,
         "lang": language(),
-        "languages": [(tag, OWN_NAMES[tag], _this_page_in(tag)) for tag in LANGUAGES],
+        "languages": languages_of(_this_page(), request.args.to_dict()),
         "customer": customer(),
     }
 
 
-def _this_page_in(tag: str) -> str:
+def languages_of(path: str, query: Mapping[str, str] = NO_QUERY) -> list[tuple[str, str, str]]:
+    """Every language with its own name and where a page is to be had in it."""
+    return [
+        (tag, OWN_NAMES[tag], f"{path}?{urlencode({**query, 'lang': tag})}") for tag in LANGUAGES
+    ]
+
+
+def _this_page() -> str:
     # What a form was sent to may answer to nothing else.
-    path = request.path if request.method in {"GET", "HEAD"} else "/"
-    return f"{path}?{urlencode({**request.args.to_dict(), 'lang': tag})}"
+    return request.path if request.method in {"GET", "HEAD"} else "/"
 
 
 def _when(moment: datetime) -> str:

@@ -38,6 +38,9 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("referral_request_seconds", "Time to answer a request.", ["endpoint"])
 UNKNOWN_CODES = Counter("referral_unknown_codes_total", "Codes tried that do not exist.")
+DEAD_LINKS = Counter(
+    "referral_dead_links_total", "Share links opened that lead nowhere, by why.", ["fault"]
+)
 ALARMS = Gauge(
     "referral_alarms",
     "Batches and products at which too many unknown codes are tried.",
@@ -48,12 +51,15 @@ ALARM_SECONDS = 60.0
 
 
 def set_up(app: APIFlask) -> None:
-    _configure_logging()
-    opened: Deployment = app.extensions["referral"]
-    opened.misses.on_miss = UNKNOWN_CODES.inc
-    app.extensions["alarms_due"] = float("-inf")
     app.before_request(_begin)
     app.after_request(_finish)
+
+
+def connect(app: APIFlask, opened: Deployment) -> None:
+    _configure_logging()
+    opened.misses.on_miss = UNKNOWN_CODES.inc
+    opened.dead_links.on_count = lambda fault: DEAD_LINKS.labels(fault.value).inc()
+    app.extensions["alarms_due"] = float("-inf")
 
 
 @ops.get("/healthz")

@@ -195,7 +195,7 @@ def test_a_spoilt_link_gives_a_friendly_page_and_no_credit(
     spoilt = spoil(token)  # type: ignore[operator]
     assert spoilt != token
     assert bob.get(f"/s/{spoilt}").status_code == 404
-    assert bob.heading == "This link does not work."
+    assert bob.heading == "This link leads nowhere."
     for picture in ("poster.png", "qr.png", "qr.svg"):
         assert bob.get(f"/s/{spoilt}/{picture}").status_code == 404
     assert bob.post(f"/s/{spoilt}/seen").status_code == 404
@@ -321,7 +321,7 @@ def test_a_draft_s_link_shows_nothing_of_it(brand: Brand, bob: Reader) -> None:
     campaign = actions.add_campaign(brand.deployment, draft)
     link = f"/s/{brand.deployment.links.token(Link(campaign.id, 7))}"
     assert bob.get(link).status_code == 404
-    assert bob.heading == "This link does not work."
+    assert bob.heading == "This link leads nowhere."
     assert bob.get(f"{link}/poster.png").status_code == 404
 
 

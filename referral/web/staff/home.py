@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import render_template
 
 from referral.campaigns import Campaign, CampaignState
-from referral.reports import alarms, batches, flags, lists
+from referral.reports import alarms, batches, dead_links, flags, lists
 from referral.reports import campaigns as figures
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment, now
@@ -17,6 +17,7 @@ LATEST = 5
 """How many of each kind the page shows."""
 LATEST_CLAIMS = 8
 FLAGS_OF = timedelta(days=7)
+DEAD_LINKS_OF = timedelta(days=7)
 
 
 @staff.get("/")
@@ -36,6 +37,7 @@ def home(member: StaffMember) -> Page:
             batches=batches.lines(tx, limit=LATEST).rows,
             alarms=alarms.current(tx, now()),
             flags=flags.counts(tx, since=now() - FLAGS_OF),
+            dead_links=dead_links.counts(tx, since=now() - DEAD_LINKS_OF),
             products=lists.products(tx, limit=LATEST).rows,
             claims=claims,
             names=lists.names(tx, deployment().keys, sorted(people)),

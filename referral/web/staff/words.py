@@ -6,8 +6,10 @@ from babel.dates import format_skeleton
 from flask_babel import format_percent, get_locale
 from flask_babel import gettext as _
 
-from referral.campaigns import Campaign, CampaignState
+from referral.campaigns import Campaign, CampaignState, CreditedTouch
 from referral.errors import N_
+from referral.graph import TouchOutcome
+from referral.links import LinkFault
 from referral.reports.periods import Slot, Step
 from referral.reports.trees import Branch
 from referral.web.context import now
@@ -44,6 +46,26 @@ FLAGS = {
     "expired": N_("Scanned past its date or sale"),
     "withdrawn": N_("Scanned though withdrawn"),
     "labels_differ": N_("Labels of two packages"),
+}
+# What was wrong with a share link, and what that may come from.
+LINK_FAULTS = {
+    LinkFault.missing: (N_("Without a token"), N_("Nothing but the address was left of the link.")),
+    LinkFault.cut: (
+        N_("Cut off on the way"),
+        N_("An app or a line break took its end. The poster and the QR code cannot be cut."),
+    ),
+    LinkFault.altered: (
+        N_("Changed on the way"),
+        N_("Typed off with a mistake, or an app changed its letters."),
+    ),
+    LinkFault.foreign: (
+        N_("Not made here"),
+        N_("Invented, or made with a key that is no longer among the secret keys."),
+    ),
+    LinkFault.expired: (
+        N_("Campaign not running"),
+        N_("The link is whole; its campaign is over, or has not begun."),
+    ),
 }
 STORE_KINDS = {"store": N_("Store"), "distributor": N_("Distributor")}
 TERMS = {
@@ -107,9 +129,20 @@ ACCOUNTS = {
     "pending": N_("On hold"),
     "wallet": N_("Wallet"),
 }
-WHY = {
-    "first touch, nearest customer": N_("First link opened, nearest customer above it"),
-    "nobody up the path": N_("No link with a customer above it had been opened in time"),
+RULES_OF_CREDIT = {
+    None: N_("No link with a customer above it had been opened in time"),
+    CreditedTouch.first: N_("First link opened, nearest customer above it"),
+    CreditedTouch.last: N_("Last link opened, nearest customer above it"),
+}
+OUTCOMES: dict[str, str] = {
+    TouchOutcome.credited: N_("counts"),
+    TouchOutcome.too_old: N_("too long ago"),
+    TouchOutcome.nobody: N_("leads to no customer"),
+    TouchOutcome.came_later: N_("later, and the first one counts"),
+    TouchOutcome.came_earlier: N_("earlier, and the last one counts"),
+    TouchOutcome.other_campaign: N_("another campaign's link had been opened before"),
+    TouchOutcome.below: N_("leads to somebody this customer brought in"),
+    "in_time": N_("in time"),
 }
 
 
@@ -132,6 +165,14 @@ def labels(name: str) -> str:
 
 def flag(kind: str) -> str:
     return _(FLAGS.get(kind, kind))
+
+
+def link_fault(fault: LinkFault) -> str:
+    return _(LINK_FAULTS[fault][0])
+
+
+def link_fault_from(fault: LinkFault) -> str:
+    return _(LINK_FAULTS[fault][1])
 
 
 def store_kind(name: str) -> str:
@@ -180,8 +221,13 @@ def entry(what: str) -> str:
     return _(ENTRIES.get(what, what))
 
 
-def why(rule: str) -> str:
-    return _(WHY.get(rule, rule))
+def rule_of_credit(rule: CreditedTouch | None) -> str:
+    return _(RULES_OF_CREDIT[rule])
+
+
+def outcome(of_touch: str) -> str:
+    """What became of a link that was opened before a first claim."""
+    return _(OUTCOMES.get(of_touch, of_touch))
 
 
 def reward(rule_id: str, depth: int) -> str:
