@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from referral import campaigns, graph, people
 from referral.db import transaction
 from referral.deployment import Deployment
+from referral.errors import Problem
 from referral.links import Channel, Link
 from referral.people import CodeCheck, Contact, CustomerExists
 from referral.wechat import WechatTaken
@@ -43,11 +44,13 @@ def request_sign_in_code(
     address: str,
     visitor: int,
     text: Callable[[str], str],
+    owner: int | None = None,
 ) -> str | None:
     """Send a one-time code; returned only where the sender is one that shows it.
 
-    It is good in the browser of `visitor` only. `text` puts the code into words. Raises `TooMany`,
-    `NotSent`.
+    It is good in the browser of `visitor` only: for signing in, or with `owner` for adding the
+    contact to that customer. Whose the contact is makes no difference. `text` puts the code into
+    words. Raises `TooMany`, `NotSent`.
     """
     # The contact's comes last: who is refused for himself takes nothing from its owner.
     deployment.limits.code_request(contact.value, visitor)
@@ -55,7 +58,9 @@ def request_sign_in_code(
     deployment.limits.code_request_contact(contact.value)
     code, now = people.new_sign_in_code(), deployment.clock.now()
     deployment.db.transact(
-        lambda tx: people.issue_sign_in_code(tx, deployment.keys, contact, code, visitor, now)
+        lambda tx: people.issue_sign_in_code(
+            tx, deployment.keys, contact, code, visitor, now, owner
+        )
     )
     deployment.sender.send(contact, code, text(code), brand=deployment.config.brand)
     return code if deployment.sender.shows_codes else None
@@ -99,6 +104,49 @@ def _sign_in(
     return _signed_in(tx, customer, visitor, is_new=is_new, now=now)
 
 
+def add_contact(
+    deployment: Deployment, customer: int, contact: Contact, code: str, visitor: int
+) -> None:
+    """Add a phone or e-mail to a customer, with the one-time code this browser asked for.
+
+    Who has the code has the contact; only then is it looked whose it is. Pressing the button
+    twice adds it once. Raises `TooMany`, `WrongSignInCode`, `SignInCodeSpent`, `ContactTaken`,
+    `ContactKept`, `UnknownCustomer`.
+    """
+    tried = deployment.limits.sign_in(contact.value, visitor)
+    refused = _add_contact(deployment, customer, contact, code, visitor)
+    # Raised out here: a try has to be committed in order to count.
+    if not isinstance(refused, people.WrongSignInCode | people.SignInCodeSpent):
+        deployment.limits.give_back(tried)
+    if refused is not None:
+        raise refused
+
+
+@transaction
+def _add_contact(
+    tx: Session, deployment: Deployment, customer: int, contact: Contact, code: str, visitor: int
+) -> Problem | None:
+    keys, now = deployment.keys, deployment.clock.now()
+    check = people.check_sign_in_code(tx, keys, contact, code, visitor, now, customer)
+    if check is CodeCheck.wrong:
+        return people.WrongSignInCode()
+    people.lock_customer(tx, customer)  # two kinds at once are one after the other
+    owner = people.find_customer(tx, keys, contact)
+    if owner == customer:
+        return None
+    if check is CodeCheck.spent:
+        return people.SignInCodeSpent()
+    if owner is not None:
+        return people.ContactTaken()
+    if contact.kind in people.kinds_of(tx, customer):
+        return people.ContactKept()
+    try:
+        people.find_or_add_customer(tx, keys, [contact], name=None, now=now, owner=customer)
+    except CustomerExists:  # somebody signed up with it in this moment
+        return people.ContactTaken()
+    return None
+
+
 @transaction
 def sign_in_with_wechat(
     tx: Session,
@@ -106,15 +154,22 @@ def sign_in_with_wechat(
     contacts: Sequence[Contact],
     visitor: int,
     owner: int | None,
+    *,
+    may_add: bool = True,
 ) -> SignedIn:
     """Sign in whom WeChat has named, and make the browser the customer's.
 
     `owner` is signed in on this browser already: what WeChat calls him is added to the rest that
-    he is known by. Raises `WechatTaken` when it is another customer's.
+    he is known by, if he `may_add` to that. Raises `WechatTaken` when it is another customer's,
+    or nobody's that may be added.
     """
     now = deployment.clock.now()
     if owner is not None and not people.is_customer(tx, owner):
         owner = None  # a session that is older than a database set up anew
+    if owner is not None and not may_add:
+        known = {people.find_customer(tx, deployment.keys, each) for each in contacts}
+        if owner not in known:
+            raise WechatTaken()
     try:
         customer, is_new = people.find_or_add_customer(
             tx, deployment.keys, contacts, name=None, now=now, owner=owner

@@ -5,6 +5,7 @@ the mainland, and a comma stands in the middle of its square. A text is set in t
 language where that typeface has all of it.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,10 +183,14 @@ def _is_wide(letter: str) -> bool:
     return unicodedata.east_asian_width(letter) in {"W", "F"}
 
 
+_AS_EMOJI = re.compile(r".(?:\ufe0f\u20e3?|\u20e3)")
+"""A sign that is written to be shown as an emoji, such as a digit on a key."""
+
+
 def settable(text: str) -> str:
     """What the typeface has pictures of: empty for a text in emoji or in Arabic alone."""
     # Composed first: a letter with its accent has a picture, the accent alone is left out.
-    composed = unicodedata.normalize("NFC", text)
+    composed = _AS_EMOJI.sub("", unicodedata.normalize("NFC", text))
     return "".join(letter for letter in composed if _has_picture(letter)).strip()
 
 

@@ -14,6 +14,8 @@ from referral.reports import customers
 VISITOR_COOKIE = "referral_visitor"
 VISITOR_COOKIE_LIFETIME = timedelta(days=400)
 """As long as browsers let a cookie live."""
+LATELY = timedelta(minutes=30)
+"""How long after signing in a customer may add another way to sign in."""
 
 
 def deployment() -> Deployment:
@@ -114,11 +116,19 @@ def signed_in_id() -> int | None:
     return signed_in.id if signed_in else None
 
 
+def signed_in_lately() -> bool:
+    """Whether whoever is signed in here has proved it so lately that what she signs in with may be
+    changed: on a phone that is borrowed or left behind, somebody else may be using her page."""
+    at = session.get("at")
+    return isinstance(at, int) and now().timestamp() - at < LATELY.total_seconds()
+
+
 def sign_in_session(customer_id: int, visitor_id: int) -> None:
     """Begin a customer's session; what the browser was before is not carried over."""
     session.clear()
     session.permanent = True
     session["customer"] = customer_id
+    session["at"] = int(now().timestamp())
     # Whoever brought somebody else in on this phone did not bring this customer in.
     is_same = visitor_id == visitor().visitor
     keep_visitor(VisitorCookie(visitor_id, visitor().touches if is_same else ()))

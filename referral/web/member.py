@@ -1,4 +1,4 @@
-"""Signing in, and a customer's own page."""
+"""Signing in and out."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,16 +7,14 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from referral import actions, campaigns, people
+from referral import actions, people
 from referral.errors import TooMany
-from referral.reports import customers
 from referral.senders import NotSent
-from referral.web import errors, sharing
+from referral.web import errors
 from referral.web.context import (
     customer,
     deployment,
     in_wechat,
-    now,
     remote_address,
     sign_in_session,
     visitor,
@@ -45,14 +43,12 @@ def send_code() -> Page:
     try:
         contact = people.contact(typed)
         code = actions.request_sign_in_code(
-            deployment(), contact, remote_address(), visitor().visitor, _code_message
+            deployment(), contact, remote_address(), visitor().visitor, code_message
         )
     except (people.BadContact, TooMany, NotSent) as problem:
         page = sign_in_page(typed, target, in_words(problem))
         return page, problem.status, errors.wait(problem)
-    session["signing_in"] = {"kind": contact.kind, "value": _sealed(contact.value), "next": target}
-    session["demo_code"] = code
-    return redirect(url_for(".enter_code"), 303)
+    return ask_for_code(contact, code, target)
 
 
 @member.get("/sign-in/code")
@@ -72,7 +68,7 @@ def check_code() -> Page:
     limits = deployment().limits
     try:
         tried = limits.sign_in_address(remote_address())
-        signed_in = actions.sign_in(deployment(), _contact(signing_in), typed, visitor().visitor)
+        signed_in = actions.sign_in(deployment(), unsealed(signing_in), typed, visitor().visitor)
     except (people.WrongSignInCode, people.SignInCodeSpent, TooMany) as problem:
         page = _code_page(signing_in, in_words(problem))
         return page, problem.status, errors.wait(problem)
@@ -87,53 +83,11 @@ def sign_out() -> Page:
     return redirect(url_for("pages.home"), 303)
 
 
-@member.get("/me")
-def me() -> Page:
-    signed_in = customer()
-    if signed_in is None:
-        return redirect(url_for(".sign_in", next=url_for(".me")))
-    keys = deployment().keys
-    with deployment().db.read() as tx:
-        if not people.is_customer(tx, signed_in.id):
-            session.clear()  # older than a database that was set up anew
-            return redirect(url_for(".sign_in"))
-        running = campaigns.running(tx, now())
-        rewards = customers.rewards_of(tx, signed_in.id)
-        context = {
-            "balances": customers.balances(tx, signed_in.id),
-            "friends": customers.friends_of(tx, keys, signed_in.id),
-            "reach": customers.reach_of(tx, signed_in.id),
-            "bottles": customers.bottles_of(tx, signed_in.id),
-            "offers_wechat": in_wechat() and not customers.has_wechat(tx, signed_in.id),
-        }
-    if context["offers_wechat"]:
-        allow_wechat_sign_in()
-    return render_template(
-        "me.html",
-        rewards=[
-            {
-                "text": sharing.reward_text(reward.rule, reward.depth),
-                "amount": reward.amount,
-                "unit": reward.unit,
-                "state": reward.state,
-                "at": reward.granted_at,
-                "why": sharing.reward_state_text(reward),
-            }
-            for reward in rewards
-        ],
-        share=sharing.share_kit(running[0], sharing.own_link(running[0])) if running else None,
-        **context,
-    )
-
-
-@member.post("/me/name")
-def rename() -> Page:
-    signed_in = customer()
-    if signed_in is None:
-        return redirect(url_for(".sign_in", next=url_for(".me")), 303)
-    # An emptied field takes the name off every page; spaces alone are a slip.
-    actions.rename(deployment(), signed_in.id, request.form.get("name") or None)
-    return redirect(url_for(".me"), 303)
+def ask_for_code(contact: people.Contact, code: str | None, target: str) -> Response:
+    """On to where the code that was sent is entered, and from there to `target`."""
+    session["signing_in"] = {**sealed(contact), "next": target}
+    session["demo_code"] = code
+    return redirect(url_for("member.enter_code"), 303)
 
 
 def next_page(target: str | None) -> str:
@@ -171,25 +125,26 @@ def allow_wechat_sign_in() -> None:
 def _code_page(signing_in: dict[str, Any], error: str | None = None) -> str:
     return render_template(
         "enter_code.html",
-        contact_masked=_contact(signing_in).masked,
+        contact_masked=unsealed(signing_in).masked,
         error=error,
-        next=signing_in["next"],
+        action=url_for("member.enter_code"),
+        again=url_for("member.sign_in", next=signing_in["next"]),
         demo_code=session.get("demo_code"),
         attempts_left=None,
     )
 
 
-def _contact(signing_in: dict[str, Any]) -> people.Contact:
-    value = deployment().keys.decrypt(signing_in["value"])
-    return people.Contact(people.IdentityKind(signing_in["kind"]), value)
+def sealed(contact: people.Contact) -> dict[str, str]:
+    """A contact as the session keeps it: its cookie is signed, not secret."""
+    return {"kind": contact.kind, "value": deployment().keys.encrypt(contact.value)}
 
 
-def _sealed(value: str) -> str:
-    """The session cookie is signed, not secret; a phone number in it is encrypted."""
-    return deployment().keys.encrypt(value)
+def unsealed(kept: dict[str, Any]) -> people.Contact:
+    value = deployment().keys.decrypt(kept["value"])
+    return people.Contact(people.IdentityKind(kept["kind"]), value)
 
 
-def _code_message(code: str) -> str:
+def code_message(code: str) -> str:
     return _(
         "%(code)s is your code for %(brand)s. It is good for 10 minutes. Tell it to nobody.",
         code=code,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, redirect, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from referral import actions
+from referral import actions, people
 from referral.errors import InvalidInput, NotFound, Problem, TooMany
 from referral.web import errors
 from referral.web.context import (
@@ -19,6 +19,7 @@ from referral.web.context import (
     remote_address,
     sign_in_session,
     signed_in_id,
+    signed_in_lately,
     visitor,
 )
 from referral.web.language import in_words
@@ -93,7 +94,10 @@ def domain_proof(proof: str) -> Response:
 @wechat.post("/sign-in/wechat")
 def start() -> Page:
     account, target = _account(), next_page(request.form.get("next"))
-    if customer() is None and not request.form.get("agree"):
+    reader = customer()
+    if reader is not None and not signed_in_lately() and _has_contact(reader.id):
+        return redirect(url_for("member.contact"), 303)  # she confirms first that she is herself
+    if reader is None and not request.form.get("agree"):
         return sign_in_page(request.form.get("contact", ""), target, not_agreed()), 422
     state = secrets.token_hex(16)
     session["wechat"] = {
@@ -101,8 +105,15 @@ def start() -> Page:
         "next": target,
         "at": int(now().timestamp()),
         "customer": signed_in_id(),
+        "adds": signed_in_lately(),
     }
     return redirect(account.sign_in_address(deployment().address(url_for(".back")), state), 303)
+
+
+def _has_contact(customer_id: int) -> bool:
+    """Whether she can be sent a code."""
+    with deployment().db.read() as tx:
+        return bool(people.CONTACTS & people.kinds_of(tx, customer_id))
 
 
 @wechat.get("/sign-in/wechat/back")
@@ -114,13 +125,17 @@ def back() -> Page:
     target = next_page(started["next"] if started else None)
     limits = deployment().limits
     try:
-        code = _code_of(started)
+        started, code = _answer_to(started)
         tried = limits.sign_in_address(remote_address())
     except (WechatSignInSpent, TooMany) as problem:
         return _failed(problem, target)
     try:
         signed_in = actions.sign_in_with_wechat(
-            deployment(), account.person(code), visitor().visitor, signed_in_id()
+            deployment(),
+            account.person(code),
+            visitor().visitor,
+            signed_in_id(),
+            may_add=started.get("adds", False),
         )
     except Problem as problem:
         if not isinstance(problem, WechatSignInSpent):  # not a guess at somebody's code
@@ -131,8 +146,8 @@ def back() -> Page:
     return redirect(target, 303)
 
 
-def _code_of(started: dict[str, Any] | None) -> str:
-    """The code, when it answers what this browser began. Raises `WechatSignInSpent`."""
+def _answer_to(started: dict[str, Any] | None) -> tuple[dict[str, Any], str]:
+    """What this browser began and the code that answers it. Raises `WechatSignInSpent`."""
     state, code = request.args.get("state", ""), request.args.get("code", "")
     if (
         started is None
@@ -142,7 +157,7 @@ def _code_of(started: dict[str, Any] | None) -> str:
         or started["customer"] != signed_in_id()
     ):
         raise WechatSignInSpent()
-    return code
+    return started, code
 
 
 def _failed(problem: Problem, target: str) -> Page:

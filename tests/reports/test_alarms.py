@@ -10,7 +10,8 @@ from referral import visits
 from referral.clock import HeldClock
 from referral.codes import INDEX_END, Label, Labels
 from referral.deployment import Deployment
-from referral.misses import NONE, CodeMisses, hour_of
+from referral.gathering import hour_of
+from referral.misses import NONE, CodeMisses
 from referral.reports import alarms
 from referral.reports.alarms import MISSES_LEAST, About, Alarm
 from referral.visits import SeenCode

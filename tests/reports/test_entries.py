@@ -6,7 +6,7 @@ from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.ledger import Kind
-from referral.reports import customers, entries
+from referral.reports import entries, wallet
 from referral.reports.entries import EntryLine, PostingLine
 from tests.cast import BUDGET, PER_CLAIM, Brand, cast_of, open_brand
 
@@ -18,7 +18,7 @@ def brand(deployment: Deployment) -> Brand:
 
 def behind(brand: Brand, customer: int) -> list[list[EntryLine]]:
     with brand.deployment.db.read() as tx:
-        rewards = customers.rewards_of(tx, customer)
+        rewards = wallet.rewards_of(tx, customer)
         found = entries.of_rewards(tx, rewards)
         return [found[reward.id] for reward in rewards]
 

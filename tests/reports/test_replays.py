@@ -100,8 +100,8 @@ def test_differences_are_told_node_by_node(
 ) -> None:
     deployment.db.transact(counters.fold)
     deployment.db.transact(lambda tx: spoil(tx, visitors[node(cascades, "c")]))
-    (difference,) = found(deployment, campaign, cascades, visitors)
-    assert words in difference
+    differences = found(deployment, campaign, cascades, visitors)
+    assert any(words in each for each in differences)
 
 
 def test_a_node_that_was_not_played_is_told(

@@ -1,4 +1,4 @@
-"""Signing in and a customer's own page."""
+"""Signing in and out."""
 
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.errors import TooMany
 from tests.readers import Reader
-from tests.web.conftest import PER_FRIEND, Brand
+from tests.web.conftest import Brand
 
 
 def ask_for_code(reader: Reader, contact: str) -> str:
@@ -147,36 +147,6 @@ def test_it_never_redirects_elsewhere(deployment: Deployment, alice: Reader, tar
     assert alice.get(f"/sign-in?next={quote(target)}").location == "/me"
 
 
-def test_an_emptied_name_is_taken_off(deployment: Deployment, alice: Reader) -> None:
-    alice.sign_in("13800138000")
-    alice.send("/me/name", name="Ming")
-    alice.get("/me")
-    assert alice.send("/me/name", name="").status_code == 303
-    alice.get("/me")
-    assert alice.heading == "Hello"
-
-
-@pytest.mark.parametrize("name", ["   ", "x" * 4000, "\u200d"])
-def test_it_refuses_a_name_that_is_none_and_keeps_the_old(
-    deployment: Deployment, alice: Reader, name: str
-) -> None:
-    alice.sign_in("13800138000")
-    alice.send("/me/name", name="Ming")
-    alice.get("/me")
-    assert alice.send("/me/name", name=name).status_code == 422
-    alice.get("/me")
-    assert "Ming" in alice.heading
-
-
-@pytest.mark.parametrize("name", ["🍵", "小明 🎋", "Ming & <b>co</b>", "👨‍👩‍👧"])
-def test_it_takes_any_real_name(deployment: Deployment, alice: Reader, name: str) -> None:
-    alice.sign_in("13800138000")
-    assert alice.send("/me/name", name=name).status_code == 303
-    alice.get("/me")
-    assert name in alice.heading
-    assert "<b>co" not in alice.page
-
-
 def test_two_devices_are_one_customer(brand: Brand, alice: Reader, app: Flask) -> None:
     alice.sign_in("13800138000")
     alice.claim(brand.path(1))
@@ -197,20 +167,3 @@ def test_a_second_person_on_one_phone_is_a_person_of_her_own(brand: Brand, alice
     assert alice.cookie("referral_visitor") != before
     alice.get(brand.path(1))
     assert alice.heading.startswith("Claimed by someone")
-
-
-def test_my_page_shows_points_friends_and_reach(
-    brand: Brand, alice: Reader, bob: Reader, charlie: Reader
-) -> None:
-    alice.sign_in("13800138000")
-    alice.claim(brand.path(1))
-    bob.get(alice.own_link)
-    charlie.get(bob.own_link)
-    charlie.sign_in("13800138002")
-    charlie.send("/me/name", name="Charlie")
-    charlie.claim(brand.path(2))
-    alice.get("/me")
-    assert f"{20 + PER_FRIEND}<small>points" in alice.page
-    assert "Charlie" in alice.page
-    assert "From your friends" in alice.page
-    assert "Cold Brew Tea" in alice.page

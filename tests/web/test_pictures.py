@@ -270,6 +270,20 @@ def test_a_poster_has_the_campaigns_words_and_picture(
     assert invitation == "A friend invites you"
 
 
+@pytest.mark.parametrize("name", ["🍵", "👨‍👩‍👧🇨🇳", "1️⃣❤️"])
+def test_a_name_of_emoji_alone_leaves_the_poster_to_a_friend(
+    brand: Brand, alice: Reader, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    made = drawn(monkeypatch)
+    alice.sign_in("13800138000")
+    alice.send("/me/name", name=name)
+    alice.get("/me")
+    without, named = poster_paths(alice)
+    assert named is None, "there is no poster with a name to choose"
+    assert alice.get(f"{without}&name=1").status_code == 200
+    assert made[0][1] == "A friend invites you"
+
+
 def test_her_name_is_on_her_poster_only_if_she_likes(
     brand: Brand, alice: Reader, bob: Reader, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -498,3 +498,32 @@ def test_wechat_not_there_at_all_stops_no_page(
     assert sign_in(reader) == 503
     reader.sign_in("13800138000")
     assert reader.get("/me").status_code == 200
+
+
+# A page that was left open
+
+
+def test_a_page_signed_in_long_ago_confirms_before_wechat_is_added(
+    deployment: Deployment, alice: Reader, there: FakeWechat, clock: HeldClock
+) -> None:
+    alice.sign_in("13800138000")
+    clock.advance(minutes=31)
+    alice.get("/me")
+    answer = alice.send("/sign-in/wechat", next="/me")
+    assert (answer.status_code, answer.location) == (303, "/me/contact")
+    assert not there.calls
+    assert customers(deployment) == [(1, "phone")]
+
+
+def test_another_wechat_account_does_not_take_a_page_that_was_left_open(
+    deployment: Deployment, alice: Reader, there: FakeWechat, clock: HeldClock
+) -> None:
+    sign_in(alice)
+    clock.advance(days=1)
+    own = there.openid
+    there.openid = "oSomebodyElse"
+    assert sign_in(alice, page="/me/contact", then="/me/contact") == 409
+    assert customers(deployment) == [(1, "wechat")]
+    there.openid = own
+    assert sign_in(alice, page="/me/contact", then="/me/contact") == 303
+    assert 'name="contact"' in alice.page
