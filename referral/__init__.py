@@ -37,9 +37,9 @@ def create_app(config: Config | None = None, *, deployment: Deployment | None = 
         static_folder=str(ROOT / "static"),
         template_folder=str(ROOT / "templates"),
     )
-    app.extensions["referral"] = deployment
     app.config["MAX_CONTENT_LENGTH"] = REQUEST_BYTES_MAX
     if hops := deployment.config.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     web.set_up(app)
+    web.connect(app, deployment)
     return app

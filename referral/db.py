@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -95,6 +96,9 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._reader = self.engine.execution_options(read_only=True)
         self._joined: ContextVar[Session | None] = ContextVar("joined", default=None)
+        # Who waits for SQLite's one writer sleeps longer and longer, also when it is done long
+        # since. The threads of a process wait in a line of their own, of which one sleeps.
+        self._writer = Lock() if self.is_sqlite else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -118,13 +122,25 @@ class Database:
             return work(outer)
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                with _translated():
+                with self._in_line(), _translated():
                     return self._once(work)
             except _Again:
                 if attempt == TRIES_MAX:
                     raise Unavailable() from None
                 time.sleep(RETRY_SECONDS * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def _in_line(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+        elif self._writer.acquire(timeout=SQLITE_BUSY_SECONDS):
+            try:
+                yield
+            finally:
+                self._writer.release()
+        else:
+            raise Unavailable()
 
     def _once(self, work: Callable[[Session], R]) -> R:
         with Session(self.engine, expire_on_commit=False) as session:
@@ -177,13 +193,13 @@ def insert_new(
     # The table and not the mapped class, and the rows apart from the statement: SQLAlchemy then
     # keeps the compiled statement and skips the unit of work.
     statement = _insert_new(tx.get_bind().dialect.name, model.__table__)
-    return tx.connection().execute(statement, rows).rowcount
+    return _connection(tx).execute(statement, rows).rowcount
 
 
 def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int | None:
     """Insert one row and return its ``id``; None when a unique key says it is there."""
     statement = _insert_new_id(tx.get_bind().dialect.name, model.__table__)
-    return tx.connection().execute(statement, row).scalar_one_or_none()
+    return _connection(tx).execute(statement, row).scalar_one_or_none()
 
 
 def upsert(tx: Session, model: type[Base], change: Change, returning: str | None = None) -> Any:
@@ -228,7 +244,16 @@ def run(tx: Session, statement: sa.Executable, **values: Any) -> sa.CursorResult
     session still holds back goes first, as with `Session.execute`; the answer is plain rows.
     """
     tx.flush()
-    return tx.connection().execute(statement, values)
+    return _connection(tx).execute(statement, values)
+
+
+def _connection(tx: Session) -> sa.Connection:
+    """The connection of a session, which is one for its one transaction: asking the session takes
+    as long as half a statement."""
+    known: sa.Connection | None = tx.info.get("connection")
+    if known is None:
+        known = tx.info["connection"] = tx.connection()
+    return known
 
 
 def lock(tx: Session, name: str) -> None:

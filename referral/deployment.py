@@ -10,12 +10,14 @@ from referral.codes import Code, CodeCodec, MistypedCode, UnknownCode
 from referral.config import Config
 from referral.crypto import KeyRing
 from referral.db import Database
+from referral.dead_links import DeadLinks
 from referral.guessing import Guessing
 from referral.limits import Limits
 from referral.links import LinkCodec
 from referral.misses import Misses
 from referral.places import Places
 from referral.senders import Sender, sender_for
+from referral.showcase import Showcase
 from referral.wechat import OfficialAccount
 
 
@@ -30,9 +32,11 @@ class Deployment:
     links: LinkCodec
     codes: CodeCodec
     directory: BatchDirectory
+    showcase: Showcase
     limits: Limits
     guessing: Guessing
     misses: Misses
+    dead_links: DeadLinks
     places: Places
     sender: Sender
     wechat: OfficialAccount | None
@@ -77,9 +81,11 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
         links=LinkCodec(keys),
         codes=CodeCodec(keys),
         directory=BatchDirectory(db),
+        showcase=Showcase(db),
         limits=limits,
         guessing=Guessing(limits.redis, keys, clock),
         misses=Misses(db, clock),
+        dead_links=DeadLinks(db, clock),
         places=Places(config.geoip),
         sender=sender_for(config.sender),
         wechat=OfficialAccount(config.wechat, db, keys, clock) if config.wechat else None,

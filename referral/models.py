@@ -6,6 +6,7 @@ from referral import (  # noqa: F401
     catalog,
     claims,
     counters,
+    dead_links,
     flags,
     graph,
     idempotency,

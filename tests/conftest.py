@@ -15,16 +15,19 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy as sa
+from apiflask import APIFlask
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
 
-from referral import create_app, ledger, misses
+from referral import create_app, db, gathering, ledger, staff
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import Database, upgrade
 from referral.deployment import Deployment, open_deployment
+from referral.web import connect
 from tests.servers import (
     ServiceProcess,
     create_database,
@@ -67,10 +70,18 @@ def _no_settings_from_outside() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _misses_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only `misses.flush()` writes them: a thread of this test would write into the next one's
-    database."""
-    monkeypatch.setattr(misses, "WRITE_SECONDS", 86_400.0)
+def _counts_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only `flush()` writes what is gathered: a thread of this test would write into the next
+    one's database."""
+    monkeypatch.setattr(gathering, "WRITE_SECONDS", 86_400.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_are_cheap() -> Iterator[None]:
+    """A tenth of a second for each password that is set or compared is right for a service."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(staff, "_hasher", PasswordHasher(1, 8, 1))
+        yield
 
 
 # --- databases ------------------------------------------------------------------------------
@@ -99,6 +110,31 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def _sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every test on SQLite finds a database of its own."""
+    return tmp_path_factory.mktemp("database") / "referral.db"
+
+
+@pytest.fixture(scope="session")
+def _engines() -> Iterator[dict[str, sa.Engine]]:
+    """One engine for each of the two databases: it keeps the statements it has compiled, and
+    compiling them anew for every test takes longer than the tests."""
+    kept: dict[str, sa.Engine] = {}
+    make = db._engine
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(db, "_engine", lambda url: kept[url] if url in kept else make(url))
+        yield kept
+
+
+def _begin(kept: dict[str, sa.Engine], url: str) -> None:
+    """Let the engine at `url` begin with new connections: the database is another one."""
+    if url in kept:
+        kept[url].dispose()
+    else:
+        kept[url] = db._engine(url)
+
+
+@pytest.fixture(scope="session")
 def _postgres_database(postgres: str, worker_id: str) -> Iterator[str]:
     name = f"referral_test_{worker_id}"
     url = create_database(postgres, name)
@@ -108,17 +144,21 @@ def _postgres_database(postgres: str, worker_id: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, _engines: dict[str, sa.Engine]) -> Iterator[str]:
     """A migrated database without rows. The test runs once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
-        path = request.getfixturevalue("tmp_path") / "referral.db"
+        path: Path = request.getfixturevalue("_sqlite_database")
+        for old in path.parent.iterdir():
+            old.unlink()  # and not written over: a process that is being killed may have it open
         shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
         url = f"sqlite:///{path}"
     else:
         url = request.getfixturevalue("_postgres_database")
         empty_tables(url)
+    _begin(_engines, url)
     yield url
     check_ledger(url)
+    _engines[url].dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -182,12 +222,23 @@ def deployment(config: Config, clock: HeldClock) -> Iterator[Deployment]:
     opened.db.close()
 
 
+@pytest.fixture(scope="session")
+def _apps() -> dict[str, APIFlask]:
+    """Making an app takes longer than most tests: those of one worker share theirs."""
+    return {}
+
+
 @pytest.fixture
-def app(deployment: Deployment) -> Flask:
+def app(
+    deployment: Deployment, _apps: dict[str, APIFlask], tmp_path_factory: pytest.TempPathFactory
+) -> Flask:
     """The Flask app, with its protection against forged requests on, as in production."""
-    made = create_app(deployment=deployment)
-    made.config["TESTING"] = True
-    return made
+    if not _apps:
+        made = create_app(deployment=deployment)
+        made.config["TESTING"] = True
+        _apps["app"] = made
+    connect(_apps["app"], deployment)
+    return _apps["app"]
 
 
 @pytest.fixture

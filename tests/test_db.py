@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 import sqlalchemy as sa
@@ -321,6 +321,34 @@ def test_a_locked_sqlite_is_a_named_error_and_recovers(sqlite_file: Path) -> Non
     write(db, 1)
     assert count(db) == 1
     other.close()
+    db.close()
+
+
+def test_writers_of_one_process_wait_in_a_line(
+    sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own waiting sleeps for up to a tenth of a second after the writer is done."""
+    db = Database(f"sqlite:///{sqlite_file}")
+    at_it, done = Event(), Event()
+
+    def hold(_tx: Session) -> None:
+        at_it.set()
+        done.wait(10)
+
+    holder = Thread(target=db.transact, args=(hold,))
+    holder.start()
+    at_it.wait(10)
+    assert count(db) == 0, "readers do not wait"
+    monkeypatch.setattr(db_module, "SQLITE_BUSY_SECONDS", 0.01)
+    with pytest.raises(Unavailable):
+        write(db, 1)
+    monkeypatch.undo()
+    waiting = Thread(target=write, args=(db, 1))
+    waiting.start()
+    done.set()
+    for thread in (holder, waiting):
+        thread.join(10)
+    assert count(db) == 1
     db.close()
 
 

@@ -19,7 +19,7 @@ from referral.gs1.gtin import gtin14
 from referral.people import Customer
 from referral.reports import batches as batch_reports
 from referral.reports import campaigns as campaign_reports
-from referral.reports import customers, trees
+from referral.reports import customers, trees, wallet
 from referral.reports.campaigns import Metrics
 from referral.visits import VisitRow
 from tests.conftest import START
@@ -120,7 +120,7 @@ def _check_points(deployment: Deployment) -> None:
     with deployment.db.read() as tx:
         top = trees.roots(tx, deployment.keys, limit=1).branches[0]
         (points,) = customers.balances(tx, top.customer_id)
-        bottles = len(customers.bottles_of(tx, top.customer_id))
+        bottles = len(wallet.packages_of(tx, top.customer_id, limit=1_000))
         friend = trees.children(tx, deployment.keys, top.customer_id).branches[0]
         (friends_points,) = customers.balances(tx, friend.customer_id)
     assert points.pending == 0

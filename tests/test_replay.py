@@ -84,8 +84,38 @@ def test_a_file_with_nothing_but_a_header_is_no_cascade() -> None:
             ["1,c,b,9", "1,b,a,5", "1,a,,0"],
             {"a": None, "b": "a", "c": "b"},
             [
-                "line 2: it comes before its parent b; played after it",
-                "line 3: it comes before its parent a; played after it",
+                "line 2: it stands before its parent b; played after it",
+                "line 3: it stands before its parent a; played after it",
+            ],
+        ),
+        (
+            ["1,a,,0", "1,b,,1", "1,c,a,5", "1,c,b,4"],
+            {"a": None, "b": None, "c": "a"},
+            [
+                "line 3: tree 1 has a root in line 2 already; taken as another one",
+                "line 5: node c of tree 1 is in line 4 with another parent; left out",
+            ],
+        ),
+        (
+            # The first line that leads up to a root counts, whatever those before it say.
+            ["1,d,c,9", "1,a,a,0", "1,b,a,1", "1,c,b,2", "1,c,x,3", "1,b,c,4", "1,a,,5"],
+            {"a": None, "b": "a", "c": "b", "d": "c"},
+            [
+                "line 2: it stands before its parent c; played after it",
+                "line 3: node a of tree 1 is in line 8 with another parent; left out",
+                "line 4: it comes 4 s before its parent; taken as its time",
+                "line 5: it comes 3 s before its parent; taken as its time",
+                "line 6: node c of tree 1 is in line 5 with another parent; left out",
+                "line 7: node b of tree 1 is in line 4 with another parent; left out",
+            ],
+        ),
+        (
+            ["1,a,b,0", "1,b,a,1", "1,b,,2"],
+            {"a": "b", "b": None},
+            [
+                "line 2: it stands before its parent b; played after it",
+                "line 2: it comes 2 s before its parent; taken as its time",
+                "line 3: node b of tree 1 is in line 4 with another parent; left out",
             ],
         ),
         (
@@ -127,13 +157,13 @@ def test_a_file_with_nothing_but_a_header_is_no_cascade() -> None:
             ],
         ),
         (
-            ["1,a", '1,"a,,0', "1,,a,0", f"1,{'x' * 201},,0", "1,a,,0"],
+            ["1,a", '1,"a,,0', "1,,a,0", f"1,{'x' * 4001},,0", "1,a,,0"],
             {"a": None},
             [
                 "line 2: 2 fields instead of 4; left out",
                 "line 3: 2 fields instead of 4; left out",
                 "line 4: it names no node; left out",
-                "line 5: a name is longer than 200 characters; left out",
+                "line 5: a name is longer than 4,000 characters; left out",
             ],
         ),
     ],
@@ -159,7 +189,7 @@ def test_whatever_a_file_says_comes_out_in_order_or_is_told(drawn: list[str]) ->
         assert parent == ROOT or cascades.seconds[node] >= cascades.seconds[parent]
     assert len(edges(cascades)) == len(cascades)
     left_out = [finding.line for finding in cascades.findings if finding.left_out]
-    assert len(left_out) == len(set(left_out))
+    assert len(left_out) == len(set(left_out)) == cascades.findings.left_out
     blank = sum(not any(replay._fields(line)) for line in drawn)
     assert len(cascades) + len(left_out) + blank == len(drawn)
     numbered = {node: Now(None if p == ROOT else p) for node, p in enumerate(cascades.parents)}

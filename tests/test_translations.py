@@ -11,6 +11,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.frontend import parse_keywords, parse_mapping_cfg
 from babel.messages.pofile import read_po
 
+from referral import phrases
 from referral.config import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -202,9 +203,16 @@ def test_traditional_chinese_is_a_translation_of_its_own() -> None:
 
 @pytest.mark.parametrize("locale", CHINESE)
 def test_no_text_reads_like_paid_sharing(locale: str) -> None:
+    # The rules themselves, which staff are told, name what they forbid.
+    texts = [
+        forms(message.string)[0]
+        for message in messages(locale)
+        if {place for place, _ in message.locations} != {"referral/wording.py"}
+    ]
     punished = [
-        f"{word[0]} in {text!r}"
-        for _, text in chinese(locale)
-        for word in PUNISHED_WORDS.finditer(text)
+        f"{word[0]} in {text!r}" for text in texts for word in PUNISHED_WORDS.finditer(text)
+    ]
+    punished += [
+        f"{words} ({kind}) in {text!r}" for text in texts for kind, words in phrases.punished(text)
     ]
     assert not punished, report(locale, "chat platforms block pages that say this:", punished)

@@ -3,9 +3,10 @@
 Call them as ``actions.claim(deployment, ...)``: `transaction` opens, retries and commits.
 """
 
-from referral.actions.claiming import Claimed, Credit, claim, compare_labels
+from referral.actions.claiming import Claimed, claim, compare_labels
 from referral.actions.customers import (
     SignedIn,
+    add_contact,
     add_customer,
     make_link,
     rename,
@@ -21,6 +22,7 @@ from referral.actions.setup import (
     add_staff,
     add_store,
     assign_range,
+    edit_content,
     issue_batch,
     publish_campaign,
     record_package,
@@ -29,15 +31,17 @@ from referral.actions.setup import (
     set_product_links,
     set_range,
 )
+from referral.actions.sifting import Sifted, sift
 from referral.actions.upkeep import Swept, release_rewards, sweep
 
 __all__ = [
     "Claimed",
-    "Credit",
+    "Sifted",
     "SignedIn",
     "Swept",
     "add_api_key",
     "add_campaign",
+    "add_contact",
     "add_customer",
     "add_picture",
     "add_product",
@@ -46,6 +50,7 @@ __all__ = [
     "assign_range",
     "claim",
     "compare_labels",
+    "edit_content",
     "issue_batch",
     "make_link",
     "publish_campaign",
@@ -57,6 +62,7 @@ __all__ = [
     "set_labels",
     "set_product_links",
     "set_range",
+    "sift",
     "sign_in",
     "sign_in_with_wechat",
     "sweep",

@@ -8,7 +8,9 @@ import click
 import sqlalchemy as sa
 
 from referral import actions, ledger
+from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, sentence
+from referral.cli.spread import in_words
 from referral.config import LANGUAGES, Config, ConfigError
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
@@ -56,12 +58,18 @@ def release(as_json: bool) -> None:
 @click.command()
 @json_option
 def sweep(as_json: bool) -> None:
-    """Drop what is of no use any more: spent limits, answers, one-time codes, counts of misses."""
+    """Drop what is of no use any more, and sift openings. To be run every hour.
+
+    Dropped are spent limits, answers, one-time codes, old counts and pictures that no campaign
+    shows. Openings by browsers that ran no page become fetches, see `referral spread sift`.
+    """
     with opened() as deployment:
         swept = actions.sweep(deployment)
     words = (
         f"Dropped {swept.limits:,} spent limits, {swept.answers:,} kept answers, "
-        f"{swept.sign_in_codes:,} one-time codes and {swept.misses:,} counts of wrong codes."
+        f"{swept.sign_in_codes:,} one-time codes, {swept.misses:,} counts of wrong codes, "
+        f"{swept.dead_links:,} counts of dead links and {swept.pictures:,} pictures that no "
+        "campaign shows. " + in_words(Sifted(swept.to_fetches, swept.to_opens))
     )
     answer(asdict(swept), as_json, words)
 

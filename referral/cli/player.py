@@ -3,17 +3,21 @@
 Nobody opens a link before the page that carries it has answered; otherwise as many are on their
 way as there are connections. Those with the longest chain behind them go first, so that a deep
 tree does not begin when all others are done.
+
+Every node reports that its page ran, as a page does: a browser that never did is in time taken for
+a machine. Each has its cookie from the beginning, so that a page that had to be asked for twice
+makes no second visitor.
 """
 
 import heapq
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Condition, Thread
 from urllib.parse import urlsplit
 
+from referral.cli.wire import Wire
 from referral.links import HOP_MAX, Link, LinkCodec, VisitorCookie
 from referral.people import new_visitor_id
 from referral.replay import ROOT, Cascades
@@ -33,6 +37,17 @@ BROWSER = {
 }
 """What a person's browser says; without it the service would take every node for a machine."""
 _OWN_LINK = re.compile(rb'data-own-link href="[^"]*/s/([\w.-]+)"')
+
+
+def answers(url: str) -> bool:
+    """Whether a service answers there."""
+    wire = Wire(url, TIMEOUT_SECONDS)
+    try:
+        return wire.ask("GET", f"{urlsplit(url).path.rstrip('/')}/healthz")[0] == 200
+    except OSError:
+        return False
+    finally:
+        wire.close()
 
 
 class PlayFailed(Exception):
@@ -69,17 +84,22 @@ class Player:
         speed: float | None = None,
         connections: int = CONNECTIONS,
     ) -> None:
-        parts = urlsplit(url)
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._connect = lambda: kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
-        self._path = parts.path.rstrip("/")
+        self._url = url
+        self._path = urlsplit(url).path.rstrip("/")
         self._links = links
         self._campaign = campaign
         self._cascades = cascades
         self._connections = connections
-        self._tokens: list[str] = [""] * len(cascades)
-        self._schedule = _Schedule(cascades, speed)
+        self._tokens: dict[int, str] = {}
+        """The own links of the nodes that somebody will come through."""
+        self._parents = cascades.children()
+        self._schedule = _Schedule(cascades, self._parents, speed)
         self.played = Played([0] * len(cascades))
+
+    @property
+    def done(self) -> int:
+        """How many nodes have been played."""
+        return self._schedule.done
 
     def play(self, tell: Callable[[int, int], None]) -> Played:
         """Play everything, telling how much is done. Raises `PlayFailed`."""
@@ -101,42 +121,54 @@ class Player:
         return self.played
 
     def _work(self) -> None:
-        browser = _Browser(self._connect)
+        browser = _Browser(self._url)
         try:
             while (node := self._schedule.take()) is not None:
+                report = None
                 try:
-                    self._open(browser, node)
+                    report = self._open(browser, node)
                 except _Unanswered as trouble:
                     self._missed(node, str(trouble))
-                self._schedule.finish(node)
+                self._schedule.release(node)  # nobody below waits for the report
+                try:
+                    if report is not None:
+                        browser.report(*report)
+                except _Unanswered as trouble:
+                    self._missed(node, f"its page could not report: {trouble}")
+                self._schedule.finish()
         except Exception as error:  # a thread that ends in silence would leave the others waiting
             self._schedule.stop(f"{type(error).__name__}: {error}")
         finally:
             self.played.repeated += browser.repeated
             browser.close()
 
-    def _open(self, browser: "_Browser", node: int) -> None:
-        """Be this node: open the link of its parent and take one's own from the page."""
+    def _open(self, browser: "_Browser", node: int) -> tuple[str, dict[str, str]]:
+        """Be this node: open the link of its parent and take one's own from the page.
+
+        Returns where the page reports that it ran, and the headers to do so with.
+        """
         parent = self._cascades.parents[node]
-        headers = dict(BROWSER)
+        visitor = new_visitor_id()
         if parent == ROOT:
             # A first sharer has his link from no page of another's. He looks at his own.
-            visitor = new_visitor_id()
             token = self._links.token(Link(self._campaign, visitor))
-            headers["Cookie"] = f"referral_visitor={self._links.cookie(VisitorCookie(visitor))}"
+        elif parent in self._tokens:
+            token = self._tokens[parent]
         else:
-            visitor, token = 0, self._tokens[parent]
-            if not token:
-                raise _Unanswered("its parent was not played")
+            raise _Unanswered("its parent was not played")
+        cookie = f"referral_visitor={self._links.cookie(VisitorCookie(visitor))}"
+        headers = {**BROWSER, "Cookie": cookie}
         found = _OWN_LINK.search(browser.page(f"{self._path}/s/{token}", headers))
         own = self._links.read(found[1].decode()) if found else None
         if found is None or own is None:
             raise _Unanswered("the page carries no link of the reader's own")
         hop = min(self._cascades.hops[node], HOP_MAX)
-        if own.campaign != self._campaign or own.hop != hop or visitor not in (0, own.visitor):
+        if own.campaign != self._campaign or own.hop != hop or own.visitor != visitor:
             raise _Unanswered(f"the page's own link is at hop {own.hop} and should be at {hop}")
-        self._tokens[node] = found[1].decode()
-        self.played.visitors[node] = own.visitor
+        if node in self._parents:
+            self._tokens[node] = found[1].decode()
+        self.played.visitors[node] = visitor
+        return f"{self._path}/s/{found[1].decode()}/seen", headers
 
     def _missed(self, node: int, words: str) -> None:
         name = f"node {self._cascades.names[node]} of tree {self._cascades.tree_ids[node]}"
@@ -146,49 +178,51 @@ class Player:
 
 
 class _Browser:
-    """One connection that is kept open, and opened again when the service closed it."""
+    """One connection to the service, which is asked again when it does not answer."""
 
-    def __init__(self, connect: Callable[[], HTTPConnection]) -> None:
-        self._connect = connect
-        self._connection: HTTPConnection | None = None
+    def __init__(self, url: str) -> None:
+        self._wire = Wire(url, TIMEOUT_SECONDS)
         self.repeated = 0
 
     def page(self, path: str, headers: dict[str, str]) -> bytes:
         """The page at a path. Raises `_Unanswered` when the service does not give it."""
+        return self._ask("GET", path, headers, 200)
+
+    def report(self, path: str, headers: dict[str, str]) -> None:
+        """Tell that a page ran. Raises `_Unanswered`."""
+        self._ask("POST", path, headers, 204)
+
+    def _ask(self, method: str, path: str, headers: dict[str, str], expected: int) -> bytes:
         words = ""
         for attempt in range(TRIES_MAX):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
-            is_fresh = self._connection is None
-            connection = self._connection = self._connection or self._connect()
+            is_fresh = not self._wire.is_open
             try:
-                connection.request("GET", path, headers=headers)
-                answer = connection.getresponse()
-                body = answer.read()
-            except (HTTPException, OSError) as error:
-                self.close()
+                status, body = self._wire.ask(method, path, headers)
+            except OSError as error:
                 words = f"no answer ({type(error).__name__})"
                 self.repeated += is_fresh
                 continue
-            if answer.status == 200:
+            if status == expected:
                 return body
-            words = f"the service answers {answer.status}"
-            if answer.status not in (429, 502, 503, 504):
+            words = f"the service answers {status}"
+            if status not in (429, 502, 503, 504):
                 break
         raise _Unanswered(words)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._wire.close()
 
 
 class _Schedule:
     """Which node is next: one whose parent has been played, in order of what waits behind it or,
     when it is played at a speed, of time."""
 
-    def __init__(self, cascades: Cascades, speed: float | None) -> None:
-        self._children = cascades.children()
+    def __init__(
+        self, cascades: Cascades, children: Mapping[int, Sequence[int]], speed: float | None
+    ) -> None:
+        self._children = children
         self._speed = speed
         self._begun = time.monotonic()
         self._left = len(cascades)
@@ -221,15 +255,21 @@ class _Schedule:
                 self._change.wait(wait)
             return None
 
-    def finish(self, node: int) -> None:
+    def release(self, node: int) -> None:
+        """Let those below a node come."""
+        children = self._children.get(node, ())
         with self._change:
-            self.done += 1
-            for child in self._children[node]:
+            for child in children:
                 heapq.heappush(self._ready, (self._keys[child], child))
             if not self._left:
                 self._change.notify_all()
-            elif self._children[node]:
-                self._change.notify(len(self._children[node]))
+            elif children:
+                self._change.notify(len(children))
+
+    def finish(self) -> None:
+        """Count a node that is done with."""
+        with self._change:
+            self.done += 1
 
     def stop(self, failure: str = "") -> None:
         with self._change:

@@ -7,17 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from http.client import HTTPConnection, HTTPException
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from referral import actions, campaigns, replay
 from referral.campaigns import Campaign, CampaignState, Draft
 from referral.cli.output import BY, answer, json_option, opened, progress
-from referral.cli.player import CONNECTIONS, Played, Player, PlayFailed
+from referral.cli.player import CONNECTIONS, Played, Player, PlayFailed, answers
 from referral.deployment import Deployment
 from referral.replay import Cascades
 from referral.reports import replays
@@ -28,6 +29,7 @@ SETTLE_SECONDS = 30.0
 """How long what was played may be on its way into the database."""
 WORKERS = 2
 DIFFERENCES_SHOWN = 50
+FINDINGS_SHOWN = 20
 OWN_CAMPAIGN = "replay"
 OWN_GTIN = "09506000134352"
 """A trade item that GS1 keeps for demonstrations."""
@@ -52,9 +54,15 @@ class Speed(click.ParamType[float | None]):
 
 @click.command("replay")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--campaign", "slug", help="Where to play; by default the newest that runs.")
 @click.option(
-    "--url", help="A running service with these settings; by default one is started for the play."
+    "--campaign",
+    "slug",
+    help="Where to play; by default the newest that runs, or one made for it where none does.",
+)
+@click.option(
+    "--url",
+    help="A running service with these settings (keys, database); by default one is started for "
+    "the play, on a free port.",
 )
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="max or a factor.")
 @click.option("--connections", type=click.IntRange(1, 64), default=CONNECTIONS, show_default=True)
@@ -80,13 +88,19 @@ def replay_command(
     """Play recorded cascades through the service's pages, one visitor a node.
 
     FILE is a CSV with the header tree_id,node,parent,seconds; a root has an empty parent. Each
-    node opens the link that its parent got from its own page. Lines that are not as they should be
-    are told on standard error; those that cannot be placed are left out.
+    node is a new visitor, who opens the link that its parent got from its own page, and whose page
+    reports that it ran. Played twice, a file is there twice.
+
+    Lines that are not as they should be are told on standard error, with how many there are of
+    each sort. A node that stands there again counts as the first of its lines that leads up to a
+    root; one that comes before its parent, in the file or in time, comes right after it; a parent
+    that is in no line, a node that is its own parent and a circle are left out, with all below
+    them. What --check expects is what remains. See docs/replay.md.
     """
     cascades = _read(file)
     with opened() as deployment:
         campaign = _campaign(deployment, slug)
-        with nullcontext(url) if url else _own_service(deployment) as address:
+        with _running(url) if url else _own_service(deployment) as address:
             player = Player(
                 address,
                 deployment.links,
@@ -98,6 +112,9 @@ def replay_command(
             try:
                 with progress(f"Playing {len(cascades):,} nodes") as tell:
                     played = player.play(tell)
+            except KeyboardInterrupt:
+                print(f"Stopped; {player.done:,} nodes are played and stay.", file=sys.stderr)
+                raise
             except PlayFailed as failure:
                 raise click.ClickException(f"The play was broken off: {failure}.") from None
         if names:
@@ -111,12 +128,18 @@ def replay_command(
 
 def _read(file: Path) -> Cascades:
     try:
-        with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        # What is no UTF-8 stays apart from other names that are none.
+        with file.open(encoding="utf-8-sig", errors="backslashreplace") as lines:
             cascades = replay.read(lines)
     except replay.BadHeader as error:
         raise click.ClickException(f"{file}: {error}") from None
-    for finding in cascades.findings:
+    for finding in islice(cascades.findings, FINDINGS_SHOWN):
         print(f"{file}, {finding}", file=sys.stderr)
+    if len(cascades.findings) > FINDINGS_SHOWN:
+        print(f"{file}: ... {len(cascades.findings):,} lines in all:", file=sys.stderr)
+    for dirt, count in cascades.findings.counts.most_common():
+        done = "left out" if dirt.left_out else "put right"
+        print(f"{file}: {count:,} x {dirt}; {done}", file=sys.stderr)
     return cascades
 
 
@@ -154,6 +177,7 @@ def _own_service(deployment: Deployment) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "referral", "serve", "--port", str(port)]
+    command += ["--end-with", str(os.getpid())]  # also when this process is killed
     process = subprocess.Popen(
         [*command, "--workers", str(WORKERS)],
         stdin=subprocess.DEVNULL,
@@ -174,18 +198,23 @@ def _own_service(deployment: Deployment) -> Iterator[str]:
         shutil.rmtree(deployment.config.data_dir / f"metrics-{port}", ignore_errors=True)
 
 
+@contextmanager
+def _running(url: str) -> Iterator[str]:
+    """A service that runs already."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.BadParameter("must begin with http:// or https://", param_hint="--url")
+    if not answers(url):
+        raise click.ClickException(f"No service answers at {url}; is it started?")
+    yield url
+
+
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/healthz")
-            if connection.getresponse().status == 200:
-                return
-        except (HTTPException, OSError):
-            time.sleep(0.05)
-        finally:
-            connection.close()
+        if answers(f"http://127.0.0.1:{port}"):
+            return
+        time.sleep(0.05)
     raise click.ClickException("The service did not start; try `referral doctor`.")
 
 
@@ -207,7 +236,7 @@ def _answer(
 ) -> None:
     nodes = len(cascades) - len(played.troubles)
     rate = nodes / played.seconds if played.seconds else 0.0
-    left_out = sum(finding.left_out for finding in cascades.findings)
+    left_out = cascades.findings.left_out
     told: dict[str, Any] = {
         "campaign": campaign.slug,
         "nodes": nodes,
@@ -217,6 +246,7 @@ def _answer(
         "nodes_per_second": round(rate, 1),
         "left_out": left_out,
         "findings": len(cascades.findings),
+        "dirt": {dirt.name: count for dirt, count in cascades.findings.counts.items()},
         "repeated": played.repeated,
         "troubles": played.troubles,
     }
@@ -228,7 +258,9 @@ def _answer(
     if left_out:
         words.append(f"{left_out:,} lines were left out.")
     if played.repeated:
-        words.append(f"{played.repeated:,} pages were asked for again; they may count twice.")
+        words.append(
+            f"{played.repeated:,} pages were asked for again; they may count as opened twice."
+        )
     if found is not None:
         told |= {"same": not found, "differences": found}
         words += found[:DIFFERENCES_SHOWN]

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -25,6 +26,8 @@ THREADS = 4
 """Requests one worker works on at a time; SQLAlchemy's pool is larger."""
 STOP_SECONDS = 15
 """How long a worker may finish what it is at."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread computes while others wait: one of them may hold the database's writer."""
 RESPAWN_SECONDS = 0.5
 """The pause before a worker that died is replaced, so that a lasting fault does not spin."""
 PARENT_SECONDS = 0.5
@@ -47,9 +50,18 @@ LOGGING = {
 
 
 def serve(
-    config: Config, *, host: str, port: int, workers: int, when_ready: Callable[[], None]
+    config: Config,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    when_ready: Callable[[], None],
+    end_with: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. `when_ready` is called once, when the first page answers."""
+    """Serve until SIGTERM or SIGINT, or until the process `end_with` that started this one ends.
+
+    `when_ready` is called once, when the first page answers.
+    """
     check_port(host, port)
     _prepare_metrics(config, port)
     # Read once here, so that a fault in the code says so and workers start with it in memory.
@@ -72,6 +84,8 @@ def serve(
         log_level=LogLevels.warning,
         log_dictconfig=LOGGING,
     )
+    if end_with is not None:
+        threading.Thread(target=_end_with, args=(end_with,), daemon=True).start()
     server.when_spawned = lambda: _when_answering(host, port, when_ready)
     _when_told_to_end(server.signal_handler_interrupt)
     server.serve(target_loader=partial(_load, os.getpid()), wrap_loader=False)
@@ -159,13 +173,14 @@ def _load(main_pid: int) -> Callable[..., Any]:
     """The application, made in a worker."""
     threading.Thread(target=_end_with, args=(main_pid,), daemon=True).start()
     _end_once()
+    sys.setswitchinterval(SWITCH_SECONDS)
     from referral import create_app
 
     return create_app()
 
 
 def _end_with(main_pid: int) -> None:
-    """End this worker when the main process is gone: it would go on holding the port."""
+    """End this process when the one that started it is gone: it would go on holding the port."""
     while os.getppid() == main_pid:
         time.sleep(PARENT_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

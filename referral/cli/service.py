@@ -27,7 +27,8 @@ port_option = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @port_option
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
-def serve(host: str, port: int, workers: int) -> None:
+@click.option("--end-with", type=int, hidden=True, help="End when this parent process ends.")
+def serve(host: str, port: int, workers: int, end_with: int | None) -> None:
     """Start the service. Needs a migrated database; see `db upgrade`."""
     config = _config(port)
     server.serve(
@@ -36,6 +37,7 @@ def serve(host: str, port: int, workers: int) -> None:
         port=port,
         workers=workers,
         when_ready=lambda: _say(f"Listening on {host}, port {port}; open {config.base_url}"),
+        end_with=end_with,
     )
 
 

@@ -1,11 +1,13 @@
 """The spread: taking it out whole, and whether its counters are right."""
 
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 import click
 
-from referral import campaigns, counters
+from referral import actions, campaigns, counters
+from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, progress
 from referral.reports import spread_export
 from referral.reports.spread_export import Format
@@ -39,6 +41,25 @@ def export(slug: str, form: Format, out: Path) -> None:
             for done, piece in enumerate(pieces):
                 file.write(piece)
                 tell(min(done * spread_export.AT_ONCE, total), total)
+
+
+@spread_group.command()
+@json_option
+def sift(as_json: bool) -> None:
+    """Take out visitors whose browsers ran no page within an hour; put back who did after all.
+
+    Their openings become fetches and the other way round. `referral sweep` does it too.
+    """
+    with opened() as deployment:
+        sifted = actions.sift(deployment)
+    answer(asdict(sifted), as_json, in_words(sifted))
+
+
+def in_words(sifted: Sifted) -> str:
+    return (
+        f"{sifted.to_fetches:,} openings turned out to be machines' and "
+        f"{sifted.to_opens:,} to be people's after all."
+    )
 
 
 @spread_group.command()

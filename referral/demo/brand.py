@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from referral.campaigns import Content, Draft
+from referral.campaigns import Draft
 from referral.codes import Labels
+from referral.content import Content
 from referral.rewards import ForWhom, Rule, When
 from referral.stores import StoreKind
 

@@ -277,6 +277,7 @@ class Stage:
             hop=link.hop + 1,
             channel=link.channel,
         )
+        intake.note_ran(self._deployment, arrival.cookie.visitor, self._clock.now())
 
     def _engage(self, step: Step, states: ChainMap[int, State]) -> None:
         visitor, moment = states[step.event.person].cookie.visitor, self._clock.now()

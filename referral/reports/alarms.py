@@ -27,7 +27,8 @@ from referral.batches import Batch
 from referral.catalog import Product
 from referral.codes import INDEX_END, Labels
 from referral.errors import N_
-from referral.misses import NONE, CodeMisses, hour_of
+from referral.gathering import hour_of
+from referral.misses import NONE, CodeMisses
 from referral.visits import SeenCode
 
 MISSES_LEAST = 50

@@ -2,6 +2,10 @@
 
 from apiflask import APIFlask
 
+# Importing a file adds its routes to the blueprint of the customer's own pages.
+import referral.web.contacts
+import referral.web.me  # noqa: F401 - both of these
+from referral.deployment import Deployment
 from referral.web import errors, language, ops, pictures, security
 from referral.web.api import api
 from referral.web.api.docs import api_docs
@@ -9,6 +13,7 @@ from referral.web.member import member
 from referral.web.pages import pages as public
 from referral.web.resolver import resolver
 from referral.web.scan import codes
+from referral.web.share_links import share_links
 from referral.web.staff import staff
 from referral.web.wechat import wechat
 
@@ -20,6 +25,13 @@ def set_up(app: APIFlask) -> None:
     security.set_up(app)
     language.set_up(app)
     errors.set_up(app)
-    consumers = (public, codes, pictures.shown, resolver, member, wechat)
+    consumers = (public, share_links, codes, pictures.shown, resolver, member, wechat)
     for blueprint in (*consumers, staff, api, api_docs, ops.ops):
         app.register_blueprint(blueprint)
+
+
+def connect(app: APIFlask, deployment: Deployment) -> None:
+    """Let an app that is set up serve this deployment, and no longer the one before."""
+    app.extensions["referral"] = deployment
+    ops.connect(app, deployment)
+    security.connect(app, deployment)

@@ -16,6 +16,7 @@ from referral.reports import customers, scans
 from referral.reports.scans import Verdict
 from referral.visits import Kind, Visit
 from referral.web import sharing
+from referral.web.brought_by import brought_by
 from referral.web.context import (
     customer,
     deployment,
@@ -139,6 +140,7 @@ def _claimed_page(
         raise NotFound()
     with deployment().db.read() as tx:
         report = customers.claim_report(tx, deployment().keys, code, signed_in.id)
+        story = brought_by(tx, signed_in.id) if report.is_first else None
     return render_template(
         "claimed.html",
         product={"name": batch.product_name, "gtin": batch.gtin},
@@ -156,6 +158,7 @@ def _claimed_page(
         ],
         has_referrer=report.brought_in,
         referrer_name=report.referrer_name,
+        brought_by=story,
         share=_share_kit(campaign),
     )
 

@@ -9,24 +9,32 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from apiflask import APIFlask
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 
+from referral.deployment import Deployment
 from referral.web.context import deployment, set_visitor_cookie
 
 SESSION_LIFETIME = timedelta(days=180)
 csrf = CSRFProtect()
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Flask's sessions, without setting up to verify a cookie that is not there."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+
 def set_up(app: APIFlask) -> None:
-    keys = [key.hex() for key in deployment_of(app).keys.derive_all("session")]
+    app.session_interface = Sessions()
     app.config.update(
-        SECRET_KEY=keys[0],
-        SECRET_KEY_FALLBACKS=keys[1:],
         SESSION_COOKIE_NAME="referral_session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=deployment_of(app).config.is_https,
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
         # Only what changes a session sets its cookie: an answer still on its way when somebody
         # signs out must not sign her in again, and no cache may find a session on a picture.
@@ -45,8 +53,13 @@ def set_up(app: APIFlask) -> None:
     app.context_processor(lambda: {"csp_nonce": g.get("csp_nonce", "")})
 
 
-def deployment_of(app: Flask) -> Any:
-    return app.extensions["referral"]
+def connect(app: APIFlask, opened: Deployment) -> None:
+    keys = [key.hex() for key in opened.keys.derive_all("session")]
+    app.config.update(
+        SECRET_KEY=keys[0],
+        SECRET_KEY_FALLBACKS=keys[1:],
+        SESSION_COOKIE_SECURE=opened.config.is_https,
+    )
 
 
 def is_same_site() -> bool:
@@ -85,13 +98,15 @@ def _make_nonce() -> None:
 def _set_headers(response: Response) -> Response:
     nonce, allowed = g.get("csp_nonce", ""), g.get("allowed", {})
     script, form = allowed.get("script-src", ""), allowed.get("form-action", "")
+    frames, frame = allowed.get("frame-ancestors", " 'none'"), allowed.get("frame-src", " 'none'")
     headers = response.headers
     headers.setdefault(
         "Content-Security-Policy",
         f"default-src 'none'; script-src 'nonce-{nonce}'{script}; "
         f"style-src 'self' 'nonce-{nonce}'; img-src 'self' data: https:; font-src 'self'; "
         f"connect-src 'self'; form-action 'self'{form}; "
-        "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+        f"frame-src{frame}; "
+        f"manifest-src 'self'; base-uri 'none'; frame-ancestors{frames}",
     )
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")

@@ -1,24 +1,28 @@
 """What a reader needs to pass a campaign on: his own link, in every form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import url_for
 from flask_babel import format_date, format_number, ngettext
 from flask_babel import gettext as _
 
 from referral import links
-from referral.campaigns import Campaign
+from referral.campaigns import Campaign, CreditedTouch
 from referral.links import Channel, Link
 from referral.printing import typeface
 from referral.rewards import ForWhom, Reward, RewardState, Rule, When
 from referral.web import pictures
-from referral.web.context import customer, deployment, in_wechat, visitor
+from referral.web.context import customer, deployment, in_wechat, now, visitor
 from referral.web.language import language
 from referral.web.security import allow
 from referral.wechat import SDK
 
 CONTROLS = (Channel.sheet, Channel.copy, Channel.poster, Channel.qr)
 """The share controls on a page; the link behind each says which one it was."""
+IN_WECHAT = (Channel.wechat, Channel.moments)
+"""What a forward from WeChat's own menu goes through."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class ShareKit:
     own_url: str
     urls: dict[str, str]
     seen_url: str
+    ran_url: str
+    ran_picture_url: str
+    """For browsers without scripts."""
     share_url: str
     poster_url: str
     named_poster_url: str | None
@@ -59,23 +66,32 @@ def own_link(campaign: Campaign) -> Link:
 
 def share_kit(campaign: Campaign, own: Link) -> ShareKit:
     """Everything to share a campaign with, made from one link."""
-    tokens = {channel: deployment().links.token(own.through(channel)) for channel in CONTROLS}
-    token = deployment().links.token(own)
+    tokens = tokens_of(own)
+    token = tokens[own.channel]
     content = campaign.content_in(language())
     return ShareKit(
         title=content.title,
-        text=content.share_text or _suggestion(content.title, campaign.checked_rules),
-        own_url=address_of(own),
-        urls={c.name: deployment().address(f"/s/{t}") for c, t in tokens.items()},
-        seen_url=url_for("pages.seen", token=token),
-        share_url=url_for("pages.share", token=token),
+        text=content.share_text or suggestion(content.title, campaign.checked_rules),
+        own_url=deployment().address(f"/s/{token}"),
+        urls={c.name: deployment().address(f"/s/{tokens[c]}") for c in CONTROLS},
+        seen_url=url_for("share_links.seen", token=token),
+        ran_url=url_for("share_links.ran", token=token),
+        ran_picture_url=url_for("share_links.ran_without_scripts", token=token),
+        share_url=url_for("share_links.share", token=token),
         poster_url=url_for("pages.poster", token=tokens[Channel.poster], lang=language()),
         named_poster_url=_named_poster_url(tokens[Channel.poster]),
         qr_url=url_for("pages.qr_svg", token=tokens[Channel.qr]),
         rules_url=url_for("pages.rules", slug=campaign.slug),
         campaign_title=content.title,
-        wechat=_wechat_card(campaign, own) if in_wechat() else None,
+        wechat=_wechat_card(campaign, tokens) if in_wechat() else None,
     )
+
+
+def tokens_of(own: Link) -> dict[Channel, str]:
+    """The tokens on a reader's page, by their channels: his link as it is, and through each way
+    of sharing it that the page offers."""
+    ways = (own.channel, *CONTROLS, *(IN_WECHAT if in_wechat() else ()))
+    return {channel: deployment().links.token(own.through(channel)) for channel in ways}
 
 
 def _named_poster_url(token: str) -> str | None:
@@ -85,18 +101,24 @@ def _named_poster_url(token: str) -> str | None:
     return url_for("pages.poster", token=token, lang=language(), name=1)
 
 
-def _wechat_card(campaign: Campaign, own: Link) -> WechatCard:
-    allow("script-src", SDK)
+def let_wechat_in() -> None:
+    """Let WeChat's own script run on the page of this answer, where it is shown in WeChat."""
+    if in_wechat():
+        allow("script-src", SDK)
+
+
+def _wechat_card(campaign: Campaign, tokens: Mapping[Channel, str]) -> WechatCard:
+    let_wechat_in()
     return WechatCard(
-        url=address_of(own.through(Channel.wechat)),
-        moments_url=address_of(own.through(Channel.moments)),
+        url=deployment().address(f"/s/{tokens[Channel.wechat]}"),
+        moments_url=deployment().address(f"/s/{tokens[Channel.moments]}"),
         picture_url=pictures.square_card_url(campaign),
         signature_url=url_for("wechat.signature"),
         sdk_url=SDK,
     )
 
 
-def _suggestion(title: str, rules: list[Rule]) -> str:
+def suggestion(title: str, rules: list[Rule]) -> str:
     """What to write to a friend: no more than the rules pay, and all that they pay the sharer."""
     friend, sharer = _who_benefits(rules)
     if friend and sharer:
@@ -176,10 +198,17 @@ def reward_text(rule_id: str, depth: int) -> str:
     }.get(When(when), _("Reward"))
 
 
+def spendable_text(available_at: datetime) -> str:
+    """From when on something pending can be spent; it is moved some time after it is due."""
+    if available_at <= now():
+        return _("Yours to spend within a day")
+    return _("Yours to spend from %(day)s", day=format_date(available_at, "long"))
+
+
 def reward_state_text(reward: Reward) -> str:
     """Why a reward is in the state it is in."""
     return {
-        RewardState.pending: _("Yours to spend from %(day)s", day=format_date(reward.available_at)),
+        RewardState.pending: spendable_text(reward.available_at),
         RewardState.available: "",
         RewardState.reversed: _("Taken back, because what earned it was undone"),
         RewardState.expired: _("Expired"),
@@ -199,13 +228,15 @@ def terms(campaign: Campaign) -> list[str]:
         )
     clauses.append(
         ngettext(
-            "A friend's link counts for %(num)s day after it was first opened; the first link "
-            "opened counts.",
-            "A friend's link counts for %(num)s days after it was first opened; the first link "
-            "opened counts.",
+            "A friend's link counts for %(num)s day after it was opened.",
+            "A friend's link counts for %(num)s days after it was opened.",
             campaign.window_days,
         )
     )
+    if campaign.touch == CreditedTouch.last:
+        clauses.append(_("Of several links, the one opened last before the first claim counts."))
+    else:
+        clauses.append(_("Of several links, the one opened first counts."))
     clauses.append(_("Who brought somebody in is settled at that person's first claim."))
     clauses.append(_("Only the friend whose link was used is thanked, nobody further up."))
     return clauses

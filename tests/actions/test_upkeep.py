@@ -1,14 +1,21 @@
 """What staff revise, and what is swept away when it is of no use any more."""
 
+from dataclasses import asdict
+
 import pytest
+import sqlalchemy as sa
 
 from referral import actions, campaigns
 from referral.actions import Swept
-from referral.campaigns import AlreadyPublished, CampaignState, UnknownCampaign
+from referral.campaigns import AlreadyPublished, Campaign, CampaignState, UnknownCampaign
 from referral.clock import HeldClock
+from referral.dead_links import KEPT_DAYS
 from referral.deployment import Deployment
 from referral.limits import Limits
-from tests.cast import add_product, cast_of, draft, open_brand
+from referral.links import LinkFault
+from referral.pictures import Picture, UnknownPicture, data_of, made_ready
+from tests.cast import add_product, cast_of, draft, open_brand, publish
+from tests.photos import photo_file
 from tests.races import overtaken
 
 
@@ -65,4 +72,52 @@ def test_sweeping_drops_what_is_over_and_nothing_else(
     last = actions.sweep(deployment)
     assert last.sign_in_codes == 1
     assert last.limits >= 1
-    assert actions.sweep(deployment) == Swept(limits=0, answers=0, sign_in_codes=0, misses=0)
+    assert set(asdict(actions.sweep(deployment)).values()) == {0}
+
+
+def test_sweeping_sifts_and_drops_old_counts(deployment: Deployment, clock: HeldClock) -> None:
+    alice, bob, _ = cast_of(open_brand(deployment))
+    bob.open(alice.link())
+    deployment.dead_links.count(LinkFault.cut)
+    deployment.dead_links.flush()
+    clock.advance(days=KEPT_DAYS + 1)
+    swept = actions.sweep(deployment)
+    assert (swept.to_fetches, swept.to_opens, swept.dead_links) == (1, 0, 1)
+
+
+def test_pictures_that_no_campaign_shows_go_after_a_day(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    first, second, unused, again = (
+        actions.add_picture(deployment, made_ready(photo_file(480, 480, seed=seed))).sha256
+        for seed in range(4)
+    )
+    add_product(deployment)
+    actions.add_campaign(deployment, draft(picture=first))
+    publish(deployment, slug="over", more_pictures=[second, first])
+    clock.advance(minutes=23 * 60)
+    actions.add_picture(deployment, made_ready(photo_file(480, 480, seed=3)))
+    assert actions.sweep(deployment).pictures == 0
+    clock.advance(minutes=120)
+    assert actions.sweep(deployment).pictures == 1
+    clock.advance(days=200)
+    with deployment.db.read() as tx:
+        assert sorted(tx.scalars(sa.select(Picture.sha256))) == sorted([first, second, again])
+    assert actions.sweep(deployment).pictures == 1
+    with pytest.raises(UnknownPicture):
+        actions.revise_campaign(deployment, "spring", draft(picture=unused))
+
+
+def test_a_picture_named_at_the_same_moment_stays(deployment: Deployment, clock: HeldClock) -> None:
+    kept = actions.add_picture(deployment, made_ready(photo_file(480, 480))).sha256
+    clock.advance(days=2)
+    named, swept = overtaken(
+        deployment.db,
+        lambda tx: actions.add_campaign(deployment, draft(more_pictures=[kept])),
+        lambda: actions.sweep(deployment),
+    )
+    assert isinstance(named, Campaign)
+    assert isinstance(swept, Swept)
+    assert swept.pictures == 0
+    with deployment.db.read() as tx:
+        assert data_of(tx, kept)

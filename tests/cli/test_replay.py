@@ -2,23 +2,39 @@
 
 import csv
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy as sa
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
 
-from referral.cli import player, replay
+from referral import create_app
+from referral.cli import player
+from referral.cli import replay as command
+from referral.cli.wire import Wire
+from referral.config import Config
 from referral.counters import GraphCount
-from referral.deployment import Deployment
+from referral.deployment import Deployment, open_deployment
 from referral.graph import SpreadNode
 from referral.links import HOP_MAX, visitor_id
 from referral.reports import campaigns, replays
 from tests.cast import add_product, open_brand, publish
 from tests.cli.conftest import Referral, check_failed, told
+from tests.conftest import settings_of
+from tests.processes import is_alive
 from tests.servers import ServiceProcess
 
-Live = Callable[..., ServiceProcess]
 HEADER = "tree_id,node,parent,seconds"
 DIRTY = [
     "1,a,,0",
@@ -47,27 +63,58 @@ def cascade(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def service(live_server: Live, deployment: Deployment) -> str:
-    """The address of a running service, on the real clock, with a campaign that runs."""
+class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept open
+
+    def log_request(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def service(app: Flask, deployment: Deployment) -> Iterator[str]:
+    """The address of the pages, with a campaign that runs now and for long."""
     open_brand(deployment, starts_at="2020-01-01T00:00:00Z", ends_at="2199-01-01T00:00:00Z")
-    return live_server().url
+    with served(app) as address:
+        yield address
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def test_a_dirty_file_comes_out_as_far_as_it_can_be_played(
     referral: Referral,
     deployment: Deployment,
-    live_server: Live,
+    service: str,
     cascade: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
-    url, names = service(live_server, deployment), tmp_path / "names.csv"
+    names = tmp_path / "names.csv"
     file = cascade(*DIRTY)
-    result = referral("replay", file, "--url", url, "--check", "--json", "--names", names)
+    result = referral("replay", file, "--url", service, "--check", "--json", "--names", names)
     found = told(result)
     assert found["same"] is True
     assert (found["nodes"], found["trees"], found["left_out"]) == (8, 3, 3)
     assert (found["campaign"], found["depth"], found["troubles"]) == ("spring", 3, [])
-    for line, words in ((3, "before its parent"), (6, "in line 5 already"), (7, "its own parent")):
+    assert found["dirt"] == {
+        "after_child": 1,
+        "early": 1,
+        "other_parent": 1,
+        "own_parent": 1,
+        "no_parent": 1,
+        "no_seconds": 1,
+    }
+    assert f"{file}: 1 x a node is its own parent; left out" in result.stderr
+    assert f"{file}: 1 x a node stands before its parent; put right" in result.stderr
+    told_of = {3: "before its parent", 6: "in line 5 with another parent", 7: "its own parent"}
+    for line, words in told_of.items():
         assert any(
             f"line {line}: " in each and words in each for each in result.stderr.splitlines()
         )
@@ -86,15 +133,16 @@ def test_a_dirty_file_comes_out_as_far_as_it_can_be_played(
     }.items() <= parents.items()
     assert len(parents) == 7, "a root that nobody follows has no place"
     assert (metrics.opens, metrics.visitors, metrics.fetches) == (8, 8, 0)
+    assert metrics.engagements == 8, "every page says that it ran"
 
 
 def test_a_chain_longer_than_links_can_count_and_a_broad_tree(
-    referral: Referral, deployment: Deployment, live_server: Live, cascade: Callable[..., Path]
+    referral: Referral, deployment: Deployment, service: str, cascade: Callable[..., Path]
 ) -> None:
-    url, length = service(live_server, deployment), HOP_MAX + 20
+    length = HOP_MAX + 20
     chain = [f"1,{n},{n - 1 if n else ''},{n}" for n in range(length)]
     broad = ["2,0,,0", *(f"2,{n},0,{n}" for n in range(1, 150))]
-    found = told(referral("replay", cascade(*chain, *broad), "--url", url, "--check", "--json"))
+    found = told(referral("replay", cascade(*chain, *broad), "--url", service, "--check", "--json"))
     assert (found["same"], found["depth"]) == (True, length - 1)
     with deployment.db.read() as tx:
         assert max(tx.scalars(sa.select(SpreadNode.hop))) == length - 1
@@ -102,43 +150,58 @@ def test_a_chain_longer_than_links_can_count_and_a_broad_tree(
 
 
 def test_it_starts_a_service_and_a_campaign_of_its_own(
-    live_server: Live, cascade: Callable[..., Path]
+    config: Config, cascade: Callable[..., Path]
 ) -> None:
-    """As on a machine where nothing runs; the service that is here only lends its settings."""
-    server = live_server()
-    server.stop()
-    done = server.command("replay", cascade("1,a,,0", "1,b,a,1"), "--check", "--json")
+    """As on a machine where nothing runs."""
+    here = ServiceProcess(settings_of(config))
+    done = here.command("replay", cascade("1,a,,0", "1,b,a,1"), "--check", "--json")
+    here.discard()
     found = json.loads(done.stdout)
     assert (found["same"], found["campaign"], found["nodes"]) == (True, "replay", 2)
     assert "No campaign runs here" in done.stderr
-    again = server.command(
-        "replay", cascade("1,a,,0", "1,b,a,1"), "--check", "--campaign", "replay"
-    )
-    assert "same trees, same hops, same counts" in again.stdout
+
+
+def test_the_service_it_started_ends_with_it_even_when_it_is_killed(
+    tmp_path: Path, cascade: Callable[..., Path]
+) -> None:
+    here = ServiceProcess({"REFERRAL_DATA_DIR": str(tmp_path)})
+    here.command("db", "upgrade")
+    slow = cascade("1,a,,0", "1,b,a,1000")
+    line = [sys.executable, "-m", "referral", "replay", str(slow), "--speed", "1"]
+    with subprocess.Popen(line, env=here.environment, stderr=subprocess.DEVNULL) as playing:
+        services: list[psutil.Process] = []
+        while not services:
+            assert playing.poll() is None
+            time.sleep(0.05)
+            services = psutil.Process(playing.pid).children(recursive=True)
+        playing.kill()
+    here.discard()
+    deadline = time.monotonic() + 30
+    while any(map(is_alive, services)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_graph_that_differs_fails(
     referral: Referral,
     deployment: Deployment,
-    live_server: Live,
+    service: str,
     cascade: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = service(live_server, deployment)
-    monkeypatch.setattr(replay, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(command, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(replays, "differences", lambda *_: ["node b of tree 1 is not there."])
-    result = referral("replay", cascade("1,a,,0", "1,b,a,1"), "--url", url, "--check")
+    result = referral("replay", cascade("1,a,,0", "1,b,a,1"), "--url", service, "--check")
     assert result.exit_code == 1
     assert "node b of tree 1 is not there." in result.stdout
     assert "1 differences were found" in result.stderr
 
 
 def test_it_is_played_at_a_speed(
-    referral: Referral, deployment: Deployment, live_server: Live, cascade: Callable[..., Path]
+    referral: Referral, deployment: Deployment, service: str, cascade: Callable[..., Path]
 ) -> None:
-    url = service(live_server, deployment)
     file = cascade("1,a,,100", "1,b,a,130", "1,c,b,160")
-    found = told(referral("replay", file, "--url", url, "--speed", "60", "--check", "--json"))
+    found = told(referral("replay", file, "--url", service, "--speed", "60", "--check", "--json"))
     assert found["same"] is True
     assert found["seconds"] >= 1.0
     for speed in ("0", "-1", "nan", "fast"):
@@ -148,20 +211,50 @@ def test_it_is_played_at_a_speed(
 def test_a_service_that_does_not_play_along_is_told(
     referral: Referral,
     deployment: Deployment,
-    live_server: Live,
+    config: Config,
     cascade: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     open_brand(deployment, starts_at="2020-01-01T00:00:00Z", ends_at="2199-01-01T00:00:00Z")
     monkeypatch.setattr(player, "PAUSE_SECONDS", 0.0)
-    stranger = live_server(REFERRAL_SECRET_KEYS="quite-another-key-than-before-here")
-    result = referral("replay", cascade("1,a,,0", "1,b,a,1"), "--url", stranger.url)
-    assert result.exit_code == 1
-    assert "the service answers 404" in result.stdout
-    assert "its parent was not played" in result.stdout
+    keys = ("quite-another-key-than-before-here",)
+    stranger = open_deployment(replace(config, secret_keys=keys), clock=deployment.clock)
     many = cascade(*(f"{n},a,,0" for n in range(40)))
-    stranger.stop()
-    check_failed(referral("replay", many, "--url", stranger.url), "broken off: too many pages fail")
+    with served(create_app(deployment=stranger)) as url:
+        result = referral("replay", cascade("1,a,,0", "1,b,a,1"), "--url", url)
+        assert result.exit_code == 1
+        assert "the service answers 404" in result.stdout
+        assert "its parent was not played" in result.stdout
+        many = cascade(*(f"{n},a,,0" for n in range(40)))
+        failed = referral("replay", many, "--url", url)
+        check_failed(failed, "broken off: too many pages fail")
+    check_failed(referral("replay", many, "--url", url), "No service answers at")
+    assert referral("replay", many, "--url", "127.0.0.1:80").exit_code == 2
+
+
+def test_a_page_whose_answer_was_lost_makes_no_second_visitor(
+    referral: Referral,
+    service: str,
+    cascade: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(player, "PAUSE_SECONDS", 0.0)
+    ask, asked = Wire.ask, Counter[str]()
+
+    def lose_every_first(self: Wire, method: str, path: str, *rest: Any) -> tuple[int, bytes]:
+        answer = ask(self, method, path, *rest)
+        who = f"{method} {rest[0]['Cookie']}" if rest else path
+        asked[who] += 1
+        if rest and asked[who] == 1:
+            self.close()
+            raise ConnectionResetError
+        return answer
+
+    monkeypatch.setattr(Wire, "ask", lose_every_first)
+    file = cascade("1,a,,0", "1,b,a,1", "1,c,b,2", "1,d,a,3")
+    found = told(referral("replay", file, "--url", service, "--check", "--json"))
+    assert (found["same"], found["troubles"], found["nodes"]) == (True, [], 4)
+    assert max(asked.values()) == 2
 
 
 def test_files_and_campaigns_that_will_not_do_are_refused(
@@ -177,15 +270,14 @@ def test_files_and_campaigns_that_will_not_do_are_refused(
 
 
 def test_made_up_cascades_can_be_replayed(
-    referral: Referral, deployment: Deployment, live_server: Live, tmp_path: Path
+    referral: Referral, deployment: Deployment, service: str, tmp_path: Path
 ) -> None:
     file, again = tmp_path / "made.csv", tmp_path / "again.csv"
     made = told(referral("cascades", "--trees", 60, "--seed", 7, "--out", file, "--json"))
     assert made["trees"] == 60
     referral("cascades", "--trees", 60, "--seed", 7, "--out", again)
     assert file.read_text() == again.read_text()
-    url = service(live_server, deployment)
-    result = referral("replay", file, "--url", url, "--check", "--json")
+    result = referral("replay", file, "--url", service, "--check", "--json")
     found = told(result)
     assert (found["same"], found["nodes"], found["trees"]) == (True, made["nodes"], 60)
     assert result.stderr == f"Playing {made['nodes']:,} nodes ...\n", "made-up ones are clean"

@@ -53,3 +53,10 @@ def test_counters_are_checked_and_counted_anew(referral: Referral, deployment: D
     assert "`referral spread recount` mends them" in result.stderr
     assert "Counted 3" in referral("spread", "recount").stdout
     assert "from scratch" in referral("spread", "check").stdout
+
+
+def test_visitors_that_ran_no_page_are_sifted(referral: Referral, deployment: Deployment) -> None:
+    spread(deployment)  # long ago by the real clock
+    assert told(referral("spread", "sift", "--json")) == {"to_fetches": 2, "to_opens": 0}
+    assert "0 openings turned out to be machines'" in referral("spread", "sift").stdout
+    assert told(referral("spread", "check", "--json")) == {"ok": True, "differences": []}

@@ -26,7 +26,7 @@ def test_the_log_names_the_request_and_nobody(
     answer = alice.get(alice.own_link)
     lines = capsys.readouterr().err.splitlines()
     logged = [json.loads(line) for line in lines if line.startswith("{")]
-    assert logged[-1]["endpoint"] == "pages.landing"
+    assert logged[-1]["endpoint"] == "share_links.landing"
     assert logged[-1]["request_id"] == answer.headers["X-Request-ID"]
     assert len({line["request_id"] for line in logged}) == len(logged)
     secrets = ("13800138000", brand.path(1).rpartition("/")[2], alice.own_link.rpartition("/")[2])

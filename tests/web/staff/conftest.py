@@ -5,12 +5,11 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 
 from referral import actions
 from referral.deployment import Deployment
-from referral.staff import Role, StaffMember
+from referral.staff import Role
 from tests.readers import Reader
 from tests.web.conftest import Brand
 
@@ -27,18 +26,8 @@ CAMPAIGN = {
 }
 
 
-# What a password costs is written into its hash: this one is argon2 as well, but cheap.
-_hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-
-
 def add_member(deployment: Deployment, name: str, role: Role) -> None:
-    member = StaffMember(
-        email=f"{name}@brand.example",
-        password_hash=_hasher.hash(PASSWORD),
-        role=role,
-        created_at=deployment.clock.now(),
-    )
-    deployment.db.transact(lambda tx: tx.add(member))
+    actions.add_staff(deployment, email=f"{name}@brand.example", password=PASSWORD, role=role)
 
 
 def sign_in(reader: Reader, name: str, then: str = "/staff/") -> Reader:

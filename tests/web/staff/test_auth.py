@@ -31,6 +31,9 @@ CHANGES = {
     "staff.edit_campaign",
     "staff.revise_campaign",
     "staff.publish_campaign",
+    "staff.edit_content_of",
+    "staff.edit_content",
+    "staff.preview_campaign",
 }
 READS = {
     "staff.home",

@@ -19,6 +19,7 @@ PAGES = (
     "campaigns/spring",
     "campaigns/spring/ledger",
     "campaigns/spring/spread",
+    "campaigns/spring/content",
     "new-campaign",
     "products",
     "batches",
