@@ -280,7 +280,18 @@ _UPSERT_ARRAYS = sa.text(
 
 def _keep(tx: Session, forest: int, rows: Mapping[int, Kept]) -> None:
     """Write rows, many at once: PostgreSQL gets each column as an array."""
-    made = [{"node": node, **asdict(one)} for node, one in rows.items()]
+    made = [
+        {
+            "node": node,
+            "parent": one.parent,
+            "is_customer": one.is_customer,
+            "direct": one.direct,
+            "total": one.total,
+            "customers": one.customers,
+            "depth": one.depth,
+        }
+        for node, one in rows.items()
+    ]
     for start in range(0, len(made), ROWS_AT_ONCE):
         part = made[start : start + ROWS_AT_ONCE]
         if tx.get_bind().dialect.name == "postgresql":

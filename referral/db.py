@@ -9,11 +9,10 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -28,6 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from referral.errors import Unavailable
+from referral.writers import Writers
 
 TRIES_MAX = 8
 """How often one transaction is tried when the database reports a conflict."""
@@ -96,9 +96,8 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._reader = self.engine.execution_options(read_only=True)
         self._joined: ContextVar[Session | None] = ContextVar("joined", default=None)
-        # Who waits for SQLite's one writer sleeps longer and longer, also when it is done long
-        # since. The threads of a process wait in a line of their own, of which one sleeps.
-        self._writer = Lock() if self.is_sqlite else None
+        file = self.engine.url.database
+        self._writers = Writers(Path(file)) if self.is_sqlite and file else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -122,7 +121,7 @@ class Database:
             return work(outer)
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                with self._in_line(), _translated():
+                with self._turn(), _translated():
                     return self._once(work)
             except _Again:
                 if attempt == TRIES_MAX:
@@ -130,17 +129,8 @@ class Database:
                 time.sleep(RETRY_SECONDS * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
         raise AssertionError("unreachable")
 
-    @contextmanager
-    def _in_line(self) -> Iterator[None]:
-        if self._writer is None:
-            yield
-        elif self._writer.acquire(timeout=SQLITE_BUSY_SECONDS):
-            try:
-                yield
-            finally:
-                self._writer.release()
-        else:
-            raise Unavailable()
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._writers.turn(SQLITE_BUSY_SECONDS) if self._writers else nullcontext()
 
     def _once(self, work: Callable[[Session], R]) -> R:
         with Session(self.engine, expire_on_commit=False) as session:
@@ -162,6 +152,8 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._writers:
+            self._writers.close()
 
 
 class HasDatabase(Protocol):

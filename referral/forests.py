@@ -8,7 +8,8 @@ them.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def apply(
     Returns what became of the nodes whose counts or places differ, and the nodes that could not be
     placed because what is above them is not known yet: these are roots until they are tried again.
     """
-    before = {node: replace(one) for node, one in kept.items()}
+    before = {node: copy(one) for node, one in kept.items()}
     moved = {node for node, one in now.items() if one.parent != before[node].parent}
     shrunk = _take_away(kept, moved)
     gains = _Sums()

@@ -4,9 +4,8 @@ Nobody opens a link before the page that carries it has answered; otherwise as m
 way as there are connections. Those with the longest chain behind them go first, so that a deep
 tree does not begin when all others are done.
 
-Every node reports that its page ran, as a page does: a browser that never did is in time taken for
-a machine. Each has its cookie from the beginning, so that a page that had to be asked for twice
-makes no second visitor.
+Each node has its cookie from the beginning, so that a page that had to be asked for twice makes no
+second visitor.
 """
 
 import heapq
@@ -124,29 +123,19 @@ class Player:
         browser = _Browser(self._url)
         try:
             while (node := self._schedule.take()) is not None:
-                report = None
                 try:
-                    report = self._open(browser, node)
+                    self._open(browser, node)
                 except _Unanswered as trouble:
                     self._missed(node, str(trouble))
-                self._schedule.release(node)  # nobody below waits for the report
-                try:
-                    if report is not None:
-                        browser.report(*report)
-                except _Unanswered as trouble:
-                    self._missed(node, f"its page could not report: {trouble}")
-                self._schedule.finish()
+                self._schedule.finish(node)
         except Exception as error:  # a thread that ends in silence would leave the others waiting
             self._schedule.stop(f"{type(error).__name__}: {error}")
         finally:
             self.played.repeated += browser.repeated
             browser.close()
 
-    def _open(self, browser: "_Browser", node: int) -> tuple[str, dict[str, str]]:
-        """Be this node: open the link of its parent and take one's own from the page.
-
-        Returns where the page reports that it ran, and the headers to do so with.
-        """
+    def _open(self, browser: "_Browser", node: int) -> None:
+        """Be this node: open the link of its parent and take one's own from the page."""
         parent = self._cascades.parents[node]
         visitor = new_visitor_id()
         if parent == ROOT:
@@ -157,8 +146,8 @@ class Player:
         else:
             raise _Unanswered("its parent was not played")
         cookie = f"referral_visitor={self._links.cookie(VisitorCookie(visitor))}"
-        headers = {**BROWSER, "Cookie": cookie}
-        found = _OWN_LINK.search(browser.page(f"{self._path}/s/{token}", headers))
+        page = browser.page(f"{self._path}/s/{token}", {**BROWSER, "Cookie": cookie})
+        found = _OWN_LINK.search(page)
         own = self._links.read(found[1].decode()) if found else None
         if found is None or own is None:
             raise _Unanswered("the page carries no link of the reader's own")
@@ -168,7 +157,6 @@ class Player:
         if node in self._parents:
             self._tokens[node] = found[1].decode()
         self.played.visitors[node] = visitor
-        return f"{self._path}/s/{found[1].decode()}/seen", headers
 
     def _missed(self, node: int, words: str) -> None:
         name = f"node {self._cascades.names[node]} of tree {self._cascades.tree_ids[node]}"
@@ -186,25 +174,18 @@ class _Browser:
 
     def page(self, path: str, headers: dict[str, str]) -> bytes:
         """The page at a path. Raises `_Unanswered` when the service does not give it."""
-        return self._ask("GET", path, headers, 200)
-
-    def report(self, path: str, headers: dict[str, str]) -> None:
-        """Tell that a page ran. Raises `_Unanswered`."""
-        self._ask("POST", path, headers, 204)
-
-    def _ask(self, method: str, path: str, headers: dict[str, str], expected: int) -> bytes:
         words = ""
         for attempt in range(TRIES_MAX):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             is_fresh = not self._wire.is_open
             try:
-                status, body = self._wire.ask(method, path, headers)
+                status, body = self._wire.ask("GET", path, headers)
             except OSError as error:
                 words = f"no answer ({type(error).__name__})"
                 self.repeated += is_fresh
                 continue
-            if status == expected:
+            if status == 200:
                 return body
             words = f"the service answers {status}"
             if status not in (429, 502, 503, 504):
@@ -255,21 +236,17 @@ class _Schedule:
                 self._change.wait(wait)
             return None
 
-    def release(self, node: int) -> None:
-        """Let those below a node come."""
+    def finish(self, node: int) -> None:
+        """Count a node that is done with, and let those below it come."""
         children = self._children.get(node, ())
         with self._change:
+            self.done += 1
             for child in children:
                 heapq.heappush(self._ready, (self._keys[child], child))
             if not self._left:
                 self._change.notify_all()
             elif children:
                 self._change.notify(len(children))
-
-    def finish(self) -> None:
-        """Count a node that is done with."""
-        with self._change:
-            self.done += 1
 
     def stop(self, failure: str = "") -> None:
         with self._change:

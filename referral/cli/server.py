@@ -1,6 +1,7 @@
 """The production server: granian, its workers as processes with a few threads each."""
 
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -26,6 +27,8 @@ THREADS = 4
 """Requests one worker works on at a time; SQLAlchemy's pool is larger."""
 STOP_SECONDS = 15
 """How long a worker may finish what it is at."""
+GARBAGE_OBJECTS = 20_000
+"""So many more objects than were freed make a worker look for circles among them."""
 SWITCH_SECONDS = 0.0005
 """How long a thread computes while others wait: one of them may hold the database's writer."""
 RESPAWN_SECONDS = 0.5
@@ -176,7 +179,11 @@ def _load(main_pid: int) -> Callable[..., Any]:
     sys.setswitchinterval(SWITCH_SECONDS)
     from referral import create_app
 
-    return create_app()
+    app = create_app()
+    # What is there now stays for good; what a request makes is mostly gone with it, without help.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
+    return app
 
 
 def _end_with(main_pid: int) -> None:

@@ -75,6 +75,12 @@ def note_ran(tx: Session, visitor_id: int, at: datetime) -> bool:
     return run(tx, _RAN, visitor=visitor_id, at=at).rowcount == 1
 
 
+def note_all_ran(tx: Session, visitors: Collection[int], at: datetime) -> None:
+    """The same of many."""
+    if visitors:
+        tx.connection().execute(_RAN, [{"visitor": visitor, "at": at} for visitor in visitors])
+
+
 def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
     """Have a visitor that has proved nothing looked at once more.
 
