@@ -2,11 +2,15 @@
 
 A test that asks for `database_url`, or for anything built on it (`deployment`, `app`, `client`,
 `live_server`), runs twice: on SQLite without Redis, and on PostgreSQL with Valkey. Both are real
-and begin empty. After it the ledger must add up; that is checked here, not by the test's author.
+and begin empty. Tests of pages, in `tests/web`, run on one of the two, half of them on each, and
+on both with `--both-databases`: the statements behind the pages have tests of their own. After a
+test the ledger must add up; that is checked here, not by the test's author.
 """
 
 import os
 import shutil
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +45,8 @@ from tests.servers import (
 settings.register_profile("suite", deadline=None, max_examples=60)
 settings.load_profile("suite")
 
+DATABASES = ("sqlite", "postgresql")
+PAGES = Path(__file__).parent / "web"
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SECRET_KEYS = ("an-older-key-for-the-tests-only", "the-newest-key-for-the-tests-only")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -60,6 +66,44 @@ DESKTOP_AGENT = (
     "Chrome/{version} Safari/537.36"
 )
 BROWSER_TIMEOUT_MS = 15_000
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--both-databases",
+        action="store_true",
+        help="run the tests of pages on both databases, each",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--both-databases"):
+        return
+    on: defaultdict[str, set[str]] = defaultdict(set)
+    for item in items:
+        if database := _database_of_page_test(item):
+            on[_name(item)].add(database)
+    left_out = {
+        item
+        for item in items
+        if len(on[_name(item)]) == len(DATABASES)
+        and _database_of_page_test(item) != DATABASES[zlib.crc32(_name(item).encode()) % 2]
+    }
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+
+
+def _name(item: pytest.Item) -> str:
+    """A test's name without its parameters."""
+    return item.nodeid.partition("[")[0]
+
+
+def _database_of_page_test(item: pytest.Item) -> str | None:
+    """The database that a test of pages runs on; None for every other test."""
+    if PAGES not in item.path.parents or not hasattr(item, "callspec"):
+        return None
+    database: str | None = item.callspec.params.get("database_url")
+    return database
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -143,7 +187,7 @@ def _postgres_database(postgres: str, worker_id: str) -> Iterator[str]:
     drop_database(postgres, name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, _engines: dict[str, sa.Engine]) -> Iterator[str]:
     """A migrated database without rows. The test runs once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
@@ -161,7 +205,7 @@ def database_url(request: pytest.FixtureRequest, _engines: dict[str, sa.Engine])
     _engines[url].dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def bare_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the test's own without a single table, for tests of migrations."""
     if request.param == "sqlite":
