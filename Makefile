@@ -27,7 +27,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 help:
 	@echo 'make run        set up and start the service with a demo brand on http://127.0.0.1:$(PORT)'
 	@echo 'make test       set up and run the tests'
-	@echo 'make test-long  run the slow tests as well, and those of pages on both databases'
+	@echo 'make test-long  run the slow tests as well, and those of pages and commands on both databases'
 	@echo 'make check      what a contribution must pass: formatting, lint, types, tests'
 	@echo 'make bench      measure speed, as ratios within one run; see bench/README.md'
 	@echo 'make format     format the code and fix what can be fixed by itself'

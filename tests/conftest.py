@@ -2,9 +2,10 @@
 
 A test that asks for `database_url`, or for anything built on it (`deployment`, `app`, `client`,
 `live_server`), runs twice: on SQLite without Redis, and on PostgreSQL with Valkey. Both are real
-and begin empty. Tests of pages, in `tests/web`, run on one of the two, half of them on each, and
-on both with `--both-databases`: the statements behind the pages have tests of their own. After a
-test the ledger must add up; that is checked here, not by the test's author.
+and begin empty. Tests of pages and commands, in `tests/web`, `tests/cli` and with a browser, run on
+one of the two, half of them on each, and on both with `--both-databases`: the statements behind
+them have tests of their own. After a test the ledger must add up; that is checked here, not by the
+test's author.
 """
 
 import os
@@ -46,7 +47,7 @@ settings.register_profile("suite", deadline=None, max_examples=60)
 settings.load_profile("suite")
 
 DATABASES = ("sqlite", "postgresql")
-PAGES = Path(__file__).parent / "web"
+FRONT = {Path(__file__).parent / "web", Path(__file__).parent / "cli"}
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SECRET_KEYS = ("an-older-key-for-the-tests-only", "the-newest-key-for-the-tests-only")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -72,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--both-databases",
         action="store_true",
-        help="run the tests of pages on both databases, each",
+        help="run the tests of pages and commands on both databases, each",
     )
 
 
@@ -81,13 +82,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     on: defaultdict[str, set[str]] = defaultdict(set)
     for item in items:
-        if database := _database_of_page_test(item):
+        if database := _database_of_front_test(item):
             on[_name(item)].add(database)
     left_out = {
         item
         for item in items
         if len(on[_name(item)]) == len(DATABASES)
-        and _database_of_page_test(item) != DATABASES[zlib.crc32(_name(item).encode()) % 2]
+        and _database_of_front_test(item) != DATABASES[zlib.crc32(_name(item).encode()) % 2]
     }
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
@@ -98,9 +99,10 @@ def _name(item: pytest.Item) -> str:
     return item.nodeid.partition("[")[0]
 
 
-def _database_of_page_test(item: pytest.Item) -> str | None:
-    """The database that a test of pages runs on; None for every other test."""
-    if PAGES not in item.path.parents or not hasattr(item, "callspec"):
+def _database_of_front_test(item: pytest.Item) -> str | None:
+    """The database that a test of pages or commands runs on; None for every other test."""
+    is_front = FRONT.intersection(item.path.parents) or item.get_closest_marker("browser")
+    if not is_front or not hasattr(item, "callspec"):
         return None
     database: str | None = item.callspec.params.get("database_url")
     return database
