@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
 import sqlalchemy as sa
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral import ledger, rewards, wording
-from referral.catalog import Product
+from referral import markets, payouts, texts, wording
 from referral.content import (
     URL_LENGTH_MAX,
     CampaignContent,
@@ -23,7 +22,8 @@ from referral.db import Base, RowId, insert_new
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.gs1.gtin import BadGTIN, gtin14
 from referral.pictures import SHA256_LENGTH
-from referral.rewards import RULES_MAX, Rule
+from referral.rewards import RULES_MAX, Odds, Rule
+from referral.rewards.paid_sharing import Rules
 from referral.shops import is_listed
 from referral.wording import Finding
 
@@ -31,15 +31,16 @@ ID_MAX = 65_535
 """A share link has two bytes for the campaign."""
 HOLD_DAYS_DEFAULT = 7
 WINDOW_DAYS_DEFAULT = 30
-PAYOUT_PERCENT_MAX = 20
-"""What one purchase may pay out, as a share of the cheapest product's price."""
+LASTS_DAYS_DEFAULT = 365
 BUDGET_MAX = 10**12
+PERMIT_LENGTH_MAX = 80
 PRODUCTS_MAX = 500
 RUN_DAYS_DEFAULT = 90
 YEAR_MIN, YEAR_MAX = 2000, 2200
 SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,59}$")
-POINT_VALUE = 1
-"""What a point is worth to a customer, in minor units of the price's currency."""
+UNIT_PATTERN = r"^([A-Z]{3}|(coupon|item):[a-z0-9][a-z0-9-]{0,39})$"
+Unit = Annotated[str, Field(pattern=UNIT_PATTERN)]
+"""What else than points a budget can be of."""
 
 
 class CreditedTouch(StrEnum):
@@ -54,9 +55,14 @@ class Draft(CampaignContent):
 
     slug: str = Field(pattern=SLUG.pattern)
     """Its short name in addresses."""
-    rules: list[Rule] = Field(default_factory=list, max_length=RULES_MAX)
-    budget: int = Field(gt=0, le=BUDGET_MAX)
+    rules: Rules = Field(default_factory=list, max_length=RULES_MAX)
+    budget: int = Field(default=0, ge=0, le=BUDGET_MAX)
     """In points."""
+    budgets: dict[Unit, Annotated[int, Field(gt=0, le=BUDGET_MAX)]] = Field(
+        default_factory=dict, max_length=RULES_MAX
+    )
+    """Of what else its rules pay, by unit: minor units of a currency (`CNY`), or how many of
+    `coupon:POOL` and `item:SLUG`."""
     gtins: list[str] = Field(default_factory=list, max_length=PRODUCTS_MAX)
     """The products it is for; empty for all."""
     starts_at: AwareDatetime | None = None
@@ -65,10 +71,28 @@ class Draft(CampaignContent):
     """Not included. Left out: 90 days after the start."""
     hold_days: int = Field(default=HOLD_DAYS_DEFAULT, ge=0, le=90)
     """How long a reward stays pending."""
+    lasts_days: int | None = Field(default=LASTS_DAYS_DEFAULT, ge=1, le=3650)
+    """How long a reward can be spent once it is available; null for ever."""
     window_days: int = Field(default=WINDOW_DAYS_DEFAULT, ge=1, le=365)
     """How long after a link was opened a claim still credits it."""
     touch: CreditedTouch = CreditedTouch.first
     """Which of the links that somebody opened within the window is credited."""
+    market: str = markets.DEFAULT
+    """Where it runs, as far as the law there asks for something: see docs/rules.md."""
+    permit: str = Field(default="", max_length=PERMIT_LENGTH_MAX)
+    """The number of the permit for its draws, where the market asks for one."""
+
+    @field_validator("market")
+    @classmethod
+    def _known_market(cls, market: str) -> str:
+        if market not in markets.markets():
+            raise ValueError(f"the markets are {', '.join(markets.markets())}")
+        return market
+
+    @field_validator("permit")
+    @classmethod
+    def _clean_permit(cls, permit: str) -> str:
+        return texts.one_line(permit)
 
     @field_validator("gtins")
     @classmethod
@@ -99,16 +123,6 @@ class TradeItem(Protocol):
     def price(self) -> int: ...
 
 
-def payout_of(rules: Sequence[Rule]) -> int:
-    """The most that one purchase pays out, in minor units of money."""
-    return rewards.payout_max(rules) * POINT_VALUE
-
-
-def bound_of(price: int) -> int:
-    """The most that a purchase at this price may pay out."""
-    return price * PAYOUT_PERCENT_MAX // 100
-
-
 class CampaignState(StrEnum):
     draft = "draft"
     published = "published"
@@ -126,6 +140,10 @@ class Campaign(Base):
     rules: Mapped[list[Any]]
     budget: Mapped[int] = mapped_column(sa.BigInteger)
     """In points."""
+    budgets: Mapped[dict[str, Any]]
+    """Of what else its rules pay, by unit."""
+    currency: Mapped[str | None] = mapped_column(sa.String(3))
+    """Of its products' prices and its store credit, from when it is published."""
     gtins: Mapped[list[Any]]
     """The products it is for; empty for all."""
     picture: Mapped[str | None] = mapped_column(
@@ -143,15 +161,27 @@ class Campaign(Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     hold_days: Mapped[int] = mapped_column(sa.Integer)
+    lasts_days: Mapped[int | None] = mapped_column(sa.Integer)
+    """How long a reward can be spent once it is available; None for ever."""
     window_days: Mapped[int] = mapped_column(sa.Integer)
     """How long after a link was opened a claim still credits it."""
     touch: Mapped[str] = mapped_column(sa.String(5), default=CreditedTouch.first)
     """Whether the first or the last link that was opened is credited: see `CreditedTouch`."""
+    draw_seed_encrypted: Mapped[str | None] = mapped_column(sa.Text)
+    """What the numbers of its lucky draws follow from; told once it is over."""
+    draw_commitment: Mapped[str | None] = mapped_column(sa.String(64))
+    """The SHA-256 of that seed, public from when it is published."""
+    market: Mapped[str] = mapped_column(sa.String(8), default=markets.DEFAULT)
+    """Where it runs: a code of `markets`."""
+    permit: Mapped[str] = mapped_column(sa.String(PERMIT_LENGTH_MAX), default="")
+    """The number of the permit for its draws, where the market asks for one."""
+    worth: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What one of each coupon and item it pays is worth, in minor units, when it was published."""
     created_at: Mapped[datetime]
 
     __table_args__ = (
         sa.CheckConstraint("ends_at > starts_at", name="ends_after_start"),
-        sa.CheckConstraint("budget > 0", name="budget_positive"),
+        sa.CheckConstraint("budget >= 0", name="budget_not_negative"),
         sa.CheckConstraint(
             "landing = 'page' OR (landing = 'redirect' AND buy_url IS NOT NULL)",
             name="redirect_has_address",
@@ -165,15 +195,32 @@ class Campaign(Base):
     def pays_for(self, item: TradeItem) -> bool:
         """Whether a claim of this item is covered, within the bound of what it may pay out."""
         covered = not self.gtins or item.gtin in self.gtins
-        return covered and payout_of(self.checked_rules) <= bound_of(item.price)
+        if not covered:
+            return False
+        return not payouts.worst(self.checked_rules, item.price, self.worth or {}).is_over
 
     @property
     def checked_rules(self) -> list[Rule]:
         return [Rule.model_validate(rule) for rule in self.rules]
 
     @property
+    def has_draw(self) -> bool:
+        """Whether a rule of it is a lucky draw."""
+        return any(isinstance(rule.amount, Odds) for rule in self.checked_rules)
+
+    @property
+    def all_budgets(self) -> dict[str, int]:
+        """What it may pay in all, by unit."""
+        points = {"points": self.budget} if self.budget else {}
+        return {**points, **self.budgets}
+
+    @property
     def hold(self) -> timedelta:
         return timedelta(days=self.hold_days)
+
+    @property
+    def lasts(self) -> timedelta | None:
+        return timedelta(days=self.lasts_days) if self.lasts_days else None
 
     @property
     def window(self) -> timedelta:
@@ -217,12 +264,6 @@ class AlreadyPublished(Conflict):
     advice = N_("Its terms stay as they are. Make a new campaign for new terms.")
 
 
-class CampaignOver(Conflict):
-    slug = "campaign-over"
-    title = N_("This campaign has ended.")
-    advice = N_("Set an end that lies ahead, then publish it.")
-
-
 class EndsTooEarly(InvalidInput):
     slug = "ends-too-early"
     title = N_("The end must lie after the start.")
@@ -257,32 +298,6 @@ class ShopNotListed(InvalidInput):
     )
 
 
-class NoRules(InvalidInput):
-    slug = "no-rules"
-    title = N_("A campaign needs at least one reward rule.")
-    advice = N_("Add a rule that says who gets how many points for a claim.")
-
-
-class NothingToSell(InvalidInput):
-    slug = "no-products"
-    title = N_("There is no product yet that this campaign names.")
-    advice = N_("Create the product first, then publish the campaign.")
-
-
-class MixedCurrencies(InvalidInput):
-    slug = "mixed-currencies"
-    title = N_("The products of this campaign have prices in different currencies.")
-    advice = N_("Make a campaign for each currency, and name its products.")
-
-
-class PayoutOverBound(InvalidInput):
-    slug = "payout-over-bound"
-    title = N_("One purchase would pay out too much.")
-    advice = N_(
-        "Lower the amounts: together they may be at most 20 percent of the product's price."
-    )
-
-
 def add_campaign(tx: Session, draft: Draft, now: datetime) -> Campaign:
     """Store a draft. Raises `CampaignExists`, `EndsTooEarly`."""
     row = {"slug": draft.slug, "state": CampaignState.draft, "created_at": now}
@@ -313,12 +328,16 @@ def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
         **draft.columns(),
         "rules": [rule.dump() for rule in draft.rules],
         "budget": draft.budget,
+        "budgets": draft.budgets,
         "gtins": draft.gtins,
         "starts_at": starts_at,
         "ends_at": ends_at,
         "hold_days": draft.hold_days,
+        "lasts_days": draft.lasts_days,
         "window_days": draft.window_days,
         "touch": draft.touch,
+        "market": draft.market,
+        "permit": draft.permit,
     }
 
 
@@ -330,7 +349,7 @@ def edit_content(campaign: Campaign, content: CampaignContent) -> Campaign:
     for name, value in content.columns().items():
         setattr(campaign, name, value)
     if campaign.state == CampaignState.published:
-        _check_wording(campaign)
+        check_wording(campaign)
     return campaign
 
 
@@ -341,7 +360,8 @@ def check_shop(content: CampaignContent | Campaign, shops: Sequence[str]) -> Non
         raise ShopNotListed()
 
 
-def _check_wording(campaign: Campaign) -> None:
+def check_wording(campaign: Campaign) -> None:
+    """Raises `PunishedWording`."""
     if found := campaign.findings:
         raise PunishedWording(found)
 
@@ -383,35 +403,3 @@ def running(tx: Session, now: datetime, item: TradeItem | None = None) -> list[C
     """
     found = tx.scalars(_RUNNING, {"now": now})
     return [campaign for campaign in found if item is None or campaign.pays_for(item)]
-
-
-def publish(
-    tx: Session, campaign: Campaign, products: Sequence[Product], now: datetime
-) -> Campaign:
-    """Start a campaign, which is locked, and put up its budget.
-
-    `products` are those it covers and that exist. Raises `AlreadyPublished`, `CampaignOver`,
-    `NoRules`, `NothingToSell`, `MixedCurrencies`, `PayoutOverBound` and `PunishedWording`.
-    """
-    if campaign.state == CampaignState.published:
-        raise AlreadyPublished()
-    if campaign.ends_at <= now:
-        raise CampaignOver()
-    rules = campaign.checked_rules
-    if not rules:
-        raise NoRules()
-    if not products or len(products) < len(set(campaign.gtins)):
-        raise NothingToSell()
-    if len({product.currency for product in products}) > 1:
-        raise MixedCurrencies()
-    payout, bound = payout_of(rules), bound_of(min(product.price for product in products))
-    if payout > bound:
-        raise PayoutOverBound(
-            f"One purchase could pay out {payout}, and {bound} is the most allowed.",
-            payout=payout,
-            bound=bound,
-        )
-    _check_wording(campaign)
-    campaign.state = CampaignState.published
-    ledger.fund(tx, campaign.id, "points", campaign.budget, key=f"budget|{campaign.id}", now=now)
-    return campaign

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 import sqlalchemy as sa
+from babel.numbers import list_currencies
+from pydantic import AfterValidator, Field
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.codes import Labels
@@ -14,6 +17,16 @@ from referral.gs1.gtin import GTIN_LENGTH, gtin14
 NAME_LENGTH_MAX = 120
 PRICE_MAX = 10**12
 """In minor units; far from what the database can hold."""
+
+
+def _known_currency(code: str) -> str:
+    if code not in list_currencies():
+        raise ValueError("This is not a currency's code, such as CNY.")
+    return code
+
+
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
+"""ISO 4217."""
 
 
 class Product(Base):

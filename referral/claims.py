@@ -5,6 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from referral import people
 from referral.codes import Code
 from referral.db import Base, RowId, insert_new_id
 from referral.errors import N_, Conflict
@@ -18,11 +19,15 @@ class Claim(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     batch_id: Mapped[int] = mapped_column(sa.ForeignKey("batches.id"))
     index: Mapped[int] = mapped_column(sa.BigInteger)
-    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
     at: Mapped[datetime]
 
-    __table_args__ = (sa.UniqueConstraint("batch_id", "index"), sa.Index(None, "batch_id", "at"))
+    __table_args__ = (
+        sa.UniqueConstraint("batch_id", "index"),
+        sa.Index(None, "batch_id", "at"),
+        sa.Index(None, "customer_id", "at"),
+    )
 
     @property
     def event(self) -> str:
@@ -85,6 +90,34 @@ _CLAIM_OF = sa.select(Claim).where(
 
 def claim_of(tx: Session, code: Code) -> Claim | None:
     return tx.scalar(_CLAIM_OF, {"batch": code.batch_id, "place": code.index})
+
+
+def id_of(event: str) -> int:
+    """The number of the claim that an event is."""
+    return int(event.removeprefix("claim:"))
+
+
+def count_of(
+    tx: Session, customer_id: int, campaign_id: int, *, after: int, since: datetime | None
+) -> int:
+    """How many claims a campaign paid a customer for, later than the claim `after`."""
+    counted = sa.select(sa.func.count(Claim.id)).where(
+        Claim.customer_id == customer_id, Claim.campaign_id == campaign_id, Claim.id > after
+    )
+    if since is not None:
+        counted = counted.where(Claim.at > since)
+    return tx.scalar(counted) or 0
+
+
+def events_of(tx: Session, customer_id: int) -> list[str]:
+    """The names of a customer's claims in rewards and the ledger."""
+    numbers = tx.scalars(sa.select(Claim.id).where(Claim.customer_id == customer_id))
+    return [f"claim:{number}" for number in sorted(numbers)]
+
+
+def hand_over(tx: Session, gone: int, kept: int) -> list[int]:
+    """Make one customer's claims the other's, who is the same person. Returns their numbers."""
+    return people.moved(tx, Claim, gone, kept)
 
 
 def claimed_indexes(tx: Session, batch_id: int, start: int, end: int) -> set[int]:

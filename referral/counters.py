@@ -96,8 +96,8 @@ _CHANGED = """
 """
 _TREE_STATE = """
     state(node, parent, is_customer) AS (
-        SELECT DISTINCT customer_id, referrer_id, true
-        FROM graph_changes JOIN referrals ON customer_id = node
+        SELECT DISTINCT node, referrer_id, customer_id IS NOT NULL
+        FROM graph_changes LEFT JOIN referrals ON customer_id = node
         WHERE forest = :forest AND graph_changes.id <= :last
     )"""
 # A customer with several browsers counts at the one that was there first, so a change of one of

@@ -194,21 +194,36 @@ def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int
     return _connection(tx).execute(statement, row).scalar_one_or_none()
 
 
-def upsert(tx: Session, model: type[Base], change: Change, returning: str | None = None) -> Any:
+def upsert(
+    tx: Session,
+    model: type[Base],
+    change: Change,
+    returning: str | None = None,
+    *,
+    key: tuple[str, ...] | None = None,
+) -> Any:
     """A statement for `run`: inserts a row, or changes the one that has its primary key.
 
     `change` gets the columns of that row and those of the new one, and says what is set to what.
     The statement is built once for a `change`, which is therefore a function of a module.
-    `returning` names a column to be told as it stands afterwards.
+    `returning` names a column to be told as it stands afterwards, `key` the columns of another
+    unique key to know the row by.
     """
-    return _upsert(tx.get_bind().dialect.name, model.__table__, change, returning)
+    return _upsert(tx.get_bind().dialect.name, model.__table__, change, returning, key)
 
 
 @functools.cache
-def _upsert(dialect: str, table: Any, change: Change, returning: str | None) -> Any:
+def _upsert(
+    dialect: str,
+    table: Any,
+    change: Change,
+    returning: str | None,
+    key: tuple[str, ...] | None,
+) -> Any:
     statement = _insert(dialect, table)
     statement = statement.on_conflict_do_update(
-        index_elements=[*table.primary_key], set_=change(table.c, statement.excluded)
+        index_elements=[table.c[name] for name in key] if key else [*table.primary_key],
+        set_=change(table.c, statement.excluded),
     )
     return statement.returning(table.c[returning]) if returning else statement
 

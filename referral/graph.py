@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
 from referral.db import Base, run
+from referral.errors import Unavailable
 from referral.spread import (
     SpreadNode,
     Step,
@@ -28,8 +29,10 @@ __all__ = [
     "attach",
     "hop_of",
     "is_settled",
+    "merge",
     "nearest",
     "path_up",
+    "referrer_held",
     "referrer_of",
     "settle",
     "step_of",
@@ -65,7 +68,7 @@ class Referral(Base):
     customer_id: Mapped[int] = mapped_column(
         sa.ForeignKey("customers.id"), primary_key=True, autoincrement=False
     )
-    referrer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    referrer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
     """None for a customer nobody brought in."""
     event: Mapped[str] = mapped_column(sa.String(60))
     """The first proof of purchase, e.g. ``claim:17``."""
@@ -74,7 +77,10 @@ class Referral(Base):
     """Path, rule and touches considered, as `actions` found them: see `reports.referrals`."""
     at: Mapped[datetime] = mapped_column(index=True)
 
-    __table_args__ = (sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),)
+    __table_args__ = (
+        sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),
+        sa.Index(None, "referrer_id", "at"),
+    )
 
     @property
     def link_campaign_id(self) -> int | None:
@@ -99,12 +105,32 @@ def referrer_of(tx: Session, customer: int) -> int | None:
     return referrer
 
 
+def referrer_held(tx: Session, customer: int) -> int | None:
+    """The same, kept from being merged until the end of the transaction: for whoever pays her."""
+    referrer = referrer_of(tx, customer)
+    return None if referrer is None else people.hold(tx, referrer)
+
+
+_COUNT = (
+    sa.select(sa.func.count())
+    .select_from(Referral)
+    .where(Referral.referrer_id == sa.bindparam("referrer"))
+)
+
+
+def referral_count(tx: Session, referrer: int) -> int:
+    """How many customers somebody brought in."""
+    return int(run(tx, _COUNT, referrer=referrer).scalar_one())
+
+
 def nearest(tx: Session, customer: int, candidates: Sequence[int]) -> int | None:
     """The first candidate who may have brought `customer` in: one who is not below the customer.
 
-    Call it in the transaction that settles the customer's place.
+    Call it in the transaction that settles the customer's place. Until its end the one who is found
+    is not merged into anybody.
     """
-    return next((c for c in candidates if _may_refer(tx, c, customer)), None)
+    held = (people.hold(tx, candidate) for candidate in candidates)
+    return next((c for c in held if c != customer and _may_refer(tx, c, customer)), None)
 
 
 def settle(
@@ -131,39 +157,46 @@ _SETTLE = sa.insert(Referral.__table__)  # type: ignore[arg-type]
 def _may_refer(tx: Session, candidate: int, customer: int) -> bool:
     """Whether the tree stays a tree with `candidate` above `customer`.
 
-    A chain of referrers ends in somebody who is not settled yet, or at a root for good. Only the
-    first kind can close a circle, in this transaction or in one that runs beside it; so the one at
-    the end is locked (`customer` is locked by the claim) and the chain walked again until it holds.
+    A chain of referrers ends in somebody who is not settled yet, or at a root. Only the first kind
+    can close a circle, in this transaction or in one that runs beside it; so the one at the end is
+    locked (`customer` is locked by the claim) and the chain walked again until it holds. A merge
+    that brings a root below somebody does the same with the end of the chain it is brought to.
+    """
+    return _held_end(tx, candidate, {customer}) not in {None, customer}
+
+
+def _held_end(tx: Session, start: int, own: set[int]) -> int | None:
+    """The end of the chain above somebody, which is locked unless it is a root or among one's own.
+
+    None when it moves too often.
     """
     locked: set[int] = set()
     for _ in range(SETTLE_TRIES_MAX):
-        end, is_root = _chain_end(tx, candidate)
-        if end == customer:
-            return False
-        if is_root or end in locked:
-            return True
+        end, is_root = _chain_end(tx, start)
+        if is_root or end in locked or end in own:
+            return end
         people.lock_customer(tx, end)
         locked.add(end)
-    return False
+    return None
 
 
-def _chain_up() -> sa.Select[Any]:
+def _chain() -> sa.CTE:
     above = sa.orm.aliased(Referral)
     chain = (
         sa.select(Referral.customer_id, Referral.referrer_id, sa.literal(1).label("steps"))
         .where(Referral.customer_id == sa.bindparam("customer"))
         .cte("chain", recursive=True)
     )
-    chain = chain.union_all(
+    return chain.union_all(
         sa.select(above.customer_id, above.referrer_id, chain.c.steps + 1).join(
             chain, above.customer_id == chain.c.referrer_id
         )
     )
-    ends = sa.select(chain.c.customer_id, chain.c.referrer_id).order_by(chain.c.steps.desc())
-    return ends.limit(1)
 
 
-_CHAIN_UP = _chain_up()
+_CHAIN = _chain().c
+_CHAIN_UP = sa.select(_CHAIN.customer_id, _CHAIN.referrer_id).order_by(_CHAIN.steps.desc()).limit(1)
+_ALL_ABOVE = sa.select(_CHAIN.referrer_id)
 
 
 def _chain_end(tx: Session, start: int) -> tuple[int, bool]:
@@ -172,3 +205,89 @@ def _chain_end(tx: Session, start: int) -> tuple[int, bool]:
     if last is None:
         return start, False
     return (last.customer_id, True) if last.referrer_id is None else (last.referrer_id, False)
+
+
+# Merging: two places become one
+
+
+def merge(tx: Session, gone: int, kept: int) -> list[dict[str, Any]]:
+    """Give one customer the other's friends, and the two of them one place.
+
+    If one is above the other, it is the upper one's place; else the one that was settled earlier.
+    The tree stays a tree, whatever claims run beside this. Both are held by `people.hold_pair`.
+    Returns the places as they were.
+    """
+    places = _places(tx, gone, kept)
+    before = [_kept_of(place) for place in places.values()]
+    final = _final(tx, gone, kept, places)
+    for place in places.values():
+        tx.expunge(place)
+    run(tx, _GIVE_UP, customers=[gone, kept])
+    if final is not None:
+        run(tx, _SETTLE, **{**final, "customer_id": kept})
+    run(tx, _FOLLOW, gone=gone, kept=kept)
+    return before
+
+
+_COLUMNS = ("customer_id", "referrer_id", "event", "campaign_id", "why", "at")
+_GIVE_UP = sa.delete(Referral).where(
+    Referral.customer_id.in_(sa.bindparam("customers", expanding=True))
+)
+_FOLLOW = (
+    sa.update(Referral)
+    .where(Referral.referrer_id == sa.bindparam("gone"))
+    .values(referrer_id=sa.bindparam("kept"))
+)
+
+
+def _places(tx: Session, *customers: int) -> dict[int, Referral]:
+    found = sa.select(Referral).where(Referral.customer_id.in_(customers))
+    return {place.customer_id: place for place in tx.scalars(found)}
+
+
+def _columns(place: Referral) -> dict[str, Any]:
+    return {name: getattr(place, name) for name in _COLUMNS}
+
+
+def _kept_of(place: Referral) -> dict[str, Any]:
+    """A place, as it is written down when it is given up."""
+    return {**_columns(place), "at": place.at.isoformat()}
+
+
+def _final(tx: Session, gone: int, kept: int, places: dict[int, Referral]) -> dict[str, Any] | None:
+    """The place that the two have from now on; None for none yet.
+
+    The friends of the one whose place it is not come below whoever is above it. Who is at the end
+    of that chain may just be settling a place below them, so that one is waited for.
+    """
+    if not places:
+        return None
+    chosen = min(places.values(), key=lambda place: (place.at, place.event)).customer_id
+    end = _held_end(tx, chosen, {gone, kept})
+    if end is None:
+        raise Unavailable()
+    for upper, lower in ((gone, kept), (kept, gone)):
+        if upper in _all_above(tx, lower):
+            if upper in places:
+                return _columns(places[upper])
+            # Bought something as the lower one, whom the upper one had brought in: nobody else.
+            return {
+                **_columns(places[lower]),
+                "referrer_id": None,
+                "why": _by_nobody(places[lower]),
+            }
+    return _columns(places[chosen])
+
+
+def _all_above(tx: Session, customer: int) -> set[int | None]:
+    return set(run(tx, _ALL_ABOVE, customer=customer).scalars())
+
+
+def _by_nobody(place: Referral) -> dict[str, Any]:
+    touches = [
+        {**touch, "customer": None, "outcome": TouchOutcome.nobody}
+        if touch.get("outcome") == TouchOutcome.credited
+        else touch
+        for touch in place.why.get("touches", [])
+    ]
+    return {**place.why, "rule": "nobody", "path": [], "touches": touches}

@@ -119,6 +119,12 @@ class Guessing:
         subject = self._subject(NEW_DEVICES, f"{batch_id}|{index}|{address_block(address)}")
         return self._count([subject], self._clock.now())[0] > NEW_DEVICES.times
 
+    def tried(self, customer: int) -> int:
+        """How many wrong codes a customer tried within the hour, as far as this process knows: it
+        learns of what was tried elsewhere at the next wrong code here."""
+        subject = self._subject(BY_CUSTOMER, str(customer))
+        return self._counts.known(f"{subject.key}|{_window(BY_CUSTOMER, self._clock.now())}")
+
     def _asker(self, customer: int | None, address: str | None) -> _Subject:
         if customer is None:
             return self._subject(BY_BLOCK, address_block(address or ""))
@@ -169,6 +175,10 @@ class _Counts:
             count = max(counted, self._known.get(key, (0, end))[0] + 1)
             self._known[key] = count, end
         return count
+
+    def known(self, key: str) -> int:
+        found = self._known.get(key)
+        return found[0] if found else 0
 
     def _make_room(self, now: datetime) -> None:
         """Forget what is over and then whoever tried least."""

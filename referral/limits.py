@@ -144,6 +144,22 @@ class Limits:
     def staff_sign_in_address(self, address: str) -> None:
         self._spend(Limit("staff-sign-in-address", 60, 10 * MINUTE, closed=True), address)
 
+    # 30 wrong voucher codes from one till or customer an hour
+    def voucher(self, who: str) -> Spent:
+        return self._spend(Limit("voucher", 30, HOUR, closed=True), who)
+
+    # 300 wrong voucher codes from one address an hour, where nobody is signed in
+    def voucher_address(self, address: str) -> Spent:
+        return self._spend(Limit("voucher-address", 300, HOUR, closed=True), address)
+
+    # 300 look-ups of coupons that there are not, with one key of the API, an hour
+    def coupon_lookup(self, api_key: int) -> Spent:
+        return self._spend(Limit("coupon-lookup", 300, HOUR, closed=True), str(api_key))
+
+    # 60 lists of a campaign's draws for one address an hour: they are long
+    def draw_table(self, address: str) -> None:
+        self._spend(Limit("draw-table", 60, HOUR, closed=False), address)
+
     # 1,200 engagements and shares from one visitor an hour
     def beacon(self, visitor: int) -> None:
         self._spend(Limit("beacon", 1200, HOUR, closed=False), str(visitor))

@@ -37,10 +37,12 @@ class Right(StrEnum):
     """See products, batches, campaigns, trees and the ledger."""
     change = "change"
     """Create and change them."""
+    sign_off = "sign_off"
+    """Answer by name for what the brand pays beyond the ordinary."""
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.owner: frozenset({Right.read, Right.change}),
+    Role.owner: frozenset({Right.read, Right.change, Right.sign_off}),
     Role.analyst: frozenset({Right.read}),
 }
 

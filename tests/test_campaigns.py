@@ -13,18 +13,20 @@ from referral.campaigns import (
     AlreadyPublished,
     Campaign,
     CampaignExists,
-    CampaignOver,
     CampaignState,
     Content,
-    MixedCurrencies,
-    NoRules,
-    NothingToSell,
-    PayoutOverBound,
     UnknownCampaign,
 )
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.errors import Problem
+from referral.publishing import (
+    CampaignOver,
+    MixedCurrencies,
+    NoRules,
+    NothingToSell,
+    PayoutOverBound,
+)
 from tests.cast import (
     BUDGET,
     GTIN,
@@ -53,7 +55,6 @@ START = "2026-03-02T09:30:00+00:00"
         ({"slug": ""}, "slug"),
         ({"title": ""}, "title"),
         ({"title": "t" * 81}, "title"),
-        ({"budget": 0}, "budget"),
         ({"budget": -1}, "budget"),
         ({"budget": 10**13}, "budget"),
         ({"gtins": ["06901234567893"]}, "check digit"),
@@ -73,8 +74,11 @@ START = "2026-03-02T09:30:00+00:00"
         ({"starts_at": "9999-12-31T00:00:00+00:00"}, "year"),
         ({"ends_at": "1999-12-31T00:00:00+00:00"}, "year"),
         ({"rules": [*RULES, RULES[0]]}, "promise the same"),
-        ({"rules": [{**RULES[0], "when": "share"}]}, "when"),
-        ({"rules": [{**RULES[0], "when": "sign_up"}]}, "when"),
+        ({"rules": [{**RULES[0], "when": "birthday"}]}, "when"),
+        ({"market": "XX"}, "markets are default, CN"),
+        ({"permit": "x" * 81}, "permit"),
+        ({"lasts_days": 0}, "lasts_days"),
+        ({"budgets": {"coupon": 5}}, "budgets"),
         ({"rules": [{**RULES[0], "for": "grandreferrer"}]}, "for"),
         ({"rules": [{**RULES[0], "what": "money"}]}, "what"),
         ({"rules": [{**RULES[0], "amount": 0}]}, "amount"),
@@ -251,7 +255,14 @@ def test_it_rejects_paying_out_more_than_the_bound(deployment: Deployment) -> No
     actions.add_campaign(deployment, draft(rules=paying(BOUND + 1)))
     with pytest.raises(PayoutOverBound) as refused:
         actions.publish_campaign(deployment, "spring")
-    assert refused.value.details == {"payout": BOUND + 1, "bound": BOUND}
+    assert refused.value.details == {
+        "rules": ["claim:person:points", "referred_first_claim:both:points"],
+        "why": "One purchase would pay out too much.",
+        "change": PayoutOverBound.advice,
+        "payout": BOUND + 1,
+        "bound": BOUND,
+        "price": PRICE,
+    }
     assert str(BOUND) in str(refused.value)
     assert stays_a_draft(deployment)
 

@@ -11,10 +11,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from referral import ledger
-from referral.db import Database
+from referral.db import Database, insert_new_id
 from referral.deployment import Deployment
 from referral.ledger import (
     Account,
+    AccountName,
     AlreadyPosted,
     Insufficient,
     Kind,
@@ -49,16 +50,18 @@ def funded(deployment: Deployment) -> Deployment:
 
 
 def pay(tx: Session, deployment: Deployment, key: str, customer: int, amount: int) -> int:
-    budget = ledger.account(tx, Kind.budget, CAMPAIGN, "points")
-    wallet = ledger.account(tx, Kind.wallet, customer, "points")
-    moves = [Move(budget, wallet, amount)]
+    wallet = AccountName(Kind.wallet, customer, "points")
+    moves = [Move(ledger.budget(tx, CAMPAIGN, "points"), wallet, amount)]
     return ledger.post(tx, key=key, what="pay", moves=moves, now=deployment.clock.now())
 
 
 def state(tx: Session) -> tuple[dict[tuple[str, int], int], int, int]:
     """What every account holds (nothing is left out), and the numbers of entries and postings."""
+    held = sa.func.sum(Account.balance)
     accounts = tx.execute(
-        sa.select(Account.kind, Account.owner, Account.balance).where(Account.balance != 0)
+        sa.select(Account.kind, Account.owner, held)
+        .group_by(Account.kind, Account.owner)
+        .having(held != 0)
     )
     count = sa.select(sa.func.count())
     return (
@@ -92,10 +95,8 @@ def test_every_entry_sums_to_zero(funded: Deployment) -> None:
 
 def test_one_entry_may_move_amounts_between_many(funded: Deployment) -> None:
     def work(tx: Session) -> None:
-        budget, alice, bob = (
-            ledger.account(tx, kind, owner, "points")
-            for kind, owner in [(Kind.budget, CAMPAIGN), (Kind.wallet, ALICE), (Kind.wallet, BOB)]
-        )
+        budget = ledger.budget(tx, CAMPAIGN, "points")
+        alice, bob = (ledger.account(tx, Kind.wallet, owner, "points") for owner in (ALICE, BOB))
         moves = [Move(budget, alice, 50), Move(alice, bob, 20), Move(budget, bob, 5)]
         ledger.post(tx, key="many", what="many", moves=moves, now=funded.clock.now())
 
@@ -140,17 +141,25 @@ def test_it_rejects_paying_more_than_there_is(funded: Deployment) -> None:
     refused(funded, lambda tx: pay(tx, funded, "nothing left", ALICE, 1), Insufficient)
 
 
-def test_nothing_stays_with_the_receiver_when_the_payer_cannot_pay(funded: Deployment) -> None:
+@pytest.mark.parametrize("by_id", [False, True])
+def test_nothing_stays_with_the_receiver_when_the_payer_cannot_pay(
+    funded: Deployment, by_id: bool
+) -> None:
     """The receiver's account is older than the payer's, and so is changed first."""
 
     def work(tx: Session) -> None:
-        wallet = ledger.account(tx, Kind.wallet, ALICE, "points")
-        budget = ledger.account(tx, Kind.budget, CAMPAIGN + 1, "points")
-        assert wallet < budget
-        ledger.post(tx, key="x", what="x", moves=[Move(budget, wallet, 5)], now=funded.clock.now())
+        alice = ledger.account(tx, Kind.wallet, ALICE, "points")
+        bob = ledger.account(tx, Kind.wallet, BOB, "points")
+        assert alice < bob
+        moves = [move(Kind.wallet, BOB, ALICE), Move(bob, alice, 5)][by_id]
+        ledger.post(tx, key="x", what="x", moves=[moves], now=funded.clock.now())
+
+    def move(kind: Kind, source: int, destination: int) -> Move:
+        names = (AccountName(kind, owner, "points") for owner in (source, destination))
+        return Move(*names, 5)
 
     funded.db.transact(lambda tx: pay(tx, funded, "one", ALICE, 20))
-    funded.db.transact(lambda tx: ledger.account(tx, Kind.budget, CAMPAIGN + 1, "points"))
+    funded.db.transact(lambda tx: ledger.account(tx, Kind.wallet, BOB, "points"))
     refused(funded, work, Insufficient)
 
 
@@ -213,7 +222,7 @@ def test_whatever_is_posted_it_adds_up_and_nothing_is_below_zero(
     with undone(funded.db) as tx:
         for source, destination, amount, key in payments:
             accounts = [
-                ledger.account(tx, kind, 0 if kind is Kind.issue else CAMPAIGN, "points")
+                AccountName(kind, 0 if kind is Kind.issue else CAMPAIGN, "points")
                 for kind in (source, destination)
             ]
             if accounts[0] == accounts[1]:
@@ -236,7 +245,9 @@ def test_whatever_is_posted_it_adds_up_and_nothing_is_below_zero(
 def test_no_account_of_a_customer_or_campaign_goes_below_zero(deployment: Deployment) -> None:
     for kind in (Kind.budget, Kind.pending, Kind.wallet):
         with undone(deployment.db) as tx:
-            account = ledger.account(tx, kind, ALICE, "points")
+            account = insert_new_id(
+                tx, Account, {"kind": kind, "owner": 9, "unit": "points", "slot": 0, "balance": 0}
+            )
             below = sa.update(Account).where(Account.id == account).values(balance=-1)
             with pytest.raises(IntegrityError, match="balance_not_negative"):
                 tx.execute(below)
@@ -313,7 +324,7 @@ def test_it_names_a_balance_that_drifted(paid: tuple[Deployment, int]) -> None:
 def test_it_names_an_entry_that_mixes_units(paid: tuple[Deployment, int]) -> None:
     deployment, _ = paid
     with undone(deployment.db) as tx:
-        budget = ledger.account(tx, Kind.budget, CAMPAIGN, "points")
+        budget = ledger.budget(tx, CAMPAIGN, "points")
         money = ledger.account(tx, Kind.wallet, ALICE, "CNY")
         entry = ledger.post(
             tx, key="mixed", what="x", moves=[Move(budget, money, 5)], now=deployment.clock.now()
@@ -322,3 +333,66 @@ def test_it_names_an_entry_that_mixes_units(paid: tuple[Deployment, int]) -> Non
             f"entry {entry} is out by -5 points",
             f"entry {entry} is out by 5 CNY",
         ]
+
+
+# What PostgreSQL refuses by itself, when a transaction is about to be committed
+
+
+@pytest.fixture
+def checked(paid: tuple[Deployment, int]) -> tuple[Deployment, int]:
+    """Like `paid`, on the database that checks sums itself; `verify` does it for the other."""
+    if paid[0].db.is_sqlite:
+        pytest.skip("SQLite has no checks at the end of a transaction")
+    return paid
+
+
+def test_an_entry_that_does_not_sum_to_zero_cannot_be_committed(
+    checked: tuple[Deployment, int],
+) -> None:
+    deployment, entry = checked
+
+    def add_to(tx: Session) -> None:
+        wallet = ledger.account(tx, Kind.wallet, ALICE, "points")
+        tx.execute(sa.insert(Posting).values(entry_id=entry, account_id=wallet, amount=5))
+
+    with pytest.raises(DBAPIError, match=f"ledger entry {entry} is out by 5 points"):
+        deployment.db.transact(add_to)
+
+
+def test_an_entry_that_mixes_units_cannot_be_committed(checked: tuple[Deployment, int]) -> None:
+    deployment, _ = checked
+    now = deployment.clock.now()
+
+    def mix(tx: Session) -> None:
+        money = AccountName(Kind.wallet, ALICE, "CNY")
+        moves = [Move(ledger.budget(tx, CAMPAIGN, "points"), money, 5)]
+        ledger.post(tx, key="mixed", what="x", moves=moves, now=now)
+
+    with pytest.raises(DBAPIError, match=r"is out by -?5 (points|CNY)"):
+        deployment.db.transact(mix)
+
+
+def test_an_entry_without_postings_cannot_be_committed(checked: tuple[Deployment, int]) -> None:
+    deployment, _ = checked
+    empty = {"key": "empty", "what": "x", "at": deployment.clock.now()}
+    with pytest.raises(DBAPIError, match=r"ledger entry \d+ has no postings"):
+        deployment.db.transact(lambda tx: insert_new_id(tx, LedgerEntry, empty))
+
+
+def test_what_was_posted_is_not_truncated(checked: tuple[Deployment, int]) -> None:
+    deployment, _ = checked
+    for table in ("ledger_entries", "postings", "accounts", "ledger_blocks", "ledger_seals"):
+        truncate = sa.text(f"TRUNCATE {table} CASCADE")
+        with (
+            undone(deployment.db) as tx,
+            pytest.raises(DBAPIError, match="append-only"),
+        ):
+            tx.execute(truncate)
+
+
+def test_an_account_stays_what_it_is(paid: tuple[Deployment, int]) -> None:
+    deployment, _ = paid
+    for changed in ({"owner": 99}, {"unit": "CNY"}, {"kind": "pending"}):
+        other = sa.update(Account).where(Account.kind == Kind.wallet).values(**changed)
+        with undone(deployment.db) as tx, pytest.raises(DBAPIError, match="stays what it is"):
+            tx.execute(other)

@@ -318,6 +318,9 @@ def test_a_service_that_is_migrated_keeps_all_it_has(bare_database_url: str) -> 
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+        (verdict,) = connection.execute(sa.select(tables["verdicts"])).mappings()
+    assert (verdict["event"], verdict["customer_id"], verdict["decision"]) == ("claim:1", 1, "pay")
+    assert verdict["reason"] == "Granted before verdicts were kept."
     assert {row.id: row.label for row in labels} == {1: "inner", 2: None}
     assert sorted(row[:3] for row in seen) == [(3, 2, "inner"), (4, 1, "inner")]
     first = stored(tables["seen_codes"], {"first_at": AT})["first_at"]

@@ -100,8 +100,8 @@ def test_the_main_job(
     office.locator("[name=slug]").fill("spring")
     office.locator("[name=budget]").fill("100000")
     office.locator("[name=hold_days]").fill("0")
-    for rule, points in {"claim": PER_CLAIM, "friend": PER_FRIEND, "referrer": PER_FRIEND}.items():
-        office.locator(f"[name={rule}]").fill(str(points))
+    for rule, points in {"rule-0": PER_CLAIM, "rule-1": PER_FRIEND}.items():
+        office.locator(f"[name={rule}-amount]").fill(str(points))
     office.get_by_role("button", name="Keep the draft").click()
     office.get_by_role("button", name=re.compile("publish", re.IGNORECASE)).click()
     check_accessibility(office)

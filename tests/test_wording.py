@@ -21,7 +21,7 @@ from referral.content import texts_of
 from referral.demo import brand
 from referral.phrases import Kind
 from referral.rewards import Rule
-from referral.web import sharing
+from referral.web import promises
 from referral.wording import INSTEAD, RULES
 from tests.web.conftest import RULES as PROMISES
 
@@ -133,6 +133,6 @@ def test_what_we_say_ourselves_is_fine(app: Flask) -> None:
     rules = [Rule.model_validate(rule) for rule in PROMISES]
     for locale in ("zh_Hans", "zh_Hant", "en"):
         with app.test_request_context(), force_locale(locale):
-            said = [*sharing.promise(rules), sharing.disclosure(rules)]
-            said += [sharing.suggestion("Tea", rules[:1]), sharing.suggestion("Tea", rules)]
+            said = [*promises.promise(rules), promises.disclosure(rules)]
+            said += [promises.suggestion("Tea", rules[:1]), promises.suggestion("Tea", rules)]
         assert wording.check({text: text for text in said}) == []

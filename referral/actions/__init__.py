@@ -4,6 +4,12 @@ Call them as ``actions.claim(deployment, ...)``: `transaction` opens, retries an
 """
 
 from referral.actions.claiming import Claimed, claim, compare_labels
+from referral.actions.coupons import (
+    add_coupons,
+    add_pool,
+    generate_coupons,
+    take_out_coupons,
+)
 from referral.actions.customers import (
     SignedIn,
     add_contact,
@@ -14,6 +20,35 @@ from referral.actions.customers import (
     sign_in,
     sign_in_with_wechat,
 )
+from referral.actions.looking import Looked, look
+from referral.actions.merging import Merged, join_pages, merge_customers
+from referral.actions.ordering import Ordered, Refunded, place_order, refund_order
+from referral.actions.redeeming import (
+    Accepted,
+    Redeemed,
+    Undone,
+    accept_voucher,
+    add_item,
+    add_till,
+    close_till,
+    expire_vouchers,
+    redeem,
+    revise_item,
+    undo_redemption,
+)
+from referral.actions.reviewing import (
+    CaseClosed,
+    Choice,
+    Decided,
+    DecidedMeanwhile,
+    NothingToHold,
+    ReasonMissing,
+    block_customer,
+    decide_case,
+    set_risk_rule,
+    unblock_customer,
+)
+from referral.actions.sealing import Sealed, seal
 from referral.actions.setup import (
     add_api_key,
     add_campaign,
@@ -24,7 +59,6 @@ from referral.actions.setup import (
     assign_range,
     edit_content,
     issue_batch,
-    publish_campaign,
     record_package,
     revise_campaign,
     set_labels,
@@ -32,38 +66,79 @@ from referral.actions.setup import (
     set_range,
 )
 from referral.actions.sifting import Sifted, sift
-from referral.actions.upkeep import Swept, release_rewards, sweep
+from referral.actions.terms import amend, publish_campaign, sign_off, worth_of
+from referral.actions.upkeep import Swept, expire_rewards, release_rewards, sweep
 
 __all__ = [
+    "Accepted",
+    "CaseClosed",
+    "Choice",
     "Claimed",
+    "Decided",
+    "DecidedMeanwhile",
+    "Looked",
+    "Merged",
+    "NothingToHold",
+    "Ordered",
+    "ReasonMissing",
+    "Redeemed",
+    "Refunded",
+    "Sealed",
     "Sifted",
     "SignedIn",
     "Swept",
+    "Undone",
+    "accept_voucher",
     "add_api_key",
     "add_campaign",
     "add_contact",
+    "add_coupons",
     "add_customer",
+    "add_item",
     "add_picture",
+    "add_pool",
     "add_product",
     "add_staff",
     "add_store",
+    "add_till",
+    "amend",
     "assign_range",
+    "block_customer",
     "claim",
+    "close_till",
     "compare_labels",
+    "decide_case",
     "edit_content",
+    "expire_rewards",
+    "expire_vouchers",
+    "generate_coupons",
     "issue_batch",
+    "join_pages",
+    "look",
     "make_link",
+    "merge_customers",
+    "place_order",
     "publish_campaign",
     "record_package",
+    "redeem",
+    "refund_order",
     "release_rewards",
     "rename",
     "request_sign_in_code",
     "revise_campaign",
+    "revise_item",
+    "seal",
     "set_labels",
     "set_product_links",
     "set_range",
+    "set_risk_rule",
     "sift",
     "sign_in",
     "sign_in_with_wechat",
+    "sign_off",
     "sweep",
+    "take_out_coupons",
+    "unblock_customer",
+    "undo_redemption",
+    "worth_of",
 ]

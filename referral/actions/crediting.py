@@ -109,14 +109,17 @@ class Credit:
 
 
 def credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: datetime) -> Credit:
-    """Who may be credited for a customer, by the spread and by what the browser's cookie knows.
+    """Who may be credited for a purchase made `now`, by the spread and the browser's cookie.
 
+    An order may be reported late: what the customer opened after it did not lead to it.
     Within a campaign its own choice decides, the first or the last touch; between campaigns the
     one whose touch is the earlier.
     """
     rules: dict[int, Campaign] = {}
     by_campaign: dict[int, list[Considered]] = {}
     for way in _ways_in(tx, customer_id, touches):
+        if way.at - now > SAME_SECONDS:
+            continue
         campaign = rules.get(way.campaign) or campaigns.campaign_by_id(tx, way.campaign)
         if campaign is not None:
             rules[way.campaign] = campaign

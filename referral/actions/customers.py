@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, graph, people
+from referral import campaigns, graph, people, risk
+from referral.crypto import KeyRing
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.errors import Problem
@@ -74,13 +75,16 @@ class SignedIn:
     is_new: bool
 
 
-def sign_in(deployment: Deployment, contact: Contact, code: str, visitor: int) -> SignedIn:
+def sign_in(
+    deployment: Deployment, contact: Contact, code: str, visitor: int, address: str | None = None
+) -> SignedIn:
     """Sign in with the one-time code this browser asked for and make it the customer's.
 
-    Raises `TooMany`, `WrongSignInCode`, `SignInCodeSpent`.
+    Of `address` the network is kept, as a keyed hash. Raises `TooMany`, `WrongSignInCode`,
+    `SignInCodeSpent`.
     """
     tried = deployment.limits.sign_in(contact.value, visitor)
-    outcome = _sign_in(deployment, contact, code, visitor)
+    outcome = _sign_in(deployment, contact, code, visitor, address)
     # Raised out here: a wrong try has to be committed in order to count.
     if outcome is CodeCheck.wrong:
         raise people.WrongSignInCode()
@@ -92,7 +96,12 @@ def sign_in(deployment: Deployment, contact: Contact, code: str, visitor: int) -
 
 @transaction
 def _sign_in(
-    tx: Session, deployment: Deployment, contact: Contact, code: str, visitor: int
+    tx: Session,
+    deployment: Deployment,
+    contact: Contact,
+    code: str,
+    visitor: int,
+    address: str | None,
 ) -> SignedIn | CodeCheck:
     now = deployment.clock.now()
     check = people.check_sign_in_code(tx, deployment.keys, contact, code, visitor, now)
@@ -101,7 +110,7 @@ def _sign_in(
     customer, is_new = people.find_or_add_customer(
         tx, deployment.keys, [contact], name=None, now=now
     )
-    return _signed_in(tx, customer, visitor, is_new=is_new, now=now)
+    return _signed_in(tx, deployment.keys, customer, visitor, address, is_new=is_new, now=now)
 
 
 def add_contact(
@@ -130,7 +139,7 @@ def _add_contact(
     check = people.check_sign_in_code(tx, keys, contact, code, visitor, now, customer)
     if check is CodeCheck.wrong:
         return people.WrongSignInCode()
-    people.lock_customer(tx, customer)  # two kinds at once are one after the other
+    customer = people.lock_customer(tx, customer)  # two kinds at once are one after the other
     owner = people.find_customer(tx, keys, contact)
     if owner == customer:
         return None
@@ -156,6 +165,7 @@ def sign_in_with_wechat(
     owner: int | None,
     *,
     may_add: bool = True,
+    address: str | None = None,
 ) -> SignedIn:
     """Sign in whom WeChat has named, and make the browser the customer's.
 
@@ -166,6 +176,8 @@ def sign_in_with_wechat(
     now = deployment.clock.now()
     if owner is not None and not people.is_customer(tx, owner):
         owner = None  # a session that is older than a database set up anew
+    if owner is not None:
+        owner = people.hold(tx, owner)
     if owner is not None and not may_add:
         known = {people.find_customer(tx, deployment.keys, each) for each in contacts}
         if owner not in known:
@@ -176,14 +188,26 @@ def sign_in_with_wechat(
         )
     except CustomerExists:
         raise WechatTaken() from None
-    return _signed_in(tx, customer, visitor, is_new=is_new, now=now)
+    return _signed_in(tx, deployment.keys, customer, visitor, address, is_new=is_new, now=now)
 
 
 def _signed_in(
-    tx: Session, customer: int, visitor: int, *, is_new: bool, now: datetime
+    tx: Session,
+    keys: KeyRing,
+    customer: int,
+    visitor: int,
+    address: str | None,
+    *,
+    is_new: bool,
+    now: datetime,
 ) -> SignedIn:
     people.consent(tx, customer, "service", now)
+    if address is not None:
+        risk.note_network(tx, keys, customer, address, now)
     if not people.fold_visitor(tx, visitor, customer, now):
+        other = people.customer_of(tx, visitor)
+        if other is not None and other != customer:
+            risk.note_shared(tx, customer, other, now)
         visitor = people.new_visitor_id()
         people.fold_visitor(tx, visitor, customer, now)
     return SignedIn(customer, visitor, is_new)
@@ -198,7 +222,7 @@ def make_link(
     Raises `UnknownCampaign`, `UnknownCustomer`.
     """
     campaign = campaigns.campaign_by_slug(tx, slug)
-    people.customer_by_id(tx, customer_id)
+    customer_id = people.customer_by_id(tx, customer_id).id
     fresh, now = people.new_visitor_id(), deployment.clock.now()
     visitor = people.own_visitor(tx, customer_id, fresh, now)
     hop = graph.hop_of(tx, campaign.id, visitor)

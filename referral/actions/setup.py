@@ -213,16 +213,6 @@ def edit_content(
     return campaigns.edit_content(campaign, content)
 
 
-@transaction
-def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign:
-    """Raises what `campaigns.publish` refuses, and `ShopNotListed`."""
-    event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
-    campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
-    campaigns.check_shop(campaign, deployment.config.shops)
-    products = catalog.products_in(tx, campaign.gtins)
-    return campaigns.publish(tx, campaign, products, deployment.clock.now())
-
-
 def _check_content(tx: Session, deployment: Deployment, content: CampaignContent) -> None:
     pictures.check_known(tx, content.pictures())
     campaigns.check_shop(content, deployment.config.shops)

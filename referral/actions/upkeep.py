@@ -1,21 +1,44 @@
 """What a timer does: rewards whose hold is over, openings by what ran no page, and what is of no
 use any more."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from referral import campaigns, dead_links, idempotency, misses, people, pictures, rewards
+from sqlalchemy.orm import Session
+
+from referral import campaigns, dead_links, idempotency, items, misses, people, pictures, rewards
+from referral.actions.looking import look
+from referral.actions.sealing import seal
 from referral.actions.sifting import sift
 from referral.deployment import Deployment
 
 
 def release_rewards(deployment: Deployment) -> int:
-    """Make every reward available whose hold is over; safe to run twice. Returns how many."""
+    """Make every reward available whose hold is over; safe to run twice. Returns how many.
+
+    Before, purchases are looked at once more: what has to be held is held.
+    """
+    look(deployment)
+    return _until_none(deployment, rewards.release_due)
+
+
+def expire_rewards(deployment: Deployment) -> int:
+    """Expire what nobody spent in time; safe to run twice. Returns of how many rewards."""
+    return _until_none(deployment, rewards.expire_due)
+
+
+def _until_none(deployment: Deployment, move: Callable[[Session, datetime], int]) -> int:
+    """Move what is due, some of it in each transaction, until nothing is."""
     total = 0
-    while moved := deployment.db.transact(
-        lambda tx: rewards.release_due(tx, deployment.clock.now())
-    ):
+    while moved := deployment.db.transact(lambda tx: move(tx, deployment.clock.now())):
         total += moved
     return total
+
+
+def _pictures_in_use(tx: Session) -> set[str]:
+    """Of campaigns and of items."""
+    return {*campaigns.pictures_in_use(tx), *items.pictures_in_use(tx)}
 
 
 @dataclass(frozen=True)
@@ -32,6 +55,8 @@ class Swept:
     """Openings that turned out to be machines'."""
     to_opens: int
     """Openings that turned out to be people's after all."""
+    sealed: int
+    """Entries of the ledger."""
 
 
 def sweep(deployment: Deployment) -> Swept:
@@ -46,7 +71,8 @@ def sweep(deployment: Deployment) -> Swept:
         dead_links=deployment.db.transact(lambda tx: dead_links.sweep(tx, now)),
         to_fetches=sifted.to_fetches,
         to_opens=sifted.to_opens,
+        sealed=seal(deployment).entries,
         pictures=deployment.db.transact(
-            lambda tx: pictures.sweep(tx, lambda: campaigns.pictures_in_use(tx), now)
+            lambda tx: pictures.sweep(tx, lambda: _pictures_in_use(tx), now)
         ),
     )

@@ -6,11 +6,17 @@ import referral.cli.labels
 import referral.cli.packages
 import referral.cli.ranges  # noqa: F401 - these add their commands to `codes`
 from referral import __version__
-from referral.cli.care import doctor, ledger_group, rewards_group, sweep
+from referral.cli.care import doctor, rewards_group, sweep
 from referral.cli.cascades import cascades_command
 from referral.cli.codes import codes
+from referral.cli.coupons import coupons_group
+from referral.cli.draws import draws_group
+from referral.cli.forecast import dry_run_command, forecast_command
+from referral.cli.ledger import ledger_group
+from referral.cli.orders import orders_group
 from referral.cli.output import Commands
 from referral.cli.replay import replay_command
+from referral.cli.risk import risk_group
 from referral.cli.service import demo, run, serve
 from referral.cli.setup import api_key, campaign, db_group, product, staff
 from referral.cli.spread import spread_group
@@ -32,9 +38,11 @@ def cli() -> None:
 
 for command in (
     *(run, serve, demo),
-    *(db_group, staff, api_key, product, stores_group, campaign, codes),
+    *(db_group, staff, api_key, product, stores_group, campaign, codes, orders_group),
     *(spread_group, cascades_command, replay_command),
-    *(ledger_group, rewards_group, sweep, doctor),
+    *(forecast_command, dry_run_command),
+    *(coupons_group, draws_group),
+    *(ledger_group, rewards_group, risk_group, sweep, doctor),
 ):
     cli.add_command(command)
 

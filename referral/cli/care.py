@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from referral import actions, ledger
+from referral import actions, ledger, seals
 from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, sentence
 from referral.cli.spread import in_words
@@ -15,30 +15,13 @@ from referral.config import LANGUAGES, Config, ConfigError
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
 from referral.errors import Problem
-from referral.reports import alarms
+from referral.reports import alarms, risk_health
 from referral.reports import batches as batch_reports
 from referral.tickets import NotGiven
 from referral.wechat import OfficialAccount
 
 TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
 FINDINGS_SHOWN_MAX = 20
-
-
-@click.group("ledger")
-def ledger_group() -> None:
-    """The ledger."""
-
-
-@ledger_group.command()
-@json_option
-def verify(as_json: bool) -> None:
-    """Check that every entry sums to zero and every balance is what was posted; else exit 1."""
-    with opened() as deployment, deployment.db.read() as tx:
-        findings = ledger.verify(tx)
-    found = {"ok": not findings, "findings": findings}
-    answer(found, as_json, "\n".join(findings) or "The ledger adds up.")
-    if findings:
-        raise click.ClickException(f"The ledger does not add up: {len(findings)} finding(s).")
 
 
 @click.group("rewards")
@@ -49,19 +32,31 @@ def rewards_group() -> None:
 @rewards_group.command()
 @json_option
 def release(as_json: bool) -> None:
-    """Make rewards available whose hold is over. To be run daily; running it twice does no harm."""
+    """Make rewards available whose hold is over, expire what nobody spent in time, and give back
+    what was paid for vouchers that nobody used.
+
+    To be run daily; running it twice does no harm.
+    """
     with opened() as deployment:
-        count = actions.release_rewards(deployment)
-    answer({"released": count}, as_json, f"{count:,} rewards became available.")
+        released = actions.release_rewards(deployment)
+        expired = actions.expire_rewards(deployment)
+        # After the points: what comes back late can still be spent until the next pass.
+        unused = actions.expire_vouchers(deployment)
+    words = (
+        f"{released:,} rewards became available, {expired:,} expired; {unused:,} vouchers that "
+        "nobody used gave back what was paid for them."
+    )
+    answer({"released": released, "expired": expired, "vouchers": unused}, as_json, words)
 
 
 @click.command()
 @json_option
 def sweep(as_json: bool) -> None:
-    """Drop what is of no use any more, and sift openings. To be run every hour.
+    """Drop what is of no use any more, sift openings, seal the ledger. To be run every hour.
 
     Dropped are spent limits, answers, one-time codes, old counts and pictures that no campaign
-    shows. Openings by browsers that ran no page become fetches, see `referral spread sift`.
+    shows. Openings by browsers that ran no page become fetches, see `referral spread sift`; what
+    was posted is sealed, see `referral ledger seal`.
     """
     with opened() as deployment:
         swept = actions.sweep(deployment)
@@ -69,7 +64,8 @@ def sweep(as_json: bool) -> None:
         f"Dropped {swept.limits:,} spent limits, {swept.answers:,} kept answers, "
         f"{swept.sign_in_codes:,} one-time codes, {swept.misses:,} counts of wrong codes, "
         f"{swept.dead_links:,} counts of dead links and {swept.pictures:,} pictures that no "
-        "campaign shows. " + in_words(Sifted(swept.to_fetches, swept.to_opens))
+        f"campaign shows. Sealed {swept.sealed:,} entries of the ledger. "
+        + in_words(Sifted(swept.to_fetches, swept.to_opens))
     )
     answer(asdict(swept), as_json, words)
 
@@ -128,6 +124,8 @@ def _checks() -> Iterator[Check]:
         if database.ok:
             yield _keys(deployment)
             yield _ledger(deployment)
+            yield _seals(deployment)
+            yield _risk(deployment)
             yield from _wrong_codes(deployment)
     finally:
         deployment.db.close()
@@ -179,6 +177,22 @@ def _ledger(deployment: Deployment) -> Check:
         findings = ledger.verify(tx)
     shown = "; ".join(findings[:FINDINGS_SHOWN_MAX])
     return Check("ledger", not findings, shown or "adds up")
+
+
+def _seals(deployment: Deployment) -> Check:
+    with deployment.db.read() as tx:
+        since = seals.oldest_unsealed(tx)
+        blocks = seals.head(tx).block
+    if since is not None and deployment.clock.now() - since > seals.UNSEALED_MAX:
+        words = f"nothing that was posted since {since:%Y-%m-%d %H:%M} UTC is sealed"
+        return Check("seals", True, f"{words}; run `referral ledger seal` every night", alarm=True)
+    return Check("seals", True, f"{blocks:,} blocks")
+
+
+def _risk(deployment: Deployment) -> Check:
+    with deployment.db.read() as tx:
+        found = risk_health.health(tx, deployment.keys)
+    return Check("risk rules", found.ok, found.words)
 
 
 def _wrong_codes(deployment: Deployment) -> Iterator[Check]:

@@ -172,8 +172,10 @@ def campaign(starts_at: datetime) -> Draft:
         },
         # Together at most 100 points for one purchase: the bound for the cheapest tea is 120.
         rules=[
-            Rule(when=When.claim, **{"for": ForWhom.person}, amount=20),
-            Rule(when=When.referred_first_claim, **{"for": ForWhom.both}, amount=40),
+            Rule.model_validate({"when": When.claim, "for": ForWhom.person, "amount": 20}),
+            Rule.model_validate(
+                {"when": When.referred_first_claim, "for": ForWhom.both, "amount": 40}
+            ),
         ],
         budget=2_000_000,
         gtins=[tea.gtin for tea in TEAS],

@@ -23,6 +23,10 @@ class Customer(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     name_encrypted: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(index=True)
+    merged_into: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    """The customer who is the same person and was kept; never one who is gone as well."""
+
+    __table_args__ = (sa.CheckConstraint("merged_into <> id", name="not_into_oneself"),)
 
 
 class Identity(Base):
@@ -96,25 +100,52 @@ def is_customer(tx: Session, customer_id: int) -> bool:
 
 
 def customer_by_id(tx: Session, customer_id: int) -> Customer:
-    """Raises `UnknownCustomer`."""
+    """The customer whom a number stands for: her own, or one who has gone into her.
+
+    Raises `UnknownCustomer`.
+    """
     customer = tx.get(Customer, customer_id)
     if customer is None:
         raise UnknownCustomer()
-    return customer
+    return customer if customer.merged_into is None else tx.get_one(Customer, customer.merged_into)
 
 
+_ROW = sa.select(Customer.id, Customer.merged_into).where(Customer.id == sa.bindparam("customer"))
 # Without KEY: a reward for this customer, written beside us, only asks that the row stays.
-_LOCK = (
-    sa.select(Customer.id)
-    .where(Customer.id == sa.bindparam("customer"))
-    .with_for_update(key_share=True)
-)
+_LOCK = _ROW.with_for_update(key_share=True)
+_HOLD = _ROW.with_for_update(key_share=True, read=True)
 
 
-def lock_customer(tx: Session, customer_id: int) -> None:
-    """Hold a customer's row until the end of the transaction. Raises `UnknownCustomer`."""
-    if run(tx, _LOCK, customer=customer_id).scalar() is None:
-        raise UnknownCustomer()
+def lock_customer(tx: Session, customer_id: int) -> int:
+    """Hold a customer's row until the end of the transaction, alone but for `hold`.
+
+    Returns the customer whom the number stands for, who is locked. Raises `UnknownCustomer`.
+    """
+    return _follow(tx, _LOCK, customer_id)
+
+
+def hold(tx: Session, customer_id: int) -> int:
+    """Keep a customer from being merged until the end of the transaction; many may at once.
+
+    For whoever writes something about a customer without locking her. Returns the customer whom
+    the number stands for. Raises `UnknownCustomer`.
+    """
+    return _follow(tx, _HOLD, customer_id)
+
+
+def stands_for(tx: Session, customer_id: int) -> int:
+    """The customer whom a number stands for at this moment. Raises `UnknownCustomer`."""
+    return _follow(tx, _ROW, customer_id)
+
+
+def _follow(tx: Session, statement: sa.Executable, customer_id: int) -> int:
+    while True:  # there are no chains; but who is kept may go into somebody else meanwhile
+        row = run(tx, statement, customer=customer_id).one_or_none()
+        if row is None:
+            raise UnknownCustomer()
+        if row.merged_into is None:
+            return customer_id
+        customer_id = row.merged_into
 
 
 _FIND = sa.select(Identity.customer_id).where(
@@ -147,13 +178,15 @@ def find_or_add_customer(
         # Two sign-ins of a new person at once would both find nobody. The oldest key names the
         # lock: while a new one is being rolled out, not every process has that.
         lock(tx, f"identity|{each.kind}|{keys.blind_indexes(each.kind, each.value)[-1]}")
+    if owner is not None:
+        owner = hold(tx, owner)
     found = {c: find_customer(tx, keys, c) for c in contacts}
     known = {customer_id for customer_id in (owner, *found.values()) if customer_id is not None}
     is_new = not known
     if len(known) > 1:
         raise CustomerExists()
     if known:
-        customer_id = known.pop()
+        customer_id = hold(tx, known.pop())
     else:
         row = {"name_encrypted": keys.encrypt(name) if name else None, "created_at": now}
         made = insert_new_id(tx, Customer, row)
@@ -206,8 +239,7 @@ _RENAME = (
 def rename(tx: Session, keys: KeyRing, customer_id: int, name: str | None) -> None:
     """Set the name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
     name_encrypted = None if name is None else keys.encrypt(clean_name(name))
-    if run(tx, _RENAME, customer=customer_id, name=name_encrypted).rowcount == 0:
-        raise UnknownCustomer()
+    run(tx, _RENAME, customer=hold(tx, customer_id), name=name_encrypted)
 
 
 def consent(tx: Session, customer_id: int, purpose: str, now: datetime) -> None:

@@ -89,16 +89,17 @@ def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
     run(tx, _LOOK_AGAIN, visitor=visitor_id, due=due)
 
 
+# Through the table: a session may be older than a database that was set up anew, and its customer
+# may have been merged into another one, or be so at this moment.
+_WHO = sa.select(sa.func.coalesce(Customer.merged_into, Customer.id)).where(
+    Customer.id == sa.bindparam("customer")
+)
 _FOLD = (
     sa.update(Visitor)
     .where(Visitor.id == sa.bindparam("visitor"))
-    .where(sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == sa.bindparam("customer")))
-    # Through the table: a session may be older than a database that was set up anew.
+    .where(sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == _WHO.scalar_subquery()))
     .values(
-        customer_id=sa.select(Customer.id)
-        .where(Customer.id == sa.bindparam("customer"))
-        .scalar_subquery(),
-        **_PROVEN,
+        customer_id=_WHO.with_for_update(key_share=True, read=True).scalar_subquery(), **_PROVEN
     )
 )
 

@@ -11,7 +11,8 @@ from referral.campaigns import Campaign
 from referral.claims import Claim
 from referral.graph import Referral, SpreadNode
 from referral.links import visitor_id, visitor_name
-from referral.rewards import Reward, RewardState
+from referral.reports import orders
+from referral.rewards import Reward
 from referral.visits import Kind, VisitRow
 
 SPREAD_PAGE_MAX = 1000
@@ -33,8 +34,13 @@ class Metrics:
     referred_customers: int
     """New customers whom another customer brought in."""
     cost: int
-    """Points granted and not reversed."""
+    """Points granted and not taken back."""
     budget_left: int
+    orders: int
+    order_amount: int
+    """What its orders came to, in minor units of its currency."""
+    refunded_amount: int
+    """What of that was refunded."""
 
 
 def metrics(tx: Session, campaign: Campaign) -> Metrics:
@@ -44,9 +50,10 @@ def metrics(tx: Session, campaign: Campaign) -> Metrics:
     count = sa.select(sa.func.count())
     opened = sa.func.count(VisitRow.visitor_id.distinct())
     new = count.where(Referral.campaign_id == campaign.id)
-    granted = sa.select(sa.func.sum(Reward.amount)).where(
-        Reward.campaign_id == campaign.id, Reward.state != RewardState.reversed
+    granted = sa.select(sa.func.sum(Reward.amount - Reward.taken_back)).where(
+        Reward.campaign_id == campaign.id, Reward.unit == "points"
     )
+    ordered = orders.totals(tx, campaign.id)
     return Metrics(
         fetches=kinds.get(Kind.fetch, 0),
         opens=kinds.get(Kind.open, 0),
@@ -58,6 +65,9 @@ def metrics(tx: Session, campaign: Campaign) -> Metrics:
         new_customers=tx.scalar(new) or 0,
         referred_customers=tx.scalar(new.where(Referral.referrer_id.is_not(None))) or 0,
         cost=int(tx.scalar(granted) or 0),
+        orders=ordered.orders,
+        order_amount=ordered.amount,
+        refunded_amount=ordered.refunded,
         budget_left=ledger.balances(tx, ledger.Kind.budget, campaign.id).get("points", 0),
     )
 

@@ -40,7 +40,12 @@ def name_if_any(tx: Session, keys: KeyRing, customer_id: int | None) -> str | No
     """The name of a customer who may not be there."""
     if customer_id is None:
         return None
-    stored = tx.scalar(sa.select(Customer.name_encrypted).where(Customer.id == customer_id))
+    kept = sa.orm.aliased(Customer)
+    stored = tx.scalar(
+        sa.select(kept.name_encrypted)
+        .join(Customer, kept.id == sa.func.coalesce(Customer.merged_into, Customer.id))
+        .where(Customer.id == customer_id)
+    )
     return keys.decrypt_if_any(stored)
 
 
@@ -61,7 +66,7 @@ def claim_report(tx: Session, keys: KeyRing, code: Code, customer_id: int) -> Cl
     if claim is None or claim.customer_id != customer_id:
         return ClaimReport([], False, False, None)
     granted = rewards.of_event(tx, claim.event)
-    own = [reward for reward in granted if reward.beneficiary_id == customer_id]
+    own = [reward for reward in granted if reward.holder_id == customer_id]
     referral = tx.get(Referral, customer_id)
     is_first = referral is not None and referral.event == claim.event
     thanked = [reward.beneficiary_id for reward in granted if reward.depth]
@@ -71,8 +76,12 @@ def claim_report(tx: Session, keys: KeyRing, code: Code, customer_id: int) -> Cl
 
 
 def profile(tx: Session, keys: KeyRing, customer_id: int) -> dict[str, Any]:
-    """A customer as the API shows one; no personal data but the name. Raises `UnknownCustomer`."""
+    """A customer as the API shows one; no personal data but the name. Raises `UnknownCustomer`.
+
+    Of one who has gone into another customer, that one is shown.
+    """
     customer = people.customer_by_id(tx, customer_id)
+    customer_id = customer.id
     referral = tx.get(Referral, customer_id)
     claimed = sa.select(sa.func.count()).where(Claim.customer_id == customer_id)
     return {

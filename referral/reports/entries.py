@@ -81,15 +81,18 @@ def owners(entries: Iterable[EntryLine]) -> tuple[list[int], list[int]]:
 
 
 def _entries(tx: Session, condition: sa.ColumnElement[bool]) -> dict[int, EntryLine]:
+    # The slots of a budget are one account to whoever reads it.
+    amount = sa.cast(sa.func.sum(Posting.amount), sa.BigInteger)
     rows = tx.execute(
-        sa.select(LedgerEntry, Account.kind, Account.owner, Account.unit, Posting.amount)
+        sa.select(LedgerEntry, Account.kind, Account.owner, Account.unit, amount)
         .join(Posting, Posting.entry_id == LedgerEntry.id)
         .join(Account, Account.id == Posting.account_id)
         .where(condition)
-        .order_by(LedgerEntry.id, Posting.amount, Posting.id)
+        .group_by(LedgerEntry.id, Account.kind, Account.owner, Account.unit)
+        .order_by(LedgerEntry.id, amount, sa.func.min(Posting.id))
     )
     entries: dict[int, EntryLine] = {}
-    for entry, kind, owner, unit, amount in rows:
+    for entry, kind, owner, unit, moved in rows:
         line = entries.setdefault(entry.id, EntryLine(entry.id, entry.key, entry.what, entry.at))
-        line.postings.append(PostingLine(Kind(kind), owner, unit, amount))
+        line.postings.append(PostingLine(Kind(kind), owner, unit, moved))
     return entries

@@ -91,7 +91,7 @@ class CampaignLine:
 def campaigns(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[CampaignLine]:
     """Newest first."""
     count = sa.select(sa.func.count())
-    left = sa.select(Account.balance).where(
+    left = sa.select(sa.cast(sa.func.sum(Account.balance), sa.BigInteger)).where(
         Account.kind == Kind.budget, Account.owner == Campaign.id, Account.unit == "points"
     )
     rows = tx.execute(
@@ -118,8 +118,11 @@ def campaign_titles(tx: Session, campaign_ids: Sequence[int]) -> dict[int, tuple
 
 def names(tx: Session, keys: KeyRing, customer_ids: Sequence[int]) -> dict[int, str | None]:
     """The names of these customers, as far as they exist and gave one."""
+    kept = sa.orm.aliased(Customer)  # where one has gone into another
     rows = tx.execute(
-        sa.select(Customer.id, Customer.name_encrypted).where(Customer.id.in_(customer_ids))
+        sa.select(Customer.id, kept.name_encrypted)
+        .join(kept, kept.id == sa.func.coalesce(Customer.merged_into, Customer.id))
+        .where(Customer.id.in_(customer_ids))
     )
     return {customer: keys.decrypt(name) if name else None for customer, name in rows}
 

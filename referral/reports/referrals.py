@@ -1,6 +1,6 @@
 """Why a customer was credited to somebody, as it was written down when that was settled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,15 +56,36 @@ class Reasons:
         yield from (touch.customer_id for touch in self.touches if touch.customer_id is not None)
 
 
-def reasons(referral: Referral) -> Reasons:
-    """What was kept of how a customer's referrer was found."""
-    kept: dict[str, Any] = referral.why
+def mentioned(referral: Referral) -> set[int]:
+    """The numbers of all customers in what was kept, as they were then."""
+    found = [step.get("customer") for step in referral.why.get("path", [])]
+    found += [touch.get("customer") for touch in referral.why.get("touches", [])]
+    return {each for each in found if each is not None}
+
+
+def reasons(referral: Referral, now: Mapping[int, int] | None = None) -> Reasons:
+    """What was kept of how a customer's referrer was found.
+
+    `now` tells whom those who are `mentioned` stand for, where they have been merged since.
+    """
+    kept = _of_today(referral.why, now or {})
     rule = kept.get("rule", "")
     return Reasons(
         CreditedTouch.first if rule == _OLD_RULE else CreditedTouch.__members__.get(rule),
         _path(kept, referral.referrer_id),
         [_touch(touch) for touch in kept.get("touches", [])],
     )
+
+
+def _of_today(kept: dict[str, Any], now: Mapping[int, int]) -> dict[str, Any]:
+    def renamed(each: dict[str, Any]) -> dict[str, Any]:
+        return {**each, "customer": now.get(each["customer"], each["customer"])}
+
+    lists = {
+        name: [renamed(each) if each.get("customer") else each for each in kept.get(name, [])]
+        for name in ("path", "touches")
+    }
+    return {**kept, **lists}
 
 
 def _path(kept: dict[str, Any], referrer: int | None) -> list[int | None]:

@@ -72,7 +72,7 @@ def _page(tx: Session, keys: KeyRing, found: list[int], offset: int, limit: int)
 
 def branch(tx: Session, keys: KeyRing, customer_id: int, *, depth: int, limit: int) -> Branch:
     """A customer and `depth` levels below, at most `limit` children each. `UnknownCustomer`."""
-    people.customer_by_id(tx, customer_id)
+    customer_id = people.customer_by_id(tx, customer_id).id
     top = _branches(tx, keys, [customer_id])[0]
     level, held = [top], 1
     for _ in range(min(depth, DEPTH_MAX)):

@@ -9,29 +9,30 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters, rewards
+from referral import counters, people
 from referral.batches import Batch
-from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.claims import Claim
 from referral.crypto import KeyRing
 from referral.graph import Referral
 from referral.people import Customer
-from referral.rewards import PurchaseFacts, Reward, RewardState
+from referral.rewards import Reward, RewardState, Why, Withheld
 
 LISTED_MAX = 50
 """How much of a list one answer holds, newest first."""
 
 
 class NoPoints(StrEnum):
-    """Why a claim brought a customer nothing, or less than was promised."""
+    """Why a purchase brought a customer nothing without anything having been withheld."""
 
-    budget_spent = "budget_spent"
-    """The campaign's budget was used up."""
     not_covered = "not_covered"
     """The campaign, that of the link for a friend's claim, did not run for the product then."""
     not_promised = "not_promised"
     """The campaign promises nothing for it."""
+
+
+Missing = Why | NoPoints
+"""Why a purchase brought a customer nothing, or less than was promised."""
 
 
 def rewards_of(
@@ -41,7 +42,7 @@ def rewards_of(
     return list(
         tx.scalars(
             sa.select(Reward)
-            .where(Reward.beneficiary_id == customer_id)
+            .where(Reward.holder_id == customer_id)
             .order_by(Reward.id.desc())
             .offset(offset)
             .limit(limit)
@@ -58,10 +59,11 @@ class Waiting:
 
 
 def waiting_of(tx: Session, customer_id: int) -> Waiting | None:
-    """None when nothing is on hold."""
+    """None when nothing is on hold, but for what somebody is looking at."""
     due = tx.execute(
         sa.select(sa.func.min(Reward.available_at), sa.func.max(Reward.available_at))
-        .where(Reward.beneficiary_id == customer_id, Reward.state == RewardState.pending)
+        .where(Reward.holder_id == customer_id, Reward.state == RewardState.pending)
+        .where(Reward.is_cleared)
         .having(sa.func.count() > 0)
     ).one_or_none()
     return Waiting(*due) if due else None
@@ -78,8 +80,10 @@ class Friend:
     state: RewardState | None
     """Of the reward; None without one."""
     available_at: datetime | None
-    why: NoPoints | None
-    """Why there is no reward, as far as it can be told."""
+    why: Missing | None
+    """Why there is no reward."""
+    is_looked_at: bool = False
+    """Whether the reward waits until somebody has looked at it."""
 
 
 def friend_count(tx: Session, customer_id: int) -> int:
@@ -105,20 +109,29 @@ def friends_of(
         .join(Customer, Customer.id == Referral.customer_id)
         .order_by(Referral.at.desc(), Referral.customer_id.desc())
     ).all()
-    granted = _granted(tx, customer_id, [place.event for place, _ in rows])
-    claims = _claims(tx, [place.event for place, _ in rows if place.event not in granted])
+    events = [place.event for place, _ in rows]
+    granted = _granted(tx, customer_id, events)
+    withheld = _withheld(tx, customer_id, events)
     friends = []
     for place, encrypted in rows:
         own = granted.get(place.event, [])
         kept = [each for each in own if each.state != RewardState.reversed]
-        why = None if own else _why_none(tx, claims.get(place.event), place, customer_id)
-        points = sum(each.amount for each in kept if each.unit == "points")
+        why = None if own else withheld.get(place.event) or _why_none(place)
+        points = sum(each.amount - each.taken_back for each in kept if each.unit == "points")
         shown = [*kept, *own][:1]
         state = RewardState(shown[0].state) if shown else None
         available_at = shown[0].available_at if shown else None
         name = keys.decrypt_if_any(encrypted)
-        friends.append(Friend(name, place.at, points, state, available_at, why))
+        is_looked_at = any(each.is_looked_at for each in shown)
+        friends.append(Friend(name, place.at, points, state, available_at, why, is_looked_at))
     return friends
+
+
+def _why_none(place: Referral) -> NoPoints:
+    """Why nothing was even proposed to who brought a customer in."""
+    led_here = place.link_campaign_id in {None, place.campaign_id}
+    is_covered = place.campaign_id is not None and led_here
+    return NoPoints.not_promised if is_covered else NoPoints.not_covered
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ class Package:
 
     product_name: str
     claimed_at: datetime
-    why: NoPoints | None
+    why: Missing | None
     """Why it brought no points, or fewer than were promised."""
 
 
@@ -144,44 +157,15 @@ def packages_of(
         .offset(offset)
         .limit(limit)
     ).all()
-    granted = _granted(tx, customer_id, [claim.event for claim, _ in rows])
-    place = tx.get(Referral, customer_id)
-    packages = []
-    for claim, name in rows:
-        facts = rewards.facts_of(claim.customer_id, claim.event, claim.campaign_id, place)
-        had = len(granted.get(claim.event, []))
-        packages.append(Package(name, claim.at, _why_less(tx, claim, facts, had)))
-    return packages
-
-
-def _why_less(tx: Session, claim: Claim, facts: PurchaseFacts, had: int) -> NoPoints | None:
-    """Why the claimer had no more than so many rewards of a claim; None when all were kept."""
-    if claim.campaign_id is None:
-        return NoPoints.not_covered
-    promised = _promised(tx, claim.campaign_id, facts, claim.customer_id)
-    return NoPoints.budget_spent if had < promised else None
-
-
-def _why_none(
-    tx: Session, claim: Claim | None, place: Referral, beneficiary: int
-) -> NoPoints | None:
-    """Why who brought the claimer in had no reward of a first claim."""
-    if claim is None:
-        return None
-    facts = rewards.facts_of(claim.customer_id, claim.event, claim.campaign_id, place)
-    if claim.campaign_id is None or facts.referrer is None:
-        return NoPoints.not_covered
-    promised = _promised(tx, claim.campaign_id, facts, beneficiary)
-    return NoPoints.budget_spent if promised else NoPoints.not_promised
-
-
-def _promised(tx: Session, campaign_id: int, facts: PurchaseFacts, beneficiary: int) -> int:
-    """How many rewards a campaign's rules promise somebody for a purchase."""
-    campaign = tx.get(Campaign, campaign_id)
-    if campaign is None:
-        return 0
-    grants = rewards.evaluate(campaign.checked_rules, facts)
-    return sum(grant.beneficiary == beneficiary for grant in grants)
+    withheld = _withheld(tx, customer_id, [claim.event for claim, _ in rows])
+    return [
+        Package(
+            name,
+            claim.at,
+            NoPoints.not_covered if claim.campaign_id is None else withheld.get(claim.event),
+        )
+        for claim, name in rows
+    ]
 
 
 def _granted(
@@ -191,17 +175,20 @@ def _granted(
     granted: dict[str, list[Reward]] = defaultdict(list)
     if events:
         statement = sa.select(Reward).where(
-            Reward.event.in_(events), Reward.beneficiary_id == customer_id
+            Reward.event.in_(events), Reward.holder_id == customer_id
         )
         for reward in tx.scalars(statement.order_by(Reward.id)):
             granted[reward.event].append(reward)
     return dict(granted)
 
 
-def _claims(tx: Session, events: Collection[str]) -> dict[str, Claim]:
-    """The claims that these events are."""
-    numbers = [int(event.removeprefix("claim:")) for event in events if event.startswith("claim:")]
-    if not numbers:
+def _withheld(tx: Session, customer_id: int, events: Collection[str]) -> Mapping[str, Why]:
+    """Why the customer did not get something that was promised for these events: the first."""
+    if not events:
         return {}
-    found = tx.scalars(sa.select(Claim).where(Claim.id.in_(numbers)))
-    return {claim.event: claim for claim in found}
+    statement = sa.select(Withheld.event, Withheld.why).where(
+        Withheld.event.in_(events),
+        Withheld.beneficiary_id.in_(people.numbers_of(tx, customer_id)),
+    )
+    rows = tx.execute(statement.order_by(Withheld.id.desc()))
+    return {event: Why(why) for event, why in rows}

@@ -4,17 +4,21 @@ from apiflask import APIFlask
 
 # Importing a file adds its routes to the blueprint of the customer's own pages.
 import referral.web.contacts
-import referral.web.me  # noqa: F401 - both of these
+import referral.web.coupons
+import referral.web.me
+import referral.web.redeeming  # noqa: F401 - all of these
 from referral.deployment import Deployment
-from referral.web import errors, language, ops, pictures, security
+from referral.web import errors, language, ops, pictures, prizes, security
 from referral.web.api import api
 from referral.web.api.docs import api_docs
+from referral.web.draws import draws
 from referral.web.member import member
 from referral.web.pages import pages as public
 from referral.web.resolver import resolver
 from referral.web.scan import codes
 from referral.web.share_links import share_links
 from referral.web.staff import staff
+from referral.web.till import till
 from referral.web.wechat import wechat
 
 
@@ -25,7 +29,8 @@ def set_up(app: APIFlask) -> None:
     security.set_up(app)
     language.set_up(app)
     errors.set_up(app)
-    consumers = (public, share_links, codes, pictures.shown, resolver, member, wechat)
+    prizes.set_up(app)
+    consumers = (public, share_links, codes, pictures.shown, resolver, member, till, draws, wechat)
     for blueprint in (*consumers, staff, api, api_docs, ops.ops):
         app.register_blueprint(blueprint)
 

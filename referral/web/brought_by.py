@@ -7,6 +7,7 @@ from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from referral import people
 from referral.campaigns import CreditedTouch
 from referral.errors import N_
 from referral.graph import Referral, TouchOutcome
@@ -50,7 +51,7 @@ def brought_by(tx: Session, customer_id: int) -> BroughtBy | None:
     referral = tx.get(Referral, customer_id)
     if referral is None or not referral.why.get("touches"):
         return None
-    found = referrals.reasons(referral)
+    found = referrals.reasons(referral, people.current(tx, referrals.mentioned(referral)))
     names = lists.names(tx, deployment().keys, list(found.customers))
     return BroughtBy(_who(referral.referrer_id, names), list(_why(found, names)))
 

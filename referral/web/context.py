@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import Response, current_app, g, request, session
 
-from referral import machines
+from referral import machines, people
 from referral.deployment import Deployment
 from referral.links import VisitorCookie
 from referral.people import new_visitor_id
@@ -91,10 +91,19 @@ def set_visitor_cookie(response: Response) -> Response:
 
 
 class SignedInCustomer:
-    """The customer of this session; the name is read when a page shows it."""
+    """The customer of this session; what the page asks for is read when it does."""
 
-    def __init__(self, customer_id: int) -> None:
-        self.id = customer_id
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @property
+    def id(self) -> int:
+        """Who that is now: the one of this session may have been merged into another."""
+        known = cast(dict[int, int], g.setdefault("stands_for", {}))
+        if self._number not in known:
+            with deployment().db.read() as tx:
+                known.update(people.current(tx, [self._number]))
+        return known[self._number]
 
     @property
     def name(self) -> str | None:

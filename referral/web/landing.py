@@ -12,7 +12,7 @@ from referral.catalog import Product
 from referral.links import Link
 from referral.shops import is_listed, with_token
 from referral.showcase import Shown
-from referral.web import kept, pictures, sharing
+from referral.web import kept, pictures, promises, sharing
 from referral.web.context import customer, deployment, in_wechat, machine
 from referral.web.language import language
 
@@ -84,7 +84,7 @@ def page(
         campaign=_told(campaign, products),
         buy_url=with_token(campaign.buy_url or "", token) if may_have_token else campaign.buy_url,
         pictures=pictures.shown_pictures(campaign),
-        promise=sharing.promise(campaign.checked_rules),
+        promise=promises.promise(campaign.checked_rules, campaign.currency),
         share=sharing.share_kit(campaign, own),
         preview=pictures.preview_of(campaign, language(), products),
     )
@@ -108,7 +108,7 @@ def staff_preview(
         campaign=_told(campaign, products),
         buy_url=campaign.buy_url,
         pictures=shown,
-        promise=sharing.promise(campaign.checked_rules),
+        promise=promises.promise(campaign.checked_rules, campaign.currency),
         share=sharing.share_kit(campaign, Link(campaign=0, visitor=0)),
         staff_preview=True,
         findings=findings,

@@ -45,7 +45,7 @@ def set_up(app: APIFlask) -> None:
     app.add_template_filter(_when, "when")
     app.add_template_filter(_day, "day")
     app.add_template_filter(_number, "number")
-    app.add_template_filter(_money, "money")
+    app.add_template_filter(money, "money")
     app.add_template_filter(_place, "place")
     app.add_template_filter(_places, "places")
 
@@ -143,7 +143,7 @@ def _number(value: int) -> str:
     return format_number(value)
 
 
-def _money(minor: int, currency: str) -> str:
+def money(minor: int, currency: str) -> str:
     """An amount in minor units, in words of the reader's language."""
     return format_currency(minor / 10 ** get_currency_precision(currency), currency)
 

@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 
 from referral import actions, campaigns, people
 from referral.people import Contact, IdentityKind
-from referral.reports import customers, reach, wallet
+from referral.reports import customers, orders, reach, wallet
+from referral.reports.orders import OwnOrder
 from referral.reports.reach import Elsewhere, Reach
 from referral.reports.wallet import Friend, NoPoints, Package, Waiting
-from referral.rewards import Reward, RewardState
-from referral.web import sharing
+from referral.rewards import Reward, RewardState, Why
+from referral.web import order_words, reward_words, sharing
 from referral.web.brought_by import brought_by
 from referral.web.context import customer, deployment, in_wechat, now
+from referral.web.coupons import shelf
 from referral.web.member import Page, allow_wechat_sign_in, member
 
 Item = TypeVar("Item")
@@ -70,6 +72,7 @@ def me() -> Page:
             "on_the_way": _on_the_way(reached),
             "elsewhere": _elsewhere(reached),
             "brought_by": brought_by(tx, signed_in.id),
+            "coupons": shelf(tx, signed_in.id),
             **{name: find(tx, signed_in.id, 0, SHOWN) for name, find in LISTS.items()},
         }
     kinds = {identity.kind for identity in identities}
@@ -87,7 +90,7 @@ def me() -> Page:
     )
 
 
-@member.get("/me/<any(friends, rewards, packages):what>")
+@member.get("/me/<any(friends, rewards, packages, orders):what>")
 def listed(what: str) -> Page:
     """One of the lists of her page, all of it."""
     signed_in = customer()
@@ -129,10 +132,16 @@ def _packages(tx: Session, customer_id: int, offset: int, limit: int) -> Listed:
     return _listed(_package, found, offset, limit)
 
 
+def _orders(tx: Session, customer_id: int, offset: int, limit: int) -> Listed:
+    found = orders.of_customer(tx, customer_id, offset=offset, limit=limit + 1)
+    return _listed(_order, found, offset, limit)
+
+
 LISTS: dict[str, Callable[[Session, int, int, int], Listed]] = {
     "friends": _friends,
     "rewards": _rewards,
     "packages": _packages,
+    "orders": _orders,
 }
 
 
@@ -143,13 +152,20 @@ def _listed(line: Callable[[Item], Line], found: Sequence[Item], offset: int, li
 
 def _friend(friend: Friend) -> Line:
     why = None
-    if friend.state is RewardState.pending and friend.available_at:
-        why = sharing.spendable_text(friend.available_at)
+    if friend.is_looked_at:
+        why = reward_words.looked_at_text()
+    elif friend.state is RewardState.pending and friend.available_at:
+        why = reward_words.spendable_text(friend.available_at)
     elif friend.state is RewardState.reversed:
         why = _("Taken back, because what earned it was undone")
     elif friend.why is not None:
         why = {
-            NoPoints.budget_spent: _("No points: those of the campaign were used up."),
+            Why.budget_spent: _("No points: those of the campaign were used up."),
+            Why.limit_reached: _("No points: as many as one can get were had already."),
+            Why.no_win: _("No luck in the draw this time."),
+            Why.self_referral: _("No points: it was your own purchase."),
+            Why.too_many: _("No points: only so many friends count in a day and in a month."),
+            Why.blocked: _("No points for this one. Please ask us why."),
             NoPoints.not_covered: _("No points: the campaign of your link did not cover it."),
             NoPoints.not_promised: _("No points: the campaign gives them to the buyer only."),
         }[friend.why]
@@ -159,9 +175,9 @@ def _friend(friend: Friend) -> Line:
 
 def _reward(reward: Reward) -> Line:
     return Line(
-        sharing.reward_text(reward.rule, reward.depth),
+        reward_words.reward_text(reward.rule, reward.depth),
         reward.granted_at,
-        sharing.reward_state_text(reward),
+        reward_words.reward_state_text(reward),
         reward.amount,
         reward.unit,
         reward.state,
@@ -170,11 +186,29 @@ def _reward(reward: Reward) -> Line:
 
 def _package(package: Package) -> Line:
     why = None
-    if package.why is NoPoints.budget_spent:
-        why = _("The campaign's points were used up by then.")
-    elif package.why is NoPoints.not_covered:
-        why = _("No points: no campaign covered it.")
+    if package.why is not None:
+        why = {
+            Why.budget_spent: _("The campaign's points were used up by then."),
+            Why.limit_reached: _("No points: as many as one can get were had already."),
+            Why.no_win: _("No luck in the draw this time."),
+            Why.self_referral: _("No points: it was your own link."),
+            Why.too_many: _("No points: only so many count in a day and in a month."),
+            Why.blocked: _("No points for this one. Please ask us why."),
+            NoPoints.not_covered: _("No points: no campaign covered it."),
+            NoPoints.not_promised: None,
+        }[package.why]
     return Line(package.product_name, package.claimed_at, why)
+
+
+def _order(own: OwnOrder) -> Line:
+    order = own.order
+    return Line(
+        _("Order %(number)s", number=order.external_id),
+        order.at,
+        order_words.to_buyer(own),
+        order.amount,
+        order.currency,
+    )
 
 
 # In words

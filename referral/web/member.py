@@ -68,7 +68,9 @@ def check_code() -> Page:
     limits = deployment().limits
     try:
         tried = limits.sign_in_address(remote_address())
-        signed_in = actions.sign_in(deployment(), unsealed(signing_in), typed, visitor().visitor)
+        signed_in = actions.sign_in(
+            deployment(), unsealed(signing_in), typed, visitor().visitor, remote_address()
+        )
     except (people.WrongSignInCode, people.SignInCodeSpent, TooMany) as problem:
         page = _code_page(signing_in, in_words(problem))
         return page, problem.status, errors.wait(problem)

@@ -5,6 +5,8 @@ import os
 import secrets
 import sys
 import time
+from datetime import timedelta
+from typing import cast
 
 import sqlalchemy as sa
 import structlog
@@ -20,12 +22,14 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+from sqlalchemy.orm import Session
 from structlog.tracebacks import ExceptionDictTransformer
 
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment
 from referral.errors import Problem
-from referral.reports import alarms
+from referral.reports import alarms, cases, risk_health
+from referral.reports.risk_health import Health
 from referral.web.context import deployment, now
 
 ops = Blueprint("ops", __name__)
@@ -46,6 +50,25 @@ ALARMS = Gauge(
     "Batches and products at which too many unknown codes are tried.",
     multiprocess_mode="mostrecent",
 )
+VERDICTS = Gauge(
+    "referral_verdicts",
+    "Verdicts on purchases of the last 24 hours, by what was decided.",
+    ["decision"],
+    multiprocess_mode="mostrecent",
+)
+CASES = Gauge("referral_cases", "Cases by state.", ["state"], multiprocess_mode="mostrecent")
+RULES_WELL = Gauge(
+    "referral_risk_rules_well",
+    "1 while the risk rules judge known facts as they must and every reward has a verdict.",
+    multiprocess_mode="mostrecent",
+)
+LAST_VERDICT = Gauge(
+    "referral_last_verdict_timestamp_seconds",
+    "When the last verdict was given.",
+    multiprocess_mode="mostrecent",
+)
+RISK_SECONDS = 10.0
+"""How long what was found of the risk rules is told before it is looked for again."""
 ALARM_SECONDS = 60.0
 """How long the number of alarms is told before it is counted again: that takes a few queries."""
 
@@ -60,6 +83,7 @@ def connect(app: APIFlask, opened: Deployment) -> None:
     opened.misses.on_miss = UNKNOWN_CODES.inc
     opened.dead_links.on_count = lambda fault: DEAD_LINKS.labels(fault.value).inc()
     app.extensions["alarms_due"] = float("-inf")
+    app.extensions["risk_health"] = (float("-inf"), None)
 
 
 @ops.get("/healthz")
@@ -70,12 +94,37 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[dict[str, str], int]:
-    """Whether the database is there and migrated. Redis is reported; nothing fails without it."""
+    """Whether the database is there and migrated, and the risk rules are alive.
+
+    Redis is reported; nothing fails without it.
+    """
     checks = {"database": _database_state()}
+    rules = _risk_health() if checks["database"] == "ok" else None
+    if checks["database"] == "ok":
+        checks["risk_rules"] = "cannot be asked"
+    if rules is not None:
+        checks["risk_rules"] = "ok" if rules.ok else rules.words
+        checks["last_verdict"] = (
+            f"{rules.last_verdict:%Y-%m-%dT%H:%M:%SZ}" if rules.last_verdict else "none yet"
+        )
     if deployment().config.redis_url:
         checks["redis"] = "ok" if deployment().limits.redis_answers() else "away"
-    ready = checks["database"] == "ok"
+    ready = checks["database"] == "ok" and rules is not None and rules.ok
     return {"status": "ready" if ready else "not ready", **checks}, 200 if ready else 503
+
+
+def _risk_health() -> Health | None:
+    """What is known of the risk rules, looked for every few seconds; None when that fails."""
+    looked_at, known = current_app.extensions["risk_health"]
+    if time.monotonic() - looked_at < RISK_SECONDS:
+        return cast(Health | None, known)
+    try:
+        with deployment().db.read() as tx:
+            known = risk_health.health(tx, deployment().keys)
+    except (Problem, sa.exc.SQLAlchemyError):
+        known = None
+    current_app.extensions["risk_health"] = (time.monotonic(), known)
+    return cast(Health | None, known)
 
 
 def _database_state() -> str:
@@ -106,8 +155,20 @@ def _count_alarms() -> None:
     try:
         with deployment().db.read() as tx:
             ALARMS.set(len(alarms.current(tx, now())))
+            _count_verdicts(tx)
     except (Problem, sa.exc.SQLAlchemyError):
         return  # the figures are asked for most when the database is away
+
+
+def _count_verdicts(tx: Session) -> None:
+    for decision, count in risk_health.decisions(tx, now() - timedelta(days=1)).items():
+        VERDICTS.labels(decision).set(count)
+    for state, count in cases.counts(tx).items():
+        CASES.labels(state).set(count)
+    found = risk_health.health(tx, deployment().keys)
+    RULES_WELL.set(found.ok)
+    if found.last_verdict:
+        LAST_VERDICT.set(found.last_verdict.timestamp())
 
 
 def _begin() -> None:

@@ -5,17 +5,18 @@ from datetime import timedelta
 from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext as _
 
-from referral import campaigns
+from referral import campaigns, catalog
 from referral.errors import NotFound
 from referral.links import Link
 from referral.printing import posters, qr, typeface
 from referral.printing.posters import Poster
-from referral.web import pictures, sharing
+from referral.web import pictures, promises, rules_page
 from referral.web.context import (
     customer,
     deployment,
     now,
 )
+from referral.web.draws import seed_shown
 from referral.web.language import language
 
 PICTURE_LIFETIME = timedelta(days=1)
@@ -65,7 +66,7 @@ def poster(token: str) -> Response:
             lang=language(),
             lead=pictures.blurb(content),
             hint=_("Press and hold, or scan, to open"),
-            note=sharing.disclosure(campaign.checked_rules),
+            note=promises.disclosure(campaign.checked_rules),
             motif=pictures.motif_of(campaign),
         ),
         invitation=_("%(name)s invites you", name=name) if name else _("A friend invites you"),
@@ -111,6 +112,7 @@ def _picture(made: bytes, kind: str) -> Response:
 def rules(slug: str) -> str:
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_slug(tx, slug)
+        products = catalog.products_in(tx, campaign.gtins)
     if campaign.state != campaigns.CampaignState.published:
         raise campaigns.UnknownCampaign()
     content = campaign.content_in(language())
@@ -122,9 +124,6 @@ def rules(slug: str) -> str:
             "starts_at": campaign.starts_at,
             "ends_at": campaign.ends_at,
         },
-        summary=_(
-            "Points are paid for packages that are bought and claimed, once each, until the "
-            "campaign ends or its budget is used up."
-        ),
-        lines=sharing.terms(campaign),
+        rules=rules_page.made(campaign, products),
+        draw=seed_shown(campaign),
     )

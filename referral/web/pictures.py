@@ -17,8 +17,9 @@ from referral.campaigns import Campaign, CampaignState, UnknownCampaign
 from referral.catalog import Product
 from referral.config import LANGUAGES
 from referral.content import Content
+from referral.coupon_lists import CouponListTooLong
 from referral.db import Database
-from referral.errors import NotFound
+from referral.errors import InvalidInput, NotFound
 from referral.pictures import UPLOAD_BYTES_MAX, PictureTooLarge
 from referral.printing import cards
 from referral.printing.canvas import Motif
@@ -35,9 +36,14 @@ UPLOADS = {
     "staff.revise_campaign",
     "staff.edit_content",
     "staff.preview_campaign",
+    "staff.add_item",
+    "staff.revise_item",
     "api.add_picture",
+    "staff.upload_coupons",
 }
-"""Where a picture can be sent to."""
+"""Where a picture, or another file that is large, can be sent to."""
+TOO_LARGE: dict[str, type[InvalidInput]] = {"staff.upload_coupons": CouponListTooLong}
+"""What is said of a file that is no picture."""
 REQUEST_BYTES_MAX = UPLOAD_BYTES_MAX * 4 // 3 + 512 * 1024
 """A picture in base64, or one as it is and a small second one, and what is sent with it."""
 OG_LOCALES = {"zh-Hans": "zh_CN", "zh-Hant": "zh_TW", "en": "en_US"}
@@ -54,7 +60,7 @@ def _allow_uploads() -> None:
     if request.endpoint in UPLOADS:
         request.max_content_length = REQUEST_BYTES_MAX
         if (request.content_length or 0) > REQUEST_BYTES_MAX:
-            raise PictureTooLarge()
+            raise TOO_LARGE.get(request.endpoint, PictureTooLarge)()
 
 
 @shown.get("/pictures/<sha256>.jpg")

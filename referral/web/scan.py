@@ -15,7 +15,7 @@ from referral.errors import NotFound
 from referral.reports import customers, scans
 from referral.reports.scans import Verdict
 from referral.visits import Kind, Visit
-from referral.web import sharing
+from referral.web import promises, reward_words, sharing
 from referral.web.brought_by import brought_by
 from referral.web.context import (
     customer,
@@ -28,6 +28,7 @@ from referral.web.context import (
     signed_in_id,
     visitor,
 )
+from referral.web.draws import drawn_for
 from referral.web.language import in_words, language
 from referral.web.resolver import answer as answer_for_machines
 
@@ -90,7 +91,7 @@ def scan(gtin: str, code: str) -> AnyResponse | str:
         recall_url=_recall_url(batch) if verdict.word == "recalled" else None,
         claim_url=url_for(".claim", gtin=batch.gtin, code=found.text),
         sign_in_url=url_for("member.sign_in", next=scan_path(batch, found)),
-        promise=sharing.promise(campaign.checked_rules) if campaign else [],
+        promise=promises.promise(campaign.checked_rules, campaign.currency) if campaign else [],
         campaign_title=campaign.content_in(language()).title if campaign else None,
         share=_share_kit(campaign),
     )
@@ -141,6 +142,7 @@ def _claimed_page(
     with deployment().db.read() as tx:
         report = customers.claim_report(tx, deployment().keys, code, signed_in.id)
         story = brought_by(tx, signed_in.id) if report.is_first else None
+        drawn = drawn_for(tx, code, signed_in.id)
     return render_template(
         "claimed.html",
         product={"name": batch.product_name, "gtin": batch.gtin},
@@ -148,14 +150,17 @@ def _claimed_page(
         budget_spent=just_claimed["budget_spent"],
         rewards=[
             {
-                "text": sharing.reward_text(reward.rule, reward.depth),
+                "text": reward_words.reward_text(reward.rule, reward.depth),
                 "amount": reward.amount,
                 "unit": reward.unit,
                 "state": reward.state,
                 "available_at": reward.available_at,
+                "is_looked_at": reward.is_looked_at,
             }
             for reward in report.rewards
         ],
+        looked_at=reward_words.looked_at_text(),
+        drawn=drawn,
         has_referrer=report.brought_in,
         referrer_name=report.referrer_name,
         brought_by=story,

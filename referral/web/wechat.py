@@ -136,6 +136,7 @@ def back() -> Page:
             visitor().visitor,
             signed_in_id(),
             may_add=started.get("adds", False),
+            address=remote_address(),
         )
     except Problem as problem:
         if not isinstance(problem, WechatSignInSpent):  # not a guess at somebody's code

@@ -45,7 +45,7 @@ def happen(person: Person, kind: Kind, **details: object) -> None:
 def test_before_anything_happens_everything_is_zero(brand: Brand) -> None:
     numbers = figures.as_numbers(metrics(brand))
     assert numbers.pop("budget_left") == BUDGET
-    assert len(numbers) == 10
+    assert len(numbers) == 13
     assert set(numbers.values()) == {0}
 
 
@@ -77,6 +77,9 @@ def test_every_count_counts_its_own(brand: Brand) -> None:
         new_customers=2,
         referred_customers=1,
         cost=3 * PER_CLAIM + 2 * PER_FRIEND,
+        orders=0,
+        order_amount=0,
+        refunded_amount=0,
         budget_left=BUDGET - 3 * PER_CLAIM - 2 * PER_FRIEND,
     )
 

@@ -27,7 +27,7 @@ def test_a_reward_on_hold_has_its_grant_behind_it(brand: Brand) -> None:
     alice, _, _ = cast_of(brand)
     claimed = alice.claim(0)
     [[grant]] = behind(brand, alice.customer)
-    assert grant.key == f"reward|{claimed.claim.event}|claim:person:points|{alice.customer}"
+    assert grant.key == f"rewards|{claimed.claim.event}|claim:person:points|{alice.customer}"
     assert sorted(grant.postings, key=lambda posting: posting.amount) == [
         PostingLine(Kind.budget, brand.campaign.id, "points", -PER_CLAIM),
         PostingLine(Kind.pending, alice.customer, "points", PER_CLAIM),
@@ -42,7 +42,7 @@ def test_a_released_reward_has_its_release_behind_it_too(brand: Brand, clock: He
     clock.advance(days=7)
     actions.release_rewards(brand.deployment)
     [[grant, release]] = behind(brand, alice.customer)
-    assert (grant.what, release.what) == ("claim -> person", "hold is over")
+    assert (grant.what, release.what) == ("rewards for claim", "hold is over")
     assert {posting.kind for posting in release.postings} == {Kind.pending, Kind.wallet}
     assert {posting.owner for posting in release.postings} == {alice.customer}
     assert entries.owners([grant, release]) == ([brand.campaign.id], [alice.customer])
@@ -57,7 +57,7 @@ def test_a_budget_is_read_newest_first_page_by_page(brand: Brand) -> None:
         last = entries.of_budget(tx, brand.campaign.id, offset=3, limit=3)
         assert entries.of_budget(tx, 999).rows == []
         assert entries.of_rewards(tx, []) == {}
-    assert [entry.what for entry in first.rows] == ["claim -> person"] * 3
+    assert [entry.what for entry in first.rows] == ["rewards for claim"] * 3
     assert [entry.id for entry in first.rows] == sorted(
         (entry.id for entry in first.rows), reverse=True
     )

@@ -10,7 +10,7 @@ from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.reports import wallet
 from referral.reports.wallet import Friend, NoPoints, Package, Waiting
-from referral.rewards import Reward, RewardState
+from referral.rewards import Reward, RewardState, Why
 from tests.cast import (
     OTHER_GTIN,
     PER_CLAIM,
@@ -128,7 +128,7 @@ def test_a_friend_without_points_is_one_of_a_spent_budget(deployment: Deployment
     bob.open(alice.link())
     bob.claim(2)
     found = {friend.points: friend.why for friend in friends_of(brand, alice)}
-    assert found[0] is NoPoints.budget_spent
+    assert found[0] is Why.budget_spent
 
 
 def test_a_friend_without_points_is_one_of_a_campaign_that_did_not_cover_it(
@@ -181,10 +181,10 @@ def test_a_claim_that_found_the_budget_spent_says_so(deployment: Deployment) -> 
     alice, bob, _ = cast_of(brand)
     for index in range(3):
         alice.claim(index)
-    assert [p.why for p in packages_of(brand, alice)] == [NoPoints.budget_spent, None, None]
+    assert [p.why for p in packages_of(brand, alice)] == [Why.budget_spent, None, None]
     bob.open(alice.link())
     bob.claim(4)
-    assert [p.why for p in packages_of(brand, bob)] == [NoPoints.budget_spent]
+    assert [p.why for p in packages_of(brand, bob)] == [Why.budget_spent]
 
 
 def test_a_claim_that_no_campaign_covers_says_so(brand: Brand, deployment: Deployment) -> None:

@@ -9,6 +9,7 @@ from referral import actions, people
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from tests.readers import Reader
+from tests.web.conftest import Brand
 
 PHONE, EMAIL = "13800138000", "alice@example.com"
 
@@ -152,21 +153,108 @@ def test_before_the_code_nothing_tells_whose_a_contact_is(
     assert pages[:2] == pages[2:]
 
 
-def test_who_has_the_code_is_told_what_to_do_and_nothing_of_the_other_page(
+def test_who_has_the_code_is_asked_and_told_no_name_of_the_other_page(
     deployment: Deployment, alice: Reader, bob: Reader, app: Flask
 ) -> None:
     bob.sign_in("bob@example.com")
     bob.send("/me/name", name="Robert")
     alice.sign_in(PHONE)
     code = ask(alice, "bob@example.com")
-    assert alice.send("/me/contact/code", code=code).status_code == 409
-    assert "sign out and sign in with it" in alice.page
+    answer = alice.send("/me/contact/code", code=code)
+    assert (answer.status_code, answer.location) == (303, "/me/contact/join")
+    alice.get("/me/contact/join")
+    assert alice.heading == "You have another page here"
+    assert "b***@example.com" in alice.page
     assert "Robert" not in alice.page
+    # Until she says so, the two stay as they were.
     assert "example.com" not in ways(alice)
     assert alice.heading == "Hello"
     again = Reader(app)
     again.sign_in("bob@example.com")
     assert again.heading == "Hello, Robert"
+
+
+# Two pages that are one person's
+
+
+def show(reader: Reader, contact: str) -> None:
+    """Come as far as the page where the two are put together."""
+    reader.get("/me/contact?join=1")
+    reader.send("/me/contact", contact=contact, join="1")
+    reader.get("/me/contact/code")
+    assert reader.send("/me/contact/code", code=reader.shown_code()).location == "/me/contact/join"
+    reader.get("/me/contact/join")
+
+
+def test_two_pages_become_one_and_both_sessions_go_on(
+    brand: Brand, alice: Reader, bob: Reader
+) -> None:
+    bob.sign_in("13900139000")
+    bob.send("/me/name", name="Robert")
+    bob.claim(brand.path(1))
+    alice.sign_in(PHONE)
+    alice.claim(brand.path(2))
+    show(alice, "13900139000")
+    assert alice.send("/me/contact/join").location == "/me"
+    alice.get("/me")
+    assert "Your two pages are one now." in alice.page
+    assert "Your two pages are one now." not in bob.page
+    said = ways(alice)
+    assert "+86****8000" in said
+    assert "+86****9000" in said
+    bob.get("/me")
+    assert bob.heading == alice.heading == "Hello, Robert"
+    assert alice.page.count("Cold Brew Tea") == bob.page.count("Cold Brew Tea") >= 2
+    bob.send("/me/name", name="Bobby")
+    alice.get("/me")
+    assert alice.heading == "Hello, Bobby"
+
+
+def test_pressing_twice_puts_them_together_once(brand: Brand, alice: Reader, bob: Reader) -> None:
+    bob.sign_in("13900139000")
+    alice.sign_in(PHONE)
+    show(alice, "13900139000")
+    with alice._client.session_transaction() as session:
+        joining = session["joining"]
+    page = alice.page
+    assert alice.send("/me/contact/join").location == "/me"
+    with alice._client.session_transaction() as session:
+        session["joining"] = joining
+    alice.page = page
+    assert alice.send("/me/contact/join").location == "/me"
+    with brand.deployment.db.read() as tx:
+        owners = {
+            people.find_customer(tx, brand.deployment.keys, people.phone(each))
+            for each in (PHONE, "13900139000")
+        }
+        assert len(owners) == 1
+        assert len(people.merges_of(tx, owners.pop() or 0)) == 1
+
+
+def test_it_needs_the_token_the_code_and_a_fresh_sign_in(
+    deployment: Deployment, alice: Reader, bob: Reader, clock: HeldClock
+) -> None:
+    bob.sign_in("13900139000")
+    alice.sign_in(PHONE)
+    assert alice.get("/me/contact/join").location == "/me/contact", "no code was entered"
+    show(alice, "13900139000")
+    assert alice.post("/me/contact/join").status_code == 400
+    alice.get("/me/contact/join")
+    clock.advance(minutes=10)
+    assert alice.send("/me/contact/join").location == "/me"
+    assert "+86****9000" not in ways(alice)
+
+
+def test_a_number_without_a_page_is_said_to_have_none(
+    deployment: Deployment, alice: Reader
+) -> None:
+    alice.sign_in(PHONE)
+    alice.get("/me/contact?join=1")
+    alice.send("/me/contact", contact="13900139000", join="1")
+    alice.get("/me/contact/code")
+    assert alice.send("/me/contact/code", code=alice.shown_code()).status_code == 404
+    assert "no other page under this number" in alice.page
+    assert "9000" not in ways(alice)
 
 
 def test_what_one_customer_began_another_does_not_finish(

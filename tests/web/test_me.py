@@ -8,10 +8,11 @@ from flask import Flask
 from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.orders import OrderIn, RefundIn
 from referral.web import me
 from tests.cast import open_brand
 from tests.readers import Reader
-from tests.web.conftest import PER_FRIEND, Brand
+from tests.web.conftest import PER_FRIEND, Brand, make_brand
 from tests.web.test_pages import WIRE_BYTES_MAX
 
 
@@ -231,6 +232,30 @@ def test_longer_lists_have_pages_of_their_own(
     assert alice.get("/me/packages?offset=999999999").status_code == 200
     assert "There is nothing more." in words(alice)
     assert alice.get("/me/secrets").status_code == 404
+
+
+def test_orders_say_what_they_brought_and_why_not_more(
+    deployment: Deployment, alice: Reader
+) -> None:
+    percent = {"basis_points": 500, "cap": 3000}
+    make_brand(deployment, rules=[{"when": "order", "for": "person", "amount": percent}])
+    alice.sign_in("13800138000")
+    alice.get("/me")
+    assert "Ordered by you" not in words(alice)
+    for number, currency in (("A-1", "CNY"), ("A-2", "SGD"), ("A-3", "CNY")):
+        sent = {"external_id": number, "phone": "13800138000", "amount": 10_000}
+        order = OrderIn.model_validate({**sent, "currency": currency})
+        actions.place_order(deployment, order)
+    refund = RefundIn(external_id="R", amount=2_500)
+    actions.refund_order(deployment, "A-1", refund)
+    alice.get("/me")
+    said = words(alice)
+    back = "It brought you 375 points. CN¥25.00 was refunded, and its share taken back."
+    assert f"Order A-1 March 2, 2026 {back}" in said
+    assert "Order A-2 March 2, 2026 It brought nothing: no campaign covered it. SGD100.00" in said
+    assert "It brought you 500 points." in said
+    alice.get("/me/orders")
+    assert words(alice).count("Order A-") == 3
 
 
 def test_lists_are_for_whoever_is_signed_in(brand: Brand, alice: Reader) -> None:

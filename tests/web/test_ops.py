@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
-from referral import create_app
+from referral import create_app, risk
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import upgrade
@@ -88,3 +89,23 @@ def test_it_is_ready_once_the_database_is_migrated(bare_database_url: str, tmp_p
     answer = reader.get("/readyz")
     assert (answer.status_code, answer.json["database"]) == (200, "ok")
     opened.db.close()
+
+
+def test_readiness_has_the_heartbeat_of_the_risk_rules(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "RISK_SECONDS", 0)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["risk_rules"]) == (200, "ok")
+    assert answer.json["last_verdict"] == "none yet"
+    monkeypatch.setattr(risk, "canary", lambda: ["a machine: pay instead of hold"])
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "not ready")
+    assert "a machine" in answer.json["risk_rules"]
+
+
+def test_figures_of_verdicts_and_cases(client: FlaskClient) -> None:
+    said = client.get("/metrics").text
+    assert 'referral_verdicts{decision="hold"} 0.0' in said
+    assert 'referral_cases{state="open"} 0.0' in said
+    assert "referral_risk_rules_well 1.0" in said

@@ -1,39 +1,44 @@
 """Campaigns: drafted, published, and what came of them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from referral import actions, campaigns
+from referral import actions, campaigns, signoff
+from referral.amendments import NotPublished, Terms, TermsMadeWorse
 from referral.campaigns import (
+    BUDGET_MAX,
     AlreadyPublished,
     Campaign,
     CampaignExists,
-    CampaignOver,
     CampaignState,
     CreditedTouch,
     Draft,
     EndsTooEarly,
-    MixedCurrencies,
-    NoRules,
-    NothingToSell,
-    PayoutOverBound,
     PunishedWording,
     ShopNotListed,
+    Unit,
     UnknownCampaign,
 )
 from referral.content import MORE_PICTURES_MAX, CampaignContent, Content, Landing, Language
+from referral.coupons import NoSuchPool, PoolCurrency, PoolOver
 from referral.phrases import Kind
 from referral.pictures import UnknownPicture
+from referral.publishing import CampaignOver, DepthTooGreat, Refused
 from referral.reports import campaigns as report
-from referral.rewards import Rule
-from referral.web.api.endpoint import Output, get, post
+from referral.rewards import RULES_MAX, Rule
+from referral.rewards.draws import DrawChanged
+from referral.rewards.paid_sharing import PaysForSharing, Rules
+from referral.signoff import NothingToSignOff
+from referral.web.api import auth
+from referral.web.api.endpoint import Output, get, patch, post
 from referral.web.api.paging import Page, bad_cursor
 from referral.web.api.reading import Input, Nothing, checked
 from referral.web.context import deployment
+from referral.web.problems import invalid_field
 
 
 class ContentIn(Input):
@@ -57,6 +62,48 @@ class ContentIn(Input):
     """Who answers for it, on the page with the rules."""
 
 
+REFUSALS = [each for each in Refused.every() if each is not Refused]
+"""Everything that keeps terms from binding the brand."""
+POOLS = [NoSuchPool, PoolOver, PoolCurrency]
+
+
+class TermsIn(Input):
+    """Better terms for a campaign that is published. What is left out stays as it is."""
+
+    ends_at: AwareDatetime | None = None
+    """Later, or as it is."""
+    budget: int | None = Field(default=None, ge=0, le=BUDGET_MAX)
+    """In points, in all: larger, or as it is."""
+    budgets: dict[Unit, Annotated[int, Field(gt=0, le=BUDGET_MAX)]] | None = Field(
+        default=None, max_length=RULES_MAX
+    )
+    """The other budgets, by unit; a unit that is left out stays as it is."""
+    hold_days: int | None = Field(default=None, ge=0, le=90)
+    """Shorter, or as it is."""
+    window_days: int | None = Field(default=None, ge=1, le=365)
+    """Longer, or as it is."""
+    lasts_days: int | None = Field(default=None, ge=1, le=3650)
+    """Longer, or as it is."""
+    rules: Rules | None = Field(default=None, min_length=1, max_length=RULES_MAX)
+    """All the rules, those that are to stay among them: with more in them, or more of them."""
+
+
+class SignOffIn(Input):
+    """Who signs the rules off. The name is kept in the audit log, beside the key's."""
+
+    name: str = Field(min_length=2, max_length=80)
+    """The name of the person who answers for it."""
+
+
+class SignOffOut(Output):
+    """That the rules, as they stand, may pay the second level."""
+
+    signed_by: str
+    signed_at: datetime
+    sha256: str
+    """Of the rules that were signed; others need another sign-off."""
+
+
 class FindingOut(Output):
     """Words that chat platforms punish. A campaign with such words is not published."""
 
@@ -76,11 +123,20 @@ class CampaignOut(Output):
     slug: str
     title: str
     state: CampaignState
-    """A published campaign keeps its terms; it runs from `starts_at` up to `ends_at`."""
+    """A published campaign's terms get no worse; it runs from `starts_at` up to `ends_at`."""
     content: dict[str, Content]
     rules: list[Rule]
     budget: int
     """In points."""
+    budgets: dict[str, int]
+    """Of what else its rules pay, by unit: minor units of a currency (`CNY`), or how many of
+    `coupon:POOL` and `item:SLUG`."""
+    currency: str | None
+    """Of its store credit and its products' prices; null before it is published."""
+    market: str
+    """Where it runs."""
+    permit: str
+    """The number of the permit for its draws, where there is one."""
     gtins: list[str]
     """The products it is for; empty for all."""
     picture: str | None
@@ -96,6 +152,8 @@ class CampaignOut(Output):
     """Not included."""
     hold_days: int
     """How long a reward stays pending."""
+    lasts_days: int | None
+    """How long a reward can be spent once it is available; null for ever."""
     window_days: int
     """How long after a link was opened a claim still credits it."""
     touch: CreditedTouch
@@ -136,6 +194,12 @@ class MetricsOut(Output):
     """Points granted and not reversed."""
     budget_left: int
     """Points that can still be granted."""
+    orders: int
+    """Orders that fall under its rules."""
+    order_amount: int
+    """What they came to, in minor units of the campaign's currency."""
+    refunded_amount: int
+    """What of that was refunded."""
 
 
 class EdgeOut(Output):
@@ -161,7 +225,7 @@ class SpreadPage(Output):
     body=Draft,
     answer=CampaignOut,
     statuses={201: "Drafted"},
-    problems=[CampaignExists, EndsTooEarly, UnknownPicture, ShopNotListed],
+    problems=[CampaignExists, EndsTooEarly, UnknownPicture, ShopNotListed, PaysForSharing],
 )
 def add_campaign(body: Draft) -> CampaignOut:
     """Draft a campaign.
@@ -196,10 +260,8 @@ def get_campaign(slug: str) -> CampaignOut:
         UnknownCampaign,
         AlreadyPublished,
         CampaignOver,
-        NoRules,
-        NothingToSell,
-        MixedCurrencies,
-        PayoutOverBound,
+        *REFUSALS,
+        *POOLS,
         PunishedWording,
         ShopNotListed,
     ],
@@ -207,9 +269,67 @@ def get_campaign(slug: str) -> CampaignOut:
 def publish_campaign(slug: str, body: Nothing) -> CampaignOut:
     """Publish a campaign.
 
-    Its budget is put up, and its terms are fixed from then on.
+    Its budgets are put up, and its terms get no worse from then on. A refusal says in `rules` which
+    ones it is about, `why`, and what to `change`.
     """
     return _shown(actions.publish_campaign(deployment(), slug))
+
+
+@post(
+    "/campaigns/<slug>/sign-off",
+    body=SignOffIn,
+    answer=SignOffOut,
+    statuses={200: "Signed off"},
+    problems=[UnknownCampaign, AlreadyPublished, NothingToSignOff, DepthTooGreat],
+)
+def sign_off_campaign(slug: str, body: SignOffIn) -> SignOffOut:
+    """Sign a draft's rules off that pay the second level.
+
+    By name, for the rules as they stand: a sign-off of other rules is void. Nothing beyond the
+    second level is ever paid.
+    """
+    campaign = actions.sign_off(deployment(), slug, by=f"{body.name} ({auth.caller()})")
+    with deployment().db.read() as tx:
+        entry = signoff.signed_by(tx, campaign)
+    if entry is None:  # somebody changed the rules in this moment
+        raise NothingToSignOff()
+    return SignOffOut(signed_by=entry.by, signed_at=entry.at, sha256=entry.details["sha256"])
+
+
+@patch(
+    "/campaigns/<slug>/terms",
+    body=TermsIn,
+    answer=CampaignOut,
+    statuses={200: "Changed"},
+    problems=[
+        UnknownCampaign,
+        NotPublished,
+        CampaignOver,
+        TermsMadeWorse,
+        DrawChanged,
+        PaysForSharing,
+        *REFUSALS,
+        *POOLS,
+    ],
+)
+def amend_terms(slug: str, body: TermsIn) -> CampaignOut:
+    """Make the terms of a published campaign better.
+
+    A later end, a larger budget, a longer window, a shorter hold, longer lasting points, higher
+    amounts, looser limits, more rules. Anything worse is refused, by name. A lucky draw stays as
+    it was published.
+    """
+    by = auth.caller()
+    return _shown(actions.amend(deployment(), slug, lambda was: _better(was, body), by=by))
+
+
+def _better(was: Terms, body: TermsIn) -> Terms:
+    said = {name: value for name, value in body if value is not None}
+    if body.budgets is not None:
+        said["budgets"] = {**was.budgets, **body.budgets}
+    if len({rule.id for rule in body.rules or []}) < len(body.rules or []):
+        raise invalid_field("rules", "Two rules promise the same; add their amounts up instead.")
+    return replace(was, **said)
 
 
 @post(
@@ -278,6 +398,10 @@ def _shown(campaign: Campaign) -> CampaignOut:
         content={lang: Content.model_validate(text) for lang, text in campaign.content.items()},
         rules=campaign.checked_rules,
         budget=campaign.budget,
+        budgets=campaign.budgets,
+        currency=campaign.currency,
+        market=campaign.market,
+        permit=campaign.permit,
         gtins=campaign.gtins,
         picture=campaign.picture,
         more_pictures=campaign.more_pictures,
@@ -288,6 +412,7 @@ def _shown(campaign: Campaign) -> CampaignOut:
         starts_at=campaign.starts_at,
         ends_at=campaign.ends_at,
         hold_days=campaign.hold_days,
+        lasts_days=campaign.lasts_days,
         window_days=campaign.window_days,
         touch=CreditedTouch(campaign.touch),
         findings=[FindingOut(**finding.dump()) for finding in campaign.findings],

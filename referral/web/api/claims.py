@@ -1,14 +1,13 @@
 """Claims: a customer takes a code, once, ever."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
-from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, lookup, people
+from referral import actions, campaigns, lookup
 from referral.actions import Claimed
+from referral.actions.touching import ViaReason, read_via
 from referral.batches import Entry
 from referral.checking import check_code
 from referral.claims import (
@@ -25,27 +24,12 @@ from referral.gs1.gtin import BadGTIN
 from referral.guessing import CheckingPaused
 from referral.links import Link, Touch
 from referral.lookup import TEXT_LENGTH_MAX
-from referral.people import Customer, UnknownCustomer
+from referral.people import UnknownCustomer
 from referral.rewards import RewardState
 from referral.web.api.endpoint import Output, post
 from referral.web.api.reading import Id, Input
 from referral.web.context import deployment, now
 from referral.web.problems import invalid_field
-
-TOKEN_LENGTH_MAX = 200
-
-
-class ViaReason(StrEnum):
-    """Why a link credits nobody."""
-
-    altered = "altered"
-    """Cut off, altered, or another installation's."""
-    unknown_campaign = "unknown-campaign"
-    campaign_not_running = "campaign-not-running"
-    unknown_sharer = "unknown-sharer"
-    own_link = "own-link"
-    already_claimed = "already-claimed"
-    """The claim had been made before; what it brought is settled."""
 
 
 class ClaimIn(Input):
@@ -136,8 +120,11 @@ def add_claim(body: ClaimIn) -> tuple[ClaimedOut, int]:
     one's own code again changes nothing and answers with what it brought.
     """
     code, batch = _code(body)
-    with deployment().db.read() as tx:
-        link, ignored = _link(tx, body)
+    link, ignored = None, None
+    if body.via is not None:
+        with deployment().db.read() as tx:
+            found = read_via(tx, deployment().links, body.via, body.customer_id, now())
+        link, ignored = (found, None) if isinstance(found, Link) else (None, found)
     touches = [Touch(link, now())] if link else []
     claimed = actions.claim(deployment(), code, body.customer_id, touches=touches)
     if link and claimed.already:
@@ -154,27 +141,6 @@ def _code(body: ClaimIn) -> tuple[Code, Entry]:
             raise invalid_field("url", "This is not an address such as .../01/GTIN/21/CODE.")
         text, gtin = found
     return check_code(deployment(), text, gtin=gtin, customer=body.customer_id, address=None)
-
-
-def _link(tx: Session, body: ClaimIn) -> tuple[Link | None, ViaReason | None]:
-    """The link that may credit somebody, or why there is none."""
-    if body.via is None:
-        return None, None
-    link = deployment().links.read(body.via) if len(body.via) <= TOKEN_LENGTH_MAX else None
-    if link is None:
-        return None, ViaReason.altered
-    campaign = campaigns.campaign_by_id(tx, link.campaign)
-    if campaign is None:
-        return None, ViaReason.unknown_campaign
-    if not campaign.runs_at(now()):
-        return None, ViaReason.campaign_not_running
-    if link.customer == body.customer_id or link.visitor in people.visitors_of(
-        tx, body.customer_id
-    ):
-        return None, ViaReason.own_link
-    if link.customer is not None and tx.get(Customer, link.customer) is None:
-        return None, ViaReason.unknown_sharer
-    return link, None
 
 
 def _shown(

@@ -8,6 +8,7 @@ from pydantic import Field
 from referral import actions, people
 from referral.people import (
     EXTERNAL_ID_LENGTH_MAX,
+    REASON_LENGTH_MAX,
     BadContact,
     BadName,
     Contact,
@@ -16,9 +17,11 @@ from referral.people import (
 )
 from referral.reports import customers, trees
 from referral.reports.trees import Branch
+from referral.texts import Line
+from referral.web.api.auth import caller
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Count
-from referral.web.api.reading import Index, Input, Query
+from referral.web.api.reading import Id, Index, Input, Query
 from referral.web.context import deployment
 from referral.web.problems import invalid_field
 
@@ -69,6 +72,16 @@ class TreeQuery(Query):
     """How many levels below the customer; at most 10 are given."""
     limit: Count = CHILDREN_DEFAULT
     """How many children of each customer; at most 100 are given."""
+
+
+class MergeIn(Input):
+    """Who is the same person, and why that is known."""
+
+    other_id: Id
+    keep: Id | None = None
+    """Which of the two is kept; the older one if left out."""
+    reason: Line = Field(min_length=1, max_length=REASON_LENGTH_MAX)
+    """Kept with the merge. Write no phone number or address into it."""
 
 
 class BranchOut(Output):
@@ -122,8 +135,38 @@ def _contact(field: str, make: Callable[[str], Contact], typed: str) -> Contact:
 
 @get("/customers/<int:customer_id>", answer=CustomerOut, problems=[UnknownCustomer])
 def get_customer(customer_id: int) -> CustomerOut:
-    """Get a customer."""
+    """Get a customer.
+
+    The number of one who was merged into another gives that one, with its own `id`.
+    """
     return _customer(customer_id)
+
+
+@post(
+    "/customers/<int:customer_id>/merge",
+    body=MergeIn,
+    answer=CustomerOut,
+    statuses={200: "One customer"},
+    problems=[UnknownCustomer],
+)
+def merge_customers(customer_id: int, body: MergeIn) -> CustomerOut:
+    """Make one customer of two who are the same person. It cannot be undone.
+
+    Packages, orders, friends, rewards and what identifies them are the kept one's, which is the
+    answer; the number of the other one stands for it from then on, wherever it is sent. What one of
+    them was paid for bringing in the other is taken back. Two that are one already stay so.
+    """
+    if body.keep is not None and body.keep not in (customer_id, body.other_id):
+        raise invalid_field("keep", "Name one of the two.")
+    merged = actions.merge_customers(
+        deployment(),
+        customer_id,
+        body.other_id,
+        by=caller(),
+        reason=body.reason,
+        keep=body.keep,
+    )
+    return _customer(merged.kept)
 
 
 def _customer(customer_id: int) -> CustomerOut:

@@ -1,7 +1,8 @@
 """What every call of the API has in common: who asks, what was sent, how it is answered.
 
 A view takes its path's arguments and a checked `body` or `query`, and returns a model, or a model
-and a status. `get` and `post` make it a view of the blueprint and note it for the OpenAPI document.
+and a status. `get`, `post` and `patch` make it a view of the blueprint and note it for the OpenAPI
+document.
 """
 
 import functools
@@ -78,9 +79,33 @@ def post(
     answer: type[BaseModel],
     statuses: dict[int, str],
     problems: Sequence[type[Problem]] = (),
+    query: type[BaseModel] | None = None,
 ) -> Callable[[View], View]:
     """Register a view that writes; the first of `statuses` is the usual one."""
+    return _writing(api.post, rule, body, answer, statuses, problems, query)
 
+
+def patch(
+    rule: str,
+    *,
+    body: type[BaseModel],
+    answer: type[BaseModel],
+    statuses: dict[int, str],
+    problems: Sequence[type[Problem]] = (),
+) -> Callable[[View], View]:
+    """Register a view that changes what is said, and leaves the rest as it is."""
+    return _writing(api.patch, rule, body, answer, statuses, problems)
+
+
+def _writing(
+    method: Callable[[str], Callable[[Callable[..., Response]], Any]],
+    rule: str,
+    body: type[BaseModel],
+    answer: type[BaseModel],
+    statuses: dict[int, str],
+    problems: Sequence[type[Problem]],
+    query: type[BaseModel] | None = None,
+) -> Callable[[View], View]:
     def register(view: View) -> View:
         usual = next(iter(statuses))
 
@@ -88,6 +113,8 @@ def post(
         def run(**path: Any) -> Response:
             api_key_id = auth.check()
             raw = raw_body()
+            if query:
+                path["query"] = read_query(query)
             stored, replayed = answer_once(
                 api_key_id,
                 raw,
@@ -95,8 +122,8 @@ def post(
             )
             return _response(stored, replayed=replayed)
 
-        operation = Operation(_tag(rule), answer, statuses, tuple(problems), body=body)
-        api.post(rule)(_described(run, operation))
+        operation = Operation(_tag(rule), answer, statuses, tuple(problems), body=body, query=query)
+        method(rule)(_described(run, operation))
         return view
 
     return register

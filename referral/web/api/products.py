@@ -1,28 +1,24 @@
 """Products: trade items, keyed by their GTIN-14."""
 
 from datetime import datetime
-from typing import Annotated
 
-from babel.numbers import list_currencies
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from referral import actions, catalog
-from referral.catalog import NAME_LENGTH_MAX, PRICE_MAX, Product, ProductExists, UnknownProduct
+from referral.catalog import (
+    NAME_LENGTH_MAX,
+    PRICE_MAX,
+    Currency,
+    Product,
+    ProductExists,
+    UnknownProduct,
+)
 from referral.codes import Labels
 from referral.gs1.gtin import BadGTIN
 from referral.texts import Line
 from referral.web.api.endpoint import Output, post
 from referral.web.api.reading import Input
 from referral.web.context import deployment
-
-
-def _known_currency(code: str) -> str:
-    if code not in list_currencies():
-        raise ValueError("This is not a currency's code, such as CNY.")
-    return code
-
-
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
 
 
 class ProductIn(Input):

@@ -23,11 +23,12 @@ from referral.web.errors import TooLarge, Unexpected
 from referral.web.problems import MIMETYPE, InvalidJSON, Unauthorized, WrongContentType
 
 BEARER = "bearer"
+WRITES = {"post", "patch"}
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 REF_TEMPLATE = "#/components/schemas/{model}"
 
 ALWAYS: tuple[type[Problem], ...] = (Unauthorized, Unexpected, Unavailable)
-ON_POST: tuple[type[Problem], ...] = (
+ON_WRITE: tuple[type[Problem], ...] = (
     InvalidJSON,
     InvalidInput,
     WrongContentType,
@@ -75,20 +76,26 @@ TAGS = {
     "stores": "Outlets that sell, and distributors that supply them.",
     "batches": "Codes of one product made together; what happens to them, by index range.",
     "codes": "The identity of one package, for support desks and distributors.",
+    "cases": "Purchases that the risk rules want somebody to look at, and what was decided.",
     "flags": "Codes of which something was odd when they were scanned.",
     "alarms": "Where more wrong codes are tried than mistyping and chance explain.",
     "pictures": "What campaigns show; uploaded once, named by their hash.",
     "campaigns": "Content, dates, budget and reward rules; and what came of them.",
+    "pools": "Codes of coupons that rules give out.",
+    "coupons": "What a shop asks of one coupon's code.",
     "customers": "People with an identity, and the tree of who brought in whom.",
     "links": "Share links of customers, for where no browser is at hand.",
     "claims": "A customer takes a code, once, ever: the proof of purchase.",
+    "orders": "Purchases that the brand's shop reports, the other proof, and their refunds.",
+    "items": "What points are redeemed for.",
+    "redemptions": "Points, or a right that was won, turned into an item, with its voucher.",
 }
 """In the order in which a brand meets them."""
 
 DESCRIPTION = """\
 Amounts are whole numbers in minor units. Times are RFC 3339, in UTC. Lists come in pages,
 `{"items": [...], "next": cursor-or-null}`. What goes wrong is answered as RFC 9457 problem+json.
-Every POST accepts an `Idempotency-Key`."""
+Every POST and PATCH accepts an `Idempotency-Key`."""
 
 
 def set_up(state: BlueprintSetupState) -> None:
@@ -167,7 +174,7 @@ def _fill_in(entry: Document, operation: Operation, method: str, schemas: Schema
     }
     if operation.query:
         entry["parameters"] += _query_parameters(operation.query)
-    if method == "post":
+    if method in WRITES:
         entry["parameters"].append(_idempotency_parameter())
     if operation.body:
         required = any(field.is_required() for field in operation.body.model_fields.values())
@@ -180,8 +187,8 @@ def _fill_in(entry: Document, operation: Operation, method: str, schemas: Schema
 
 def _problems_of(entry: Document, operation: Operation, method: str) -> set[type[Problem]]:
     found = {*ALWAYS, *operation.problems}
-    if method == "post":
-        found.update(ON_POST)
+    if method in WRITES:
+        found.update(ON_WRITE)
     if operation.query:
         found.add(InvalidInput)
     if any(parameter["in"] == "path" for parameter in entry["parameters"]):
@@ -200,7 +207,7 @@ def _successes(operation: Operation, method: str, schema: Document) -> Document:
         str(status): {
             "description": description,
             "content": {"application/json": {"schema": schema}},
-            **({"headers": headers} if method == "post" else {}),
+            **({"headers": headers} if method in WRITES else {}),
         }
         for status, description in operation.statuses.items()
     }

@@ -1,23 +1,32 @@
 """The staff console: what a brand's people see and do. One noun, one file."""
 
 # Importing a file adds its routes to the blueprint.
+import referral.web.staff.amending
 import referral.web.staff.auth
 import referral.web.staff.batch
 import referral.web.staff.batches
 import referral.web.staff.campaigns
+import referral.web.staff.cases
 import referral.web.staff.codes
+import referral.web.staff.coupons
 import referral.web.staff.customers
 import referral.web.staff.editing
 import referral.web.staff.flags
+import referral.web.staff.forecasts
 import referral.web.staff.home
+import referral.web.staff.items
 import referral.web.staff.labels
+import referral.web.staff.merging
+import referral.web.staff.orders
 import referral.web.staff.product
 import referral.web.staff.products
 import referral.web.staff.search
 import referral.web.staff.spread
 import referral.web.staff.spread_export
 import referral.web.staff.stores
-import referral.web.staff.tree  # noqa: F401 - all of these
+import referral.web.staff.tills
+import referral.web.staff.tree
+import referral.web.staff.vouchers  # noqa: F401 - all of these
 from referral.web.staff.blueprint import staff
 
 __all__ = ["staff"]

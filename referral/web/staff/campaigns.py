@@ -1,40 +1,43 @@
 """Campaigns: the list, the form, and a campaign's page with its figures, spread and ledger."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Response, flash, redirect, render_template, request, url_for
-from flask_babel import format_number
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from referral import actions, catalog, rewards
+from referral import actions, catalog, publishing, signoff
 from referral.campaigns import (
-    PAYOUT_PERCENT_MAX,
-    POINT_VALUE,
     AlreadyPublished,
     Campaign,
     CampaignExists,
     CampaignState,
     EndsTooEarly,
-    PayoutOverBound,
     ShopNotListed,
     campaign_by_slug,
 )
+from referral.catalog import Product
 from referral.config import LANGUAGES
 from referral.content import MORE_PICTURES_MAX
-from referral.errors import NotFound, Problem, Unavailable
+from referral.errors import InvalidInput, NotFound, Problem, Unavailable
+from referral.markets import NAMES
+from referral.payouts import BOUND_PERCENT, Payout, bound_of
 from referral.pictures import UnknownPicture
 from referral.printing import cards
 from referral.reports import campaigns as figures
+from referral.reports import coupons as coupon_report
 from referral.reports import entries, lists, trees
+from referral.reports import items as item_report
+from referral.rewards import RULES_MAX
 from referral.staff import Right, StaffMember
-from referral.web import pictures, sharing
+from referral.web import pictures, promises
 from referral.web.context import deployment
 from referral.web.language import OWN_NAMES, in_words
 from referral.web.security import allow
-from referral.web.staff import contents, drafts, findings
-from referral.web.staff.auth import Page, require
+from referral.web.staff import contents, drafts, findings, refusals, rule_rows
+from referral.web.staff.auth import Page, require, signed_in
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 from referral.web.staff.spread import names_in
@@ -42,6 +45,8 @@ from referral.web.staff.uploads import take_pictures
 
 SHARERS_SHOWN = 10
 ENTRIES_SHOWN = 5
+WHATS_MAX = 200
+"""How many pools and items a rule has to choose from."""
 
 
 @staff.get("/campaigns")
@@ -64,7 +69,9 @@ def new_campaign(member: StaffMember) -> Page:
 def add_campaign(member: StaffMember) -> Page:
     form = Form(request.form)
     take_pictures(form)
-    draft = drafts.read(form, _gtins(), _zone())
+    if changes_rules(form):
+        return _form_page(form, None)
+    draft = drafts.read(form, _gtins(), _zone(), currency=_currency())
     if draft is not None:
         try:
             actions.add_campaign(deployment(), draft)
@@ -89,7 +96,7 @@ def edit_campaign(member: StaffMember, slug: str) -> Page:
         campaign = campaign_by_slug(tx, slug)
     if campaign.state == CampaignState.published:
         raise AlreadyPublished()
-    return _form_page(drafts.form_of(campaign, _zone()), campaign)
+    return _form_page(drafts.form_of(campaign, _zone(), _currency()), campaign)
 
 
 @staff.post("/campaigns/<slug>/edit")
@@ -99,7 +106,9 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
         campaign = campaign_by_slug(tx, slug)
     form = Form(request.form)
     take_pictures(form)
-    draft = drafts.read(form, _gtins(), _zone(), campaign)
+    if changes_rules(form):
+        return _form_page(form, campaign)
+    draft = drafts.read(form, _gtins(), _zone(), campaign, _currency())
     if draft is not None:
         try:
             actions.revise_campaign(deployment(), slug, draft)
@@ -129,16 +138,26 @@ def publish_campaign(member: StaffMember, slug: str) -> Page:
         published = actions.publish_campaign(deployment(), slug)
     except Unavailable:
         raise
-    except PayoutOverBound as problem:
-        return _page(slug, (_(problem.title), _over_bound(problem))), problem.status
     except Problem as problem:
-        return _page(slug, (_(problem.title), _(problem.advice))), problem.status
+        return _page(slug, refusals.in_words(problem, _currency())), problem.status
     flash(
         _(
-            "Published. %(budget)s points are put up for it.",
-            budget=format_number(published.budget),
+            "Published. %(budget)s are put up for it.",
+            budget=promises.budgets_in_words(published),
         )
     )
+    return redirect(url_for(".campaign", slug=slug), 303)
+
+
+@staff.post("/campaigns/<slug>/sign-off")
+@require(Right.sign_off)
+def sign_off_campaign(member: StaffMember, slug: str) -> Page:
+    """Let the draft pay the second level, by the name of whoever is signed in."""
+    try:
+        actions.sign_off(deployment(), slug, by=member.email)
+    except InvalidInput as problem:
+        return _page(slug, refusals.in_words(problem)), problem.status
+    flash(_("Signed off, as the rules stand now. Other rules need another sign-off."))
     return redirect(url_for(".campaign", slug=slug), 303)
 
 
@@ -167,11 +186,12 @@ def campaign_card(member: StaffMember, slug: str, lang: str) -> Response:
     )
 
 
-def _page(slug: str, refusal: tuple[str, str] | None) -> str:
+def _page(slug: str, refusal: tuple[str, Sequence[str]] | None) -> str:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
         sharers = trees.spread_children(tx, campaign.id, None, limit=SHARERS_SHOWN)
         rules = campaign.checked_rules
+        products = catalog.products_in(tx, campaign.gtins)
         ledger = _ledger(tx, entries.of_budget(tx, campaign.id, limit=ENTRIES_SHOWN))
         ledger["names"] |= names_in(tx, sharers)
         return render_template(
@@ -179,17 +199,27 @@ def _page(slug: str, refusal: tuple[str, str] | None) -> str:
             campaign=campaign,
             refusal=refusal,
             metrics=figures.metrics(tx, campaign),
-            promise=sharing.promise(rules),
+            promise=promises.promise(rules, products[0].currency if products else None),
+            budgets=promises.budgets_in_words(campaign),
+            market=_(NAMES.get(campaign.market, campaign.market)),
             findings=findings.shown(campaign.findings),
             pictures=pictures.shown_pictures(campaign),
-            payout=rewards.payout_max(rules),
-            bound=_bound(catalog.prices(tx, campaign.gtins)),
-            products=catalog.products_in(tx, campaign.gtins) if campaign.gtins else [],
+            payout=_payout(tx, campaign, products),
+            currency=products[0].currency if products else campaign.currency,
+            products=products if campaign.gtins else [],
+            deep=publishing.deep(rules),
+            signed=signoff.signed_by(tx, campaign),
+            may_sign_off=_may(Right.sign_off),
             cards=_cards(campaign),
             languages_written=[OWN_NAMES[tag] for tag in LANGUAGES if tag in campaign.content],
             sharers=sharers,
             **ledger,
         )
+
+
+def _may(right: Right) -> bool:
+    member = signed_in()
+    return member is not None and member.may(right)
 
 
 def _cards(campaign: Campaign) -> list[tuple[str, str, str]]:
@@ -219,16 +249,61 @@ def _form_page(form: Form, campaign: Campaign | None) -> str:
         form=form,
         campaign=campaign,
         products=products,
-        rule_rows=drafts.RULE_ROWS,
-        other_rules=sharing.promise(drafts.beyond_the_form(campaign.checked_rules))
-        if campaign
-        else [],
+        **rule_parts(form, currency_of(products)),
+        markets=_labelled(NAMES),
         touches=drafts.TOUCHES,
-        bound=_bound([product.price for product in products]),
-        percent=PAYOUT_PERCENT_MAX,
+        bound=bound_of(min(product.price for product in products)) if products else None,
+        percent=BOUND_PERCENT,
         zone=deployment().config.timezone,
         **content_parts(form, campaign),
     )
+
+
+def rule_parts(form: Form, currency: str | None) -> dict[str, Any]:
+    """What the part of a form with rules and budgets is made of."""
+    return {
+        "rows": rule_rows.rows(form, lambda rule: promises.sentences(rule, currency), currency),
+        "room": RULES_MAX,
+        "whens": _labelled(rule_rows.WHENS),
+        "whom": _labelled(rule_rows.WHOM),
+        "hows": _labelled(rule_rows.HOWS),
+        "limits": _labelled(rule_rows.LIMITS),
+        "whats": _whats(form),
+        "budget_units": drafts.budget_units(form, currency),
+        "currency": currency,
+    }
+
+
+def _labelled(options: Mapping[Any, str]) -> list[tuple[str, str]]:
+    return [(value, _(label)) for value, label in options.items()]
+
+
+def changes_rules(form: Form) -> bool:
+    """Whether another rule, or one less, is asked for: then the form is only shown again."""
+    if "drop_rule" in form.values:
+        rule_rows.drop(form, form.typed("drop_rule"))
+        return True
+    if "add_rule" in form.values:
+        rule_rows.add(form)
+        return True
+    return "more_rows" in form.values
+
+
+def _whats(form: Form) -> list[tuple[str, str]]:
+    """What a rule can pay: value and label. What the form names already stays among them."""
+    found = [("points", _("points")), ("credit", _("store credit"))]
+    with deployment().db.read() as tx:
+        pools = coupon_report.lines(tx, deployment().clock.now(), limit=WHATS_MAX).rows
+        found += [
+            (f"coupon:{line.pool.slug}", _("coupon: %(name)s", name=line.pool.slug))
+            for line in pools
+        ]
+        found += [
+            (f"item:{item.slug}", _("item: %(name)s", name=item.slug))
+            for item in item_report.choices(tx)[:WHATS_MAX]
+        ]
+    known = {value for value, _label in found}
+    return found + [(what, what) for what in sorted(rule_rows.whats_in(form) - known)]
 
 
 def content_parts(form: Form, campaign: Campaign | None) -> dict[str, Any]:
@@ -252,20 +327,24 @@ def _gtins() -> list[str]:
         return [product.gtin for product in catalog.products_in(tx, [])]
 
 
+def currency_of(products: Sequence[Product]) -> str | None:
+    """The one currency of these products' prices."""
+    found = {product.currency for product in products}
+    return found.pop() if len(found) == 1 else None
+
+
+def _currency() -> str | None:
+    with deployment().db.read() as tx:
+        return currency_of(catalog.products_in(tx, []))
+
+
 def _zone() -> ZoneInfo:
     return ZoneInfo(deployment().config.timezone)
 
 
-def _bound(prices: list[int]) -> int | None:
-    """How many points one purchase of the cheapest product may pay out."""
-    return min(prices) * PAYOUT_PERCENT_MAX // 100 // POINT_VALUE if prices else None
-
-
-def _over_bound(problem: PayoutOverBound) -> str:
-    return _(
-        "It could pay out %(payout)s points; %(bound)s is the most allowed, which is "
-        "%(percent)s %% of the cheapest product's price. Lower the amounts, then publish it.",
-        payout=format_number(problem.details["payout"]),
-        bound=format_number(problem.details["bound"]),
-        percent=PAYOUT_PERCENT_MAX,
-    )
+def _payout(tx: Session, campaign: Campaign, products: list[Product]) -> Payout | None:
+    """What one purchase pays out at most; None where that is not known."""
+    if not products:
+        return None
+    worth = actions.worth_of(tx, campaign.checked_rules, products[0].currency)
+    return publishing.worst_of(campaign, [product.price for product in products], worth)

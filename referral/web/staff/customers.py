@@ -2,21 +2,22 @@
 
 from dataclasses import dataclass
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 
 from referral import graph, people
 from referral.campaigns import campaign_by_id
 from referral.graph import Referral
 from referral.links import visitor_name
-from referral.reports import customers, entries, lists, reach, referrals, trees, wallet
+from referral.reports import customers, entries, lists, orders, reach, referrals, trees, wallet
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
-from referral.web.staff.forms import offset_of
+from referral.web.staff.forms import Form, offset_of
 
 FRIENDS_PAGE = 10
+ORDERS_SHOWN = 10
 
 
 @staff.get("/customers/<int(max=9223372036854775807):customer_id>")
@@ -25,8 +26,10 @@ def customer(member: StaffMember, customer_id: int) -> Page:
     keys = deployment().keys
     with deployment().db.read() as tx:
         person = people.customer_by_id(tx, customer_id)
+        if person.id != customer_id:
+            return redirect(url_for(".customer", customer_id=person.id))
         referral = tx.get(Referral, customer_id)
-        why = referrals.reasons(referral) if referral else None
+        why = _why(tx, referral) if referral else None
         rewards = wallet.rewards_of(tx, customer_id)
         behind = entries.of_rewards(tx, rewards)
         campaigns, owners = entries.owners(entry for each in behind.values() for entry in each)
@@ -50,10 +53,17 @@ def customer(member: StaffMember, customer_id: int) -> Page:
             rewards=rewards,
             behind=behind,
             bottles=wallet.packages_of(tx, customer_id),
+            orders=orders.listed(tx, customer_id=customer_id, limit=ORDERS_SHOWN),
             reach=reach.reach_of(tx, customer_id),
             names=lists.names(tx, keys, mentioned),
             titles=lists.campaign_titles(tx, campaigns),
+            merges=people.merges_of(tx, customer_id),
+            form=Form(),
         )
+
+
+def _why(tx: Session, referral: Referral) -> referrals.Reasons:
+    return referrals.reasons(referral, people.current(tx, referrals.mentioned(referral)))
 
 
 @dataclass(frozen=True)

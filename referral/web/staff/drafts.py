@@ -1,7 +1,9 @@
 """The campaign form: rows a marketer fills in, read into a draft and written back out of one."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
@@ -10,7 +12,10 @@ from pydantic import ValidationError
 from referral.campaigns import (
     BUDGET_MAX,
     HOLD_DAYS_DEFAULT,
+    LASTS_DAYS_DEFAULT,
+    PERMIT_LENGTH_MAX,
     SLUG,
+    UNIT_PATTERN,
     WINDOW_DAYS_DEFAULT,
     Campaign,
     CreditedTouch,
@@ -18,30 +23,15 @@ from referral.campaigns import (
 )
 from referral.content import Landing
 from referral.errors import N_
-from referral.rewards import AMOUNT_MAX, ForWhom, Rule, When
-from referral.web.staff import contents
+from referral.markets import DEFAULT, NAMES
+from referral.payouts import units_of
+from referral.rewards import Rule, What
+from referral.web.staff import contents, rule_rows
 from referral.web.staff.forms import Form, as_typed
 
 HOLD_DAYS_MAX = 90
+LASTS_DAYS_MAX = 3650
 WINDOW_DAYS_MAX = 365
-
-RULE_ROWS = (
-    ("claim", When.claim, ForWhom.person, N_("For every claim, to the customer")),
-    ("first", When.first_claim, ForWhom.person, N_("For a first claim, to the customer")),
-    (
-        "friend",
-        When.referred_first_claim,
-        ForWhom.person,
-        N_("For a referred friend's first claim, to the friend"),
-    ),
-    (
-        "referrer",
-        When.referred_first_claim,
-        ForWhom.referrer,
-        N_("For a referred friend's first claim, to the referrer"),
-    ),
-)
-"""Field, event, beneficiary and label of each promise the form offers."""
 
 TOUCHES = (
     (
@@ -56,56 +46,77 @@ TOUCHES = (
     ),
 )
 """Which link counts: value, label and what it means."""
+NO_CURRENCY = "XXX"
+"""Of store credit, where no product says which currency it is."""
+_UNIT = re.compile(UNIT_PATTERN)
 
 
 def new_form() -> Form:
     form = Form()
     form.values |= {"hold_days": str(HOLD_DAYS_DEFAULT), "window_days": str(WINDOW_DAYS_DEFAULT)}
-    form.values |= {"touch": CreditedTouch.first, "landing": Landing.page}
+    form.values |= {"touch": CreditedTouch.first, "landing": Landing.page, "market": DEFAULT}
+    form.values["lasts_days"] = str(LASTS_DAYS_DEFAULT)
+    rule_rows.fill_in_new(form)
     return form
 
 
-def form_of(campaign: Campaign, zone: ZoneInfo) -> Form:
-    """The form as it would have been filled in for this campaign."""
+def form_of(campaign: Campaign, zone: ZoneInfo, currency: str | None = None) -> Form:
+    """The form as it would have been filled in for this campaign; `currency` is that of its
+    products."""
     form = contents.form_of(campaign)
-    form.values |= {
+    form.values |= terms_of(campaign, zone, currency) | {
         "slug": campaign.slug,
-        "budget": str(campaign.budget),
-        "hold_days": str(campaign.hold_days),
-        "window_days": str(campaign.window_days),
         "touch": campaign.touch,
+        "market": campaign.market or DEFAULT,
+        "permit": campaign.permit or "",
         "starts_at": as_typed(campaign.starts_at, zone),
-        "ends_at": as_typed(campaign.ends_at, zone),
     }
     form.lists.setlist("gtins", campaign.gtins)
-    rules = campaign.checked_rules
-    for rule in rules:
-        form.values |= {row: str(rule.amount) for row in _rows_of(rule, rules)}
+    rule_rows.fill_in(form, campaign.checked_rules, currency)
     return form
+
+
+def terms_of(campaign: Campaign, zone: ZoneInfo, currency: str | None) -> dict[str, str]:
+    """The fields of the terms that may get better later, but for the rules."""
+    values = {
+        "budget": str(campaign.budget),
+        "hold_days": str(campaign.hold_days),
+        "lasts_days": str(campaign.lasts_days or ""),
+        "window_days": str(campaign.window_days),
+        "ends_at": as_typed(campaign.ends_at, zone),
+    }
+    for unit, amount in (campaign.budgets or {}).items():
+        is_money = unit == currency
+        values[f"budget-{unit}"] = rule_rows.as_money(amount, currency) if is_money else str(amount)
+    return values
 
 
 def read(
-    form: Form, gtins: list[str], zone: ZoneInfo, campaign: Campaign | None = None
+    form: Form,
+    gtins: list[str],
+    zone: ZoneInfo,
+    campaign: Campaign | None = None,
+    currency: str | None = None,
 ) -> Draft | None:
     """The draft that was typed; None when something in it is not right.
 
-    Of a campaign that is edited stay its short name and what the form cannot show.
+    Of a campaign that is edited stays its short name.
     """
-    starts_at = _moment(form, "starts_at", zone, campaign.starts_at if campaign else None)
-    ends_at = _moment(form, "ends_at", zone, campaign.ends_at if campaign else None)
+    starts_at = moment(form, "starts_at", zone, campaign.starts_at if campaign else None)
+    ends_at = moment(form, "ends_at", zone, campaign.ends_at if campaign else None)
     if starts_at and ends_at and ends_at <= starts_at:
         form.refuse("ends_at", _("The end must lie after the start."))
+    rules = rule_rows.read(form, currency)
     typed = {
         "slug": campaign.slug if campaign else _slug(form),
         **contents.read_fields(form),
-        "rules": rules(form, campaign.checked_rules if campaign else []),
-        "budget": form.whole("budget", low=1, high=BUDGET_MAX),
+        **read_terms(form, rules, currency),
         "gtins": form.chosen("gtins", gtins),
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "hold_days": form.whole("hold_days", low=0, high=HOLD_DAYS_MAX),
-        "window_days": form.whole("window_days", low=1, high=WINDOW_DAYS_MAX),
         "touch": form.choice("touch", CreditedTouch, CreditedTouch.first),
+        "market": form.one_of("market", NAMES) if form.typed("market") else DEFAULT,
+        "permit": form.text("permit", most=PERMIT_LENGTH_MAX),
     }
     if not form.ok:
         return None
@@ -117,29 +128,61 @@ def read(
         return None
 
 
-def beyond_the_form(rules: Sequence[Rule]) -> list[Rule]:
-    """The rules the form has no rows for; they can only be set over the API."""
-    return [rule for rule in rules if not _rows_of(rule, rules)]
+def read_terms(form: Form, rules: Sequence[Rule], currency: str | None) -> dict[str, Any]:
+    """Rules, budgets and days as they were typed."""
+    of_points = any(what is What.points for rule in rules for what, _of in rule.prizes)
+    return {
+        "rules": rules,
+        # Without rules yet, a budget has to be said all the same: most campaigns pay points.
+        "budget": form.whole(
+            "budget",
+            low=1 if of_points or not rules else 0,
+            high=BUDGET_MAX,
+            optional=bool(rules) and not of_points,
+        )
+        or 0,
+        "budgets": _budgets(form, rules, currency),
+        "hold_days": form.whole("hold_days", low=0, high=HOLD_DAYS_MAX),
+        "lasts_days": form.whole("lasts_days", low=1, high=LASTS_DAYS_MAX, optional=True),
+        "window_days": form.whole("window_days", low=1, high=WINDOW_DAYS_MAX),
+    }
 
 
-def _rows_of(rule: Rule, rules: Sequence[Rule]) -> list[str]:
-    """The rows that show one of these rules; none when the form cannot show it as it is.
+def _budgets(form: Form, rules: Sequence[Rule], currency: str | None) -> Mapping[str, int]:
+    """What is put up beside points: what the rules pay needs one, anything else may have one."""
+    needed = units_of(rules, currency or NO_CURRENCY) - {"points"}
+    budgets = {}
+    for unit in sorted(needed | set(budget_units(form, currency))):
+        name = f"budget-{unit}"
+        if unit not in needed and not form.typed(name):
+            continue
+        if unit == NO_CURRENCY:
+            form.refuse("budget", _("Add a product first: its price says in which currency."))
+            continue
+        amount = (
+            form.price(name, currency)
+            if unit == currency
+            else form.whole(name, low=1, high=BUDGET_MAX)
+        )
+        if amount is not None:
+            budgets[unit] = amount
+    return budgets
 
-    A rule for both fills the row of each of them, unless there is no such row, or another rule
-    needs it.
-    """
-    rows = [
-        name
-        for name, when, for_whom, _label in RULE_ROWS
-        if rule.when is when and rule.for_whom in {for_whom, ForWhom.both}
-    ]
-    if rule.for_whom is not ForWhom.both:
-        return rows
-    is_alone = sum(other.when is rule.when for other in rules) == 1
-    return rows if is_alone and len(rows) == 2 else []
+
+def budget_units(form: Form, currency: str | None) -> list[str]:
+    """The units, beside points, that the form has a budget for or pays."""
+    paid = {what for what in rule_rows.whats_in(form) if ":" in what}
+    if currency and What.credit in rule_rows.whats_in(form):
+        paid.add(currency)
+    typed = {
+        name.removeprefix("budget-")
+        for name, value in form.values.items()
+        if name.startswith("budget-") and value
+    }
+    return sorted(unit for unit in paid | typed if _UNIT.fullmatch(unit))
 
 
-def _moment(form: Form, name: str, zone: ZoneInfo, was: datetime | None) -> datetime | None:
+def moment(form: Form, name: str, zone: ZoneInfo, was: datetime | None) -> datetime | None:
     """The time that was typed. The one it was stays as it was: the field has no seconds."""
     if was is not None and form.typed(name) == as_typed(was, zone):
         return was
@@ -153,21 +196,3 @@ def _slug(form: Form) -> str:
             "slug", _("Use small letters, digits and dashes, beginning with a letter or digit.")
         )
     return slug
-
-
-def rules(form: Form, were: Sequence[Rule]) -> list[Rule]:
-    """What was typed, each rule in its old place; rules the form cannot show stay as they were."""
-    typed = {}
-    for name, when, for_whom, _label in RULE_ROWS:
-        amount = form.whole(name, low=0, high=AMOUNT_MAX, optional=True)
-        if amount:
-            rule = Rule.model_validate({"when": when, "for": for_whom, "amount": amount})
-            typed[name] = rule
-    rules = []
-    for rule in were:
-        now = [typed.pop(row, None) for row in _rows_of(rule, were)]
-        if all(new is not None and new.amount == rule.amount for new in now):
-            rules.append(rule)  # and not as one rule for each of two rows
-        else:
-            rules += [new for new in now if new is not None]
-    return [*rules, *typed.values()]

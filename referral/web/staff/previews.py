@@ -17,7 +17,7 @@ from referral.web import landing, pictures
 from referral.web.context import deployment, now
 from referral.web.language import speaking
 from referral.web.pictures import ShownPicture
-from referral.web.staff import contents, drafts, findings, uploads
+from referral.web.staff import contents, findings, rule_rows, uploads
 from referral.web.staff.forms import Form
 
 NO_TITLE = "…"
@@ -49,7 +49,7 @@ def _campaign(form: Form, stored: Campaign | None) -> Campaign:
     fields = contents.read_fields(form)
     title = fields["title"][:TITLE_LENGTH_MAX] or NO_TITLE
     content = {lang: _cut(form, lang, title) for lang in LANGUAGES}
-    terms = _terms_of(stored) if stored and "budget" not in form.values else _terms(form, stored)
+    terms = _terms_of(stored) if stored and "budget" not in form.values else _terms(form)
     return Campaign(
         id=0,
         slug=form.typed("slug") or NO_TITLE,
@@ -79,12 +79,15 @@ def _cut(form: Form, lang: str, title: str) -> Mapping[str, str] | None:
     return {**cut, "title": cut["title"] or title}
 
 
-def _terms(form: Form, stored: Campaign | None) -> dict[str, Any]:
-    were = stored.checked_rules if stored else []
+def _terms(form: Form) -> dict[str, Any]:
     with deployment().db.read() as tx:
-        gtins = [product.gtin for product in catalog.products_in(tx, [])]
+        products = catalog.products_in(tx, [])
+    currencies = {product.currency for product in products}
+    currency = currencies.pop() if len(currencies) == 1 else None
+    gtins = [product.gtin for product in products]
     return {
-        "rules": [rule.dump() for rule in drafts.rules(form, were)],
+        "rules": [rule.dump() for rule in rule_rows.read(form, currency)],
+        "currency": currency,
         "budget": 1,
         "gtins": form.chosen("gtins", gtins),
         "starts_at": now(),
@@ -98,6 +101,7 @@ def _terms(form: Form, stored: Campaign | None) -> dict[str, Any]:
 def _terms_of(stored: Campaign) -> dict[str, Any]:
     names = (
         "rules",
+        "currency",
         "budget",
         "gtins",
         "starts_at",

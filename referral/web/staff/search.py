@@ -70,7 +70,7 @@ def find(member: StaffMember) -> Page:
     if not form.ok:
         return _page(form, None, {}), 422
     with deployment().db.read() as tx:
-        found = Found(_customers(tx, query), _link(tx, query), _code(tx, query))
+        found = Found(customers_named(tx, query), _link(tx, query), _code(tx, query))
         mentioned = [*found.customers, *_customers_in(found)]
         names = lists.names(tx, deployment().keys, mentioned)
     if len(found.customers) == 1 and found.link is None and found.code is None:
@@ -93,7 +93,7 @@ def _customers_in(found: Found) -> list[int]:
     return [each for each in ids if each]
 
 
-def _customers(tx: Session, query: str) -> list[int]:
+def customers_named(tx: Session, query: str) -> list[int]:
     """By number, phone, e-mail or the brand's own member id; a number can be several of them."""
     found: list[int] = []
     digits = query.removeprefix("#")
@@ -103,7 +103,8 @@ def _customers(tx: Session, query: str) -> list[int]:
         known = _by_contact(tx, query, read)
         if known is not None:
             found.append(known)
-    return list(dict.fromkeys(found))
+    now = people.current(tx, found) if found else {}
+    return list(dict.fromkeys(now[each] for each in found))
 
 
 def _by_contact(tx: Session, query: str, read: Callable[[str], Contact]) -> int | None:

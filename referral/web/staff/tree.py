@@ -1,6 +1,6 @@
 """The referral tree: customers by who brought them in, opened branch by branch."""
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 
 from referral import people
 from referral.reports import lists, trees
@@ -38,6 +38,8 @@ def tree_of(member: StaffMember, customer_id: int) -> Page:
     keys, offset = deployment().keys, offset_of(request.args)
     with deployment().db.read() as tx:
         top = trees.branch(tx, keys, customer_id, depth=0, limit=0)
+        if top.customer_id != customer_id:
+            return redirect(url_for(".tree_of", customer_id=top.customer_id))
         path = trees.path_to_root(tx, customer_id)[:PATH_MAX]
         return render_template(
             "staff/tree_of.html",

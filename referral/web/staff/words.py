@@ -1,11 +1,13 @@
 """The words of the console for what the service keeps in short names."""
 
 from datetime import date, datetime, time
+from typing import Any
 
 from babel.dates import format_skeleton
 from flask_babel import format_percent, get_locale
 from flask_babel import gettext as _
 
+from referral.audit import AuditEntry
 from referral.campaigns import Campaign, CampaignState, CreditedTouch
 from referral.errors import N_
 from referral.graph import TouchOutcome
@@ -112,6 +114,20 @@ RULES = {
     "first_claim:referrer": N_("For a first claim, to the referrer"),
     "referred_first_claim:person": N_("For a referred friend's first claim, to the friend"),
     "referred_first_claim:referrer": N_("For a referred friend's first claim, to the referrer"),
+    "order:person": N_("For an order"),
+    "order:referrer": N_("For an order, to the referrer"),
+    "first_order:person": N_("For a first order"),
+    "first_order:referrer": N_("For a first order, to the referrer"),
+    "referred_first_order:person": N_("For a referred friend's first order, to the friend"),
+    "referred_first_order:referrer": N_("For a referred friend's first order, to the referrer"),
+    "referred_first_purchase:person": N_("For a referred friend's first purchase, to the friend"),
+    "referred_first_purchase:referrer": N_(
+        "For a referred friend's first purchase, to the referrer"
+    ),
+    "nth_referral:person": N_("For so many referred friends, to the friend"),
+    "nth_referral:referrer": N_("For so many referred friends, to the referrer"),
+    "nth_claim:person": N_("For so many claims"),
+    "nth_claim:referrer": N_("For so many claims, to the referrer"),
 }
 ENTRIES = {
     "budget": N_("Budget put up"),
@@ -121,14 +137,32 @@ ENTRIES = {
     "first_claim -> referrer": N_("Reward to the referrer for a first claim"),
     "referred_first_claim -> person": N_("Reward to a referred friend for a first claim"),
     "referred_first_claim -> referrer": N_("Reward to the referrer for a friend's first claim"),
+    "rewards for claim": N_("Rewards for a claim"),
+    "rewards for order": N_("Rewards for an order"),
     "hold is over": N_("Hold is over"),
+    "expired": N_("Expired"),
+    "taken back": N_("Taken back"),
+    "one person's wallets": N_("Wallets of one person put together"),
+    "coupon used": N_("Coupon used"),
+    "redeemed": N_("Redeemed"),
+    "redemption undone": N_("Redemption undone"),
+    "redemption expired": N_("Voucher expired"),
 }
 ACCOUNTS = {
     "issue": N_("Brand"),
     "budget": N_("Budget"),
     "pending": N_("On hold"),
     "wallet": N_("Wallet"),
+    "redeemed": N_("Redeemed"),
 }
+VOUCHERS = {
+    "issued": N_("To be handed over"),
+    "accepted": N_("Handed over"),
+    "undone": N_("Undone"),
+    "expired": N_("Expired"),
+}
+# The mark beside each, by the state of something else that it looks like.
+VOUCHER_PILLS = {"issued": "pending", "accepted": "available", "undone": "reversed"}
 RULES_OF_CREDIT = {
     None: N_("No link with a customer above it had been opened in time"),
     CreditedTouch.first: N_("First link opened, nearest customer above it"),
@@ -177,6 +211,39 @@ def link_fault_from(fault: LinkFault) -> str:
 
 def store_kind(name: str) -> str:
     return _(STORE_KINDS.get(name, name))
+
+
+def voucher_state(name: str) -> str:
+    return _(VOUCHERS.get(name, name))
+
+
+def voucher_pill(name: str) -> str:
+    return VOUCHER_PILLS.get(name, name)
+
+
+def item_change(change: AuditEntry) -> str:
+    """What was changed of an item."""
+    if change.action == "item added":
+        return _("Added, with %(stock)s in stock", stock=change.details["stock"])
+    if change.action == "item stock":
+        by, to = change.details["by"], change.details["to"]
+        return _("Stock changed by %(by)s, to %(to)s", by=f"{by:+d}", to=to)
+    fields = {
+        "price": _("Price"),
+        "value": _("Worth"),
+        "currency": _("Currency"),
+        "starts_at": _("Start"),
+        "ends_at": _("End"),
+        "per_person": _("For each person, at most"),
+    }
+    return "; ".join(
+        f"{fields.get(name, name)}: {_or_dash(values['from'])} → {_or_dash(values['to'])}"
+        for name, values in change.details.items()
+    )
+
+
+def _or_dash(value: Any) -> str:
+    return "—" if value is None else str(value)
 
 
 def term(name: str) -> str:

@@ -34,6 +34,10 @@ class Api:
         client = self.app.test_client()
         return client.post(f"/api/v1{path}", data=data, headers=self._headers(headers))
 
+    def patch(self, path: str, body: Any) -> TestResponse:
+        """PATCH with a JSON value."""
+        return self.app.test_client().patch(f"/api/v1{path}", json=body, headers=self._headers({}))
+
     def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}", **headers}
 

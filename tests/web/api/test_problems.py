@@ -146,6 +146,19 @@ BODIES = {
     "/customers": {"external_id": "1", "phone": "13800138000", "email": "a@b.cn", "name": "n"},
     "/links": {"campaign": "spring", "customer_id": 1, "channel": "copy"},
     "/claims": {"code": "0" * 16, "customer_id": 1, "via": "v"},
+    "/orders": {
+        "external_id": "A/1",
+        "customer_id": 1,
+        "member_id": "1",
+        "phone": "13800138000",
+        "coupon": "TEA-1",
+        "via": "v",
+        "amount": 5,
+        "currency": "CNY",
+        "at": "2026-03-02T09:00:00Z",
+        "gtins": [PRODUCT["gtin"]],
+    },
+    "/orders/A/1/refunds": {"external_id": "R", "amount": 1},
 }
 HOSTILE = [
     r'"a\u0000b"',

@@ -14,15 +14,24 @@ from tests.readers import Reader
 from tests.web.conftest import Brand
 
 PASSWORD = "four ordinary words here"
+
+
+def rule(number: int, when: str, for_whom: str, amount: str, **more: str) -> dict[str, str]:
+    """The fields of one rule, by their names in the form."""
+    told = {"when": when, "for": for_whom, "what": "points", "how": "fixed", "amount": amount}
+    return {f"rule-{number}-{part}": value for part, value in {**told, **more}.items()}
+
+
 CAMPAIGN = {
     "title": "Autumn harvest",
     "slug": "autumn",
     "budget": "10,000",
     "hold_days": "7",
     "window_days": "30",
-    "claim": "20",
-    "friend": "30",
-    "referrer": "50",
+    "lasts_days": "365",
+    **rule(0, "claim", "person", "20"),
+    **rule(1, "referred_first_claim", "person", "30"),
+    **rule(2, "referred_first_claim", "referrer", "50"),
 }
 
 

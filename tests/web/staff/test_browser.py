@@ -14,12 +14,15 @@ from tests.web.staff.conftest import PASSWORD
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 PAGES = (
+    "orders",
+    "coupons",
     "",
     "campaigns",
     "campaigns/spring",
     "campaigns/spring/ledger",
     "campaigns/spring/spread",
     "campaigns/spring/content",
+    "campaigns/spring/terms",
     "new-campaign",
     "products",
     "batches",
@@ -28,6 +31,9 @@ PAGES = (
     "batches/1/codes/1",
     "flags",
     "stores",
+    "items",
+    "new-item",
+    "vouchers",
     "tree",
     "tree/1",
     "customers/1",

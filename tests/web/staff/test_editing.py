@@ -260,7 +260,7 @@ def test_only_a_page_with_a_preview_has_frames(brand: Brand, owner: Reader) -> N
 
 def test_a_preview_shows_what_is_wrong_as_far_as_it_can(brand: Brand, owner: Reader) -> None:
     owner.get(NEW)
-    form = {**CAMPAIGN, "title": "", "budget": "x", "claim": "x", "landing": "redirect"}
+    form = {**CAMPAIGN, "title": "", "budget": "x", "rule-0-amount": "x", "landing": "redirect"}
     page = preview(owner, {**form, "en-title": "T" * 200, "en-body": "b" * 5000})
     assert f"<h1>{'T' * 80}</h1>" in page
     page = preview(owner, {**form, "en-body": PAID, "preview_lang": "en"})

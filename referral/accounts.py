@@ -1,0 +1,379 @@
+"""Accounts of the ledger: what each holds, and how a balance is changed, never below zero.
+
+A campaign's budget is kept in slots, each a row: whoever takes from it takes from a slot nobody
+else is taking from, so that many at once do not wait for one another. Together the slots are one
+account: as long as their sum would do, no taking is refused.
+"""
+
+import functools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral.db import Base, RowId, insert_new_id, run, upsert
+
+SLOTS = 32
+"""In how many slots a budget is kept at most: as many can be paid from it at the same time."""
+SLOT_LEAST = 1000
+"""The least that is worth a slot of its own, in minor units. The last of a budget is gathered from
+its slots, which waits for whoever is taking from them."""
+SLOT_LEAST_COUNTED = 10
+"""The same for units that are counted one by one: coupons and items."""
+WAITS_MAX = 3
+"""How often a slot that somebody is taking from is waited for, before all of them are."""
+
+
+class Kind(StrEnum):
+    """What an account holds. All but `issue` and `owed` refuse to go below zero."""
+
+    issue = "issue"
+    """Where the brand's promises come from; its balance is minus all that was ever put up."""
+    budget = "budget"
+    """What a campaign may still grant."""
+    pending = "pending"
+    """Granted to a customer and still on hold."""
+    wallet = "wallet"
+    """A customer's own."""
+    owed = "owed"
+    """What a customer spent that was then taken back: never above zero."""
+    redeemed = "redeemed"
+    """What was handed over for what customers spent."""
+    expired = "expired"
+    """What nobody spent in time, by campaign."""
+
+
+BELOW_ZERO = (Kind.issue, Kind.owed)
+
+
+class Account(Base):
+    """An account of one unit. `owner` is a campaign's or a customer's id, 0 for the brand.
+
+    Only the balance ever changes. A budget is several rows that differ in `slot`; others have 0.
+    """
+
+    __tablename__ = "accounts"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(12))
+    owner: Mapped[int] = mapped_column(sa.BigInteger)
+    unit: Mapped[str] = mapped_column(sa.String(60))
+    slot: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+    balance: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (
+        sa.UniqueConstraint("kind", "owner", "unit", "slot"),
+        sa.CheckConstraint(
+            "kind IN ('issue', 'owed') OR balance >= 0", name="balance_not_negative"
+        ),
+        sa.CheckConstraint("kind <> 'owed' OR balance <= 0", name="debt_not_positive"),
+        sa.CheckConstraint("slot = 0 OR kind = 'budget'", name="slots_of_budgets"),
+    )
+
+
+@dataclass(frozen=True, order=True)
+class AccountName:
+    """An account, open or not yet; a budget with all its slots."""
+
+    kind: Kind
+    owner: int
+    unit: str
+
+
+class Insufficient(Exception):
+    """An account does not hold what was to be taken from it. Nothing was written."""
+
+
+_FIND = sa.select(Account.id).where(
+    Account.kind == sa.bindparam("kind"),
+    Account.owner == sa.bindparam("owner"),
+    Account.unit == sa.bindparam("unit"),
+    Account.slot == 0,
+)
+
+
+def account(tx: Session, kind: Kind, owner: int, unit: str) -> int:
+    """The id of an account, which is opened when it is new. A budget has more than one: name it."""
+    if kind is Kind.budget:
+        raise ValueError("a budget is kept in several accounts; use its name")
+    same = {"kind": kind, "owner": owner, "unit": unit}
+    found: int | None = run(tx, _FIND, **same).scalar()
+    if found is None:
+        found = insert_new_id(tx, Account, {**same, "slot": 0, "balance": 0})
+    if found is None:  # it was opened elsewhere in between
+        found = run(tx, _FIND, **same).scalar()
+    if found is None:
+        raise AssertionError("an account that was just opened is gone")
+    return found
+
+
+_BALANCES = (
+    sa.select(Account.unit, sa.func.sum(Account.balance).label("held"))
+    .where(Account.kind == sa.bindparam("kind"), Account.owner == sa.bindparam("owner"))
+    .group_by(Account.unit)
+)
+
+
+def balances(tx: Session, kind: Kind, owner: int) -> dict[str, int]:
+    """An owner's balances of one kind, by unit."""
+    rows = run(tx, _BALANCES, kind=kind, owner=owner)
+    return {row.unit: int(row.held) for row in rows}
+
+
+Changed = list[tuple[int, int]]
+"""Changes of balances that were made, by account id."""
+
+
+def change(tx: Session, changes: Mapping[int | AccountName, int]) -> Changed:
+    """Add to balances, and open accounts that are new. Raises `Insufficient`, and changes nothing.
+
+    Named accounts are locked in the order of their ids, and so are those given by id, so that two
+    entries do not wait for each other in a circle. Budgets come last: they are shared by
+    the most, and are held the shortest then.
+    """
+    named, ids, budgets = _sorted(changes)
+    done: Changed = []
+    try:
+        if named:
+            _change_named(tx, named, done)
+        for account_id, more in ids:
+            if not _add(tx, account_id, more):
+                raise Insufficient()
+            done.append((account_id, more))
+        for name, more in budgets:
+            done += _take(tx, name, -more) if more < 0 else [_give(tx, name, more)]
+    except Insufficient:
+        undo(tx, done)
+        raise
+    return done
+
+
+def undo(tx: Session, done: Iterable[tuple[int, int]]) -> None:
+    """Take back changes of this transaction, which still holds the rows."""
+    for account_id, more in done:
+        _add(tx, account_id, -more)
+
+
+Named = list[tuple[AccountName, int]]
+
+
+def _sorted(changes: Mapping[int | AccountName, int]) -> tuple[Named, Changed, Named]:
+    """Changes of named accounts, of those given by id, and of budgets; each in a fixed order."""
+    named: Named = []
+    ids: Changed = []
+    budgets: Named = []
+    for which, more in changes.items():
+        if not isinstance(which, AccountName):
+            ids.append((which, more))
+        elif which.kind is Kind.budget:
+            budgets.append((which, more))
+        else:
+            named.append((which, more))
+    return sorted(named), sorted(ids), sorted(budgets)
+
+
+_MAY = sa.or_(
+    Account.balance + sa.bindparam("change") >= 0,
+    Account.kind.in_(BELOW_ZERO),
+)
+_ADD = (
+    sa.update(Account)
+    .where(Account.id == sa.bindparam("account"), _MAY)
+    .values(balance=Account.balance + sa.bindparam("change"))
+)
+
+
+def _add(tx: Session, account_id: int, more: int) -> bool:
+    """Add to a balance unless it would fall below what its kind allows."""
+    return run(tx, _ADD, account=account_id, change=more).rowcount == 1
+
+
+# Accounts that are named
+
+
+def _change_named(tx: Session, named: Named, done: Changed) -> None:
+    """Change accounts in one statement, and open those that are new. Adds to `done` what it did."""
+    values: dict[str, Any] = {}
+    for n, (name, more) in enumerate(named):
+        values |= {f"kind{n}": name.kind, f"owner{n}": name.owner}
+        values |= {f"unit{n}": name.unit, f"change{n}": more}
+    left = dict(named)
+    for row in run(tx, _change_statement(len(named)), **values):
+        done.append((row.id, left.pop(AccountName(Kind(row.kind), row.owner, row.unit))))
+    for name, more in left.items():
+        if more < 0 and name.kind not in BELOW_ZERO:
+            raise Insufficient()
+        done.append(_add_to_slot(tx, name, 0, more))
+
+
+@functools.cache
+def _change_statement(count: int) -> Any:
+    """Finds, locks and changes so many named accounts that exist; tells which could be."""
+    wanted = (
+        sa.values(
+            sa.column("kind", sa.String),
+            sa.column("owner", sa.BigInteger),
+            sa.column("unit", sa.String),
+            sa.column("change", sa.BigInteger),
+        )
+        .data(
+            [
+                (
+                    sa.bindparam(f"kind{n}", type_=sa.String),
+                    sa.bindparam(f"owner{n}", type_=sa.BigInteger),
+                    sa.bindparam(f"unit{n}", type_=sa.String),
+                    sa.bindparam(f"change{n}", type_=sa.BigInteger),
+                )
+                for n in range(count)
+            ]
+        )
+        .cte("wanted")
+    )
+    held = sa.alias(Account.__table__, "held")
+    locked = (
+        sa.select(held.c.id, wanted.c.change)
+        .join_from(
+            wanted,
+            held,
+            sa.and_(
+                held.c.kind == wanted.c.kind,
+                held.c.owner == wanted.c.owner,
+                held.c.unit == wanted.c.unit,
+                held.c.slot == 0,
+            ),
+        )
+        .order_by(held.c.id)
+        .with_for_update(of=held)
+        .cte("locked")
+    )
+    balance = Account.balance + locked.c.change
+    return (
+        sa.update(Account)
+        .where(Account.id == locked.c.id)
+        .where(sa.or_(balance >= 0, Account.kind.in_(BELOW_ZERO)))
+        .values(balance=balance)
+        .returning(Account.id, Account.kind, Account.owner, Account.unit)
+    )
+
+
+_KEY = ("kind", "owner", "unit", "slot")
+
+
+def _open(tx: Session) -> Any:
+    """Opens an account with a balance, or adds it to the one that somebody has just opened."""
+    return upsert(tx, Account, _add_to_it, "id", key=_KEY)
+
+
+def _add_to_it(columns: Any, new: Any) -> Mapping[str, Any]:
+    return {"balance": columns.balance + new.balance}
+
+
+# Budgets, in slots
+
+_OF_BUDGET = (
+    Account.kind == Kind.budget,
+    Account.owner == sa.bindparam("campaign"),
+    Account.unit == sa.bindparam("of_unit"),
+)
+_FREE = (
+    sa.select(Account.id)
+    .where(*_OF_BUDGET, Account.balance + sa.bindparam("change") >= 0)
+    .order_by(sa.func.random())
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_ADD_TO_FREE = (
+    sa.update(Account)
+    .where(Account.id == _FREE.scalar_subquery())
+    .values(balance=Account.balance + sa.bindparam("change"))
+    .returning(Account.id)
+)
+_SLOTS = sa.select(Account.id, Account.balance).where(*_OF_BUDGET).order_by(Account.id)
+_LOCKED_SLOTS = _SLOTS.with_for_update()
+
+
+def _add_to_free(tx: Session, name: AccountName, more: int) -> int | None:
+    """Change a slot that holds enough and that nobody else holds; None when there is none."""
+    of = {"campaign": name.owner, "of_unit": name.unit}
+    found: int | None = run(tx, _ADD_TO_FREE, **of, change=more).scalar()
+    return found
+
+
+def _slots(tx: Session, name: AccountName, *, locked: bool = False) -> Sequence[Any]:
+    statement = _LOCKED_SLOTS if locked else _SLOTS
+    return run(tx, statement, campaign=name.owner, of_unit=name.unit).all()
+
+
+def _take(tx: Session, name: AccountName, amount: int) -> Changed:
+    """Take from a budget: from one slot if one has enough, else from several.
+
+    Raises `Insufficient`, having changed nothing, when all slots together hold too little.
+    """
+    for _ in range(WAITS_MAX):
+        slot = _add_to_free(tx, name, -amount)
+        if slot is not None:
+            return [(slot, -amount)]
+        # What others take at this moment still counts here: too little now is too little.
+        slots = _slots(tx, name)
+        if sum(balance for _, balance in slots) < amount:
+            raise Insufficient()
+        enough = [slot for slot, balance in slots if balance >= amount]
+        if not enough:
+            break
+        # Others hold every one of them: wait for one, not for all.
+        slot = random.choice(enough)  # noqa: S311 - it is no secret which
+        if _add(tx, slot, -amount):
+            return [(slot, -amount)]
+    return _gather(tx, name, amount)
+
+
+def _gather(tx: Session, name: AccountName, amount: int) -> Changed:
+    """Take from as few slots as hold enough together, with all of them locked."""
+    slots = sorted(_slots(tx, name, locked=True), key=lambda slot: -slot.balance)
+    if sum(slot.balance for slot in slots) < amount:
+        raise Insufficient()
+    done: Changed = []
+    for slot in slots:
+        part = min(slot.balance, amount)
+        if part == 0:
+            break
+        _add(tx, slot.id, -part)
+        done.append((slot.id, -part))
+        amount -= part
+    return done
+
+
+def _give(tx: Session, name: AccountName, amount: int) -> tuple[int, int]:
+    """Put into a budget, into whichever slot is free."""
+    slot = _add_to_free(tx, name, amount)
+    if slot is None:
+        slots = _slots(tx, name)
+        if not slots:
+            return _add_to_slot(tx, name, 0, amount)
+        slot = random.choice(slots).id  # noqa: S311 - it is no secret which
+        _add(tx, slot, amount)
+    return slot, amount
+
+
+def put_up(tx: Session, name: AccountName, amount: int) -> Changed:
+    """Put into a budget, spread over its slots."""
+    count = _slots_for(tx, name.unit, amount)
+    each, more = divmod(amount, count)
+    parts = [each + (slot < more) for slot in range(count)]
+    return [_add_to_slot(tx, name, slot, part) for slot, part in enumerate(parts)]
+
+
+def _slots_for(tx: Session, unit: str, amount: int) -> int:
+    if tx.get_bind().dialect.name == "sqlite":
+        return 1  # it has one writer at a time
+    least = SLOT_LEAST_COUNTED if ":" in unit else SLOT_LEAST
+    return max(1, min(SLOTS, amount // least))
+
+
+def _add_to_slot(tx: Session, name: AccountName, slot: int, amount: int) -> tuple[int, int]:
+    row = {"kind": name.kind, "owner": name.owner, "unit": name.unit, "slot": slot}
+    return run(tx, _open(tx), **row, balance=amount).scalar_one(), amount

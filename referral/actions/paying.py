@@ -1,0 +1,155 @@
+"""What a campaign pays for one proof of purchase: rules, limits and budget applied, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from referral import claims, coupons, graph, people, rewards
+from referral.actions import judging
+from referral.campaigns import Campaign
+from referral.deployment import Deployment
+from referral.rewards import (
+    Grant,
+    Lost,
+    Proof,
+    PurchaseFacts,
+    Reward,
+    Rule,
+    Terms,
+    Tiers,
+    When,
+    Why,
+    Withheld,
+    caps,
+    draws,
+)
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """A proof of purchase, as far as paying for it asks."""
+
+    event: str
+    proof: Proof
+    customer_id: int
+    campaign: Campaign
+    """The campaign that pays."""
+    is_first: bool
+    referrer: int | None
+    """Who brought the customer in, if the campaign pays for that."""
+    amount: int = 0
+    """Of an order, in minor units."""
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What was granted, and what was promised and was not."""
+
+    rewards: list[Reward]
+    withheld: list[Withheld]
+
+
+def pay(tx: Session, deployment: Deployment, purchase: Purchase, now: datetime) -> Paid:
+    """Grant what the campaign promises for a purchase, and keep why what is missing is."""
+    campaign = purchase.campaign
+    rules = campaign.checked_rules
+    roll = draws.roll_of(deployment.keys, campaign.draw_seed_encrypted)
+    proposed = rewards.evaluate(rules, _facts(tx, purchase, rules, now), roll)
+    missing: list[tuple[Grant | Lost, Why]] = []
+    grants: list[Grant] = []
+    today = deployment.local_now().date()
+    promised = [each for each in proposed if isinstance(each, Grant)]
+    ruling = judging.judge(tx, deployment, purchase, promised, now)
+    for each in proposed:
+        if isinstance(each, Lost):
+            missing.append((each, Why.no_win))
+        elif (why := ruling.why_not(each)) is not None:
+            missing.append((each, why))
+        elif not caps.take(tx, campaign.id, each, today):
+            missing.append((each, Why.limit_reached))
+        else:
+            grants.append(each)
+    terms = Terms(
+        event=purchase.event,
+        campaign_id=campaign.id,
+        currency=campaign.currency,
+        hold=campaign.hold,
+        lasts=campaign.lasts,
+        is_cleared=ruling.is_cleared,
+    )
+    held = coupons.set_aside(tx, grants, now + campaign.hold)
+    payable = [each for each in grants if coupons.can_be_given(each, held)]
+    granted, refused = rewards.grant(tx, payable, terms, now)
+    coupons.give(tx, held, granted, now)
+    for each in [each for each in grants if each not in payable] + refused:
+        caps.give_back(tx, campaign.id, each, today)
+        missing.append((each, Why.budget_spent))
+    withheld = [_withhold(tx, purchase, each, why, now) for each, why in missing]
+    return Paid(granted, withheld)
+
+
+def _withhold(
+    tx: Session, purchase: Purchase, each: Grant | Lost, why: Why, now: datetime
+) -> Withheld:
+    return rewards.withhold(
+        tx,
+        event=purchase.event,
+        rule=each.rule.id,
+        beneficiary=each.beneficiary,
+        campaign_id=purchase.campaign.id,
+        why=why,
+        depth=each.depth,
+        now=now,
+    )
+
+
+def _facts(tx: Session, purchase: Purchase, rules: Sequence[Rule], now: datetime) -> PurchaseFacts:
+    """What the rules may know. What no rule asks for is not looked up."""
+    referrer = purchase.referrer
+    above, referrals = None, 1
+    if referrer is not None and any(rule.depth > 1 for rule in rules):
+        above = graph.referrer_held(tx, referrer)
+    if purchase.is_first and referrer is not None and any(_counts(rule) for rule in rules):
+        # Two friends at once are the fourth and the fifth, not both the fourth.
+        people.lock_customer(tx, referrer)
+        referrals = graph.referral_count(tx, referrer)
+    return PurchaseFacts(
+        customer=purchase.customer_id,
+        is_first=purchase.is_first,
+        referrer=referrer,
+        proof=purchase.proof,
+        above=above,
+        amount=purchase.amount,
+        referrals=referrals,
+        stamps=_stamps(tx, purchase, rules, now),
+        event=purchase.event,
+    )
+
+
+def _counts(rule: Rule) -> bool:
+    """Whether a rule asks how many customers the referrer brought in."""
+    return rule.when is When.nth_referral or isinstance(rule.amount, Tiers)
+
+
+def _stamps(
+    tx: Session, purchase: Purchase, rules: Sequence[Rule], now: datetime
+) -> dict[str, int]:
+    """How many claims count towards each rule for an nth one: those since it last paid."""
+    stamps = {}
+    for rule in rules:
+        if rule.when is not When.nth_claim or purchase.proof is not Proof.claim:
+            continue
+        events = rewards.last_events(tx, purchase.campaign.id, rule.id, purchase.customer_id)
+        if events and not rule.every:
+            continue
+        since = now - timedelta(days=rule.within_days) if rule.within_days else None
+        stamps[rule.id] = claims.count_of(
+            tx,
+            purchase.customer_id,
+            purchase.campaign.id,
+            after=max(map(claims.id_of, events), default=0),
+            since=since,
+        )
+    return stamps

@@ -1,0 +1,114 @@
+"""The ledger, for whoever looks after it: whether it adds up, and seals on what was written."""
+
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from referral import actions, ledger, seals
+from referral.cli.output import answer, json_option, opened
+from referral.seals import Fault, KeptHead
+
+FAULTS_MAX = 100
+"""How many broken entries and postings are listed; the first one is what is looked for."""
+HEAD_BYTES_MAX = 10_000
+
+
+@click.group("ledger")
+def ledger_group() -> None:
+    """The ledger."""
+
+
+@ledger_group.command()
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A head that `ledger head --json` printed earlier; may be given more than once.",
+)
+@json_option
+def verify(heads: tuple[Path, ...], as_json: bool) -> None:
+    """Check that every entry sums to zero, every balance is what was posted, and that what is
+    sealed is as it was; else exit 1.
+
+    The first line names the first broken posting.
+    """
+    kept = [_kept(path) for path in heads]
+    with opened() as deployment, deployment.db.read() as tx:
+        faults: list[Fault] = []
+        more = 0
+        for fault in seals.faults(tx, kept):
+            if len(faults) < FAULTS_MAX:
+                faults.append(fault)
+            else:
+                more += 1
+        sums = ledger.verify(tx)
+        head = seals.head(tx)
+    findings = [fault.words for fault in faults]
+    if more:
+        findings.append(f"and {more:,} more of what was sealed")
+    findings += sums
+    found = {
+        "ok": not findings,
+        "findings": findings,
+        "first": _first(faults),
+        "sealed": {"blocks": head.block, "entries": head.entries, "postings": head.postings},
+    }
+    sealed = f"{head.entries:,} entries are sealed, in {head.block:,} blocks."
+    answer(found, as_json, "\n".join(findings) or f"The ledger adds up. {sealed}")
+    if findings:
+        raise click.ClickException(
+            f"The ledger is not right: {len(findings) + max(0, more - 1)} finding(s)."
+        )
+
+
+def _first(faults: list[Fault]) -> dict[str, int | None] | None:
+    if not faults:
+        return None
+    return {"block": faults[0].block, "entry": faults[0].entry, "posting": faults[0].posting}
+
+
+def _kept(path: Path) -> KeptHead:
+    with path.open("rb") as file:
+        text = file.read(HEAD_BYTES_MAX)
+    try:
+        return KeptHead.model_validate_json(text)
+    except ValidationError:
+        raise click.ClickException(
+            f"{path} is no head of the ledger; `referral ledger head --json` prints one."
+        ) from None
+
+
+@ledger_group.command()
+@json_option
+def seal(as_json: bool) -> None:
+    """Chain what was posted since the last time into blocks. To be run every hour or every night.
+
+    Running it twice, also at the same moment, does no harm; nobody who posts waits for it.
+    """
+    with opened() as deployment:
+        sealed = actions.seal(deployment)
+    found = {"entries": sealed.entries, "blocks": sealed.blocks, "complete": sealed.complete}
+    words = f"Sealed {sealed.entries:,} entries in {sealed.blocks:,} blocks."
+    if not sealed.complete:
+        words += " A transaction has been posting for too long; the rest waits for the next pass."
+    answer(found, as_json, words)
+
+
+@ledger_group.command()
+@json_option
+def head(as_json: bool) -> None:
+    """Print the end of the chain, to be kept where the database's operators cannot write.
+
+    `ledger verify --head FILE` compares the chain with it.
+    """
+    with opened() as deployment, deployment.db.read() as tx:
+        found = seals.head(tx)
+    words = "Nothing is sealed yet; run `referral ledger seal`."
+    if found.at is not None:
+        words = (
+            f"Block {found.block} of {found.at:%Y-%m-%d %H:%M} UTC: {found.hash}\n"
+            f"{found.entries:,} entries with {found.postings:,} postings are sealed."
+        )
+    answer(seals.as_document(found), as_json, words)

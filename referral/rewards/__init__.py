@@ -1,0 +1,97 @@
+"""Rewards: what a rule grants a beneficiary for an event, and what becomes of it.
+
+`rules` are data; `evaluation` is pure: facts and rules in, proposed grants out. `granting` writes
+them, `wallets` spends them, and `records` says what is stored.
+"""
+
+from referral.rewards import caps, draws, wallets
+from referral.rewards.evaluation import (
+    POINT_VALUE,
+    Grant,
+    Lost,
+    Proof,
+    PurchaseFacts,
+    Roll,
+    drawn,
+    evaluate,
+    happens,
+    no_luck,
+    ticket,
+    unit_of,
+)
+from referral.rewards.granting import (
+    Terms,
+    expire_due,
+    grant,
+    holders_of,
+    last_events,
+    of_event,
+    of_events,
+    release_due,
+    take_back,
+    withheld_of_event,
+    withhold,
+)
+from referral.rewards.merging import hand_over
+from referral.rewards.records import Reason, Reward, RewardState, Why, Withheld
+from referral.rewards.rules import (
+    AMOUNT_MAX,
+    RULES_MAX,
+    Chance,
+    ForWhom,
+    Limits,
+    Odds,
+    Percent,
+    Rule,
+    Tier,
+    Tiers,
+    What,
+    When,
+)
+
+__all__ = [
+    "AMOUNT_MAX",
+    "POINT_VALUE",
+    "RULES_MAX",
+    "Chance",
+    "ForWhom",
+    "Grant",
+    "Limits",
+    "Lost",
+    "Odds",
+    "Percent",
+    "Proof",
+    "PurchaseFacts",
+    "Reason",
+    "Reward",
+    "RewardState",
+    "Roll",
+    "Rule",
+    "Terms",
+    "Tier",
+    "Tiers",
+    "What",
+    "When",
+    "Why",
+    "Withheld",
+    "caps",
+    "drawn",
+    "draws",
+    "evaluate",
+    "expire_due",
+    "grant",
+    "hand_over",
+    "happens",
+    "holders_of",
+    "last_events",
+    "no_luck",
+    "of_event",
+    "of_events",
+    "release_due",
+    "take_back",
+    "ticket",
+    "unit_of",
+    "wallets",
+    "withheld_of_event",
+    "withhold",
+]

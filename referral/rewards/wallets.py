@@ -1,0 +1,169 @@
+"""What customers hold and spend. What expires first is spent first.
+
+A customer's wallet never goes below zero: what was spent and then had to be taken back is owed, on
+an account of its own, and paid by what becomes available later.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral import ledger
+from referral.db import Base
+from referral.ledger import Kind, Move
+from referral.rewards.records import Reward, RewardState
+
+
+class Lot(Base):
+    """How much of which reward an entry of the ledger spent, so that it can be given back."""
+
+    __tablename__ = "spent_lots"
+
+    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("ledger_entries.id"), primary_key=True)
+    reward_id: Mapped[int] = mapped_column(sa.ForeignKey("rewards.id"), primary_key=True)
+    amount: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (sa.CheckConstraint("amount > 0", name="amount_positive"),)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of one reward."""
+
+    reward_id: int
+    amount: int
+
+
+def debt_of(tx: Session, customer_id: int, unit: str) -> int:
+    """What a customer owes, as a number above zero; 0 for nothing."""
+    return -ledger.balances(tx, Kind.owed, customer_id).get(unit, 0)
+
+
+def take(tx: Session, customer_id: int, unit: str, most: int) -> list[Taken]:
+    """Take up to so much off what is left of a customer's available rewards."""
+    return _take_off(tx, _open_lots(tx, customer_id, unit), most) if most else []
+
+
+def _open_lots(tx: Session, customer_id: int, unit: str) -> Sequence[Reward]:
+    """The rewards that something can be taken off, in the order it is taken, locked."""
+    return tx.scalars(
+        sa.select(Reward)
+        .where(Reward.holder_id == customer_id, Reward.unit == unit, Reward.left > 0)
+        .where(Reward.state == RewardState.available)
+        .order_by(Reward.expires_at.is_(None), Reward.expires_at, Reward.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _take_off(tx: Session, lots: Sequence[Reward], most: int) -> list[Taken]:
+    taken = []
+    for reward in lots:
+        amount = min(reward.left, most)
+        if amount == 0:
+            break
+        reward.left -= amount
+        most -= amount
+        taken.append(Taken(reward.id, amount))
+    tx.flush()
+    return taken
+
+
+def spend(
+    tx: Session,
+    customer_id: int,
+    unit: str,
+    amount: int,
+    *,
+    to: int,
+    key: str,
+    what: str,
+    now: datetime,
+) -> int:
+    """Move an amount from a customer's wallet to the account `to`; returns the ledger's entry.
+
+    The customer is locked by the caller. Raises `ledger.Insufficient`; nothing is written then.
+    """
+    # The rewards before the accounts, as the nightly pass takes them: else each could wait for
+    # what the other one holds.
+    lots = _open_lots(tx, customer_id, unit)
+    if sum(reward.left for reward in lots) < amount:
+        raise ledger.Insufficient()
+    wallet = ledger.account(tx, Kind.wallet, customer_id, unit)
+    entry_id = ledger.post(tx, key=key, what=what, moves=[Move(wallet, to, amount)], now=now)
+    for lot in _take_off(tx, lots, amount):
+        tx.add(Lot(entry_id=entry_id, reward_id=lot.reward_id, amount=lot.amount))
+    tx.flush()
+    return entry_id
+
+
+def give_back(
+    tx: Session,
+    customer_id: int,
+    unit: str,
+    spent: int,
+    *,
+    source: int,
+    key: str,
+    what: str,
+    now: datetime,
+) -> int:
+    """Undo the entry `spent` of `spend`: out of the account `source`, back to where it came from.
+
+    Debts that were made in the meantime are paid first. The customer, who may be the one into whom
+    the spender was merged, is locked by the caller. Returns the ledger's entry.
+    """
+    lots = tx.scalars(sa.select(Lot).where(Lot.entry_id == spent).order_by(Lot.reward_id)).all()
+    amount = sum(lot.amount for lot in lots)
+    # The rewards before the accounts, as everywhere.
+    rewards = _spent_lots(tx, customer_id, unit, [lot.reward_id for lot in lots])
+    paid = min(locked_debt(tx, customer_id, unit), amount)
+    moves = []
+    if paid:
+        moves.append(Move(source, ledger.account(tx, Kind.owed, customer_id, unit), paid))
+    if amount > paid:
+        wallet = ledger.account(tx, Kind.wallet, customer_id, unit)
+        moves.append(Move(source, wallet, amount - paid))
+    entry_id = ledger.post(tx, key=key, what=what, moves=moves, now=now)
+    _restore(tx, rewards, amount - paid)
+    return entry_id
+
+
+def locked_debt(tx: Session, customer_id: int, unit: str) -> int:
+    """What a customer owes, which nothing that becomes available can pay off in the meantime."""
+    if not debt_of(tx, customer_id, unit):
+        return 0
+    owed = ledger.account(tx, Kind.owed, customer_id, unit)
+    locked = sa.select(ledger.Account.balance).where(ledger.Account.id == owed).with_for_update()
+    return -(tx.scalar(locked) or 0)
+
+
+def _spent_lots(tx: Session, customer_id: int, unit: str, first: Sequence[int]) -> Sequence[Reward]:
+    """The rewards that something was spent of, locked: those of `first`, then others, for where
+    the first have been taken back since."""
+    spent = Reward.amount - Reward.left - Reward.taken_back - Reward.lapsed
+    return tx.scalars(
+        sa.select(Reward)
+        .where(Reward.holder_id == customer_id, Reward.unit == unit, spent > 0)
+        .where(Reward.state != RewardState.pending)
+        .order_by(Reward.id.not_in(first), Reward.id.desc())
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _restore(tx: Session, rewards: Sequence[Reward], amount: int) -> None:
+    """Make rewards hold so much more of what was spent of them."""
+    for reward in rewards:
+        room = reward.amount - reward.left - reward.taken_back - reward.lapsed
+        put = min(room, amount)
+        if put == 0:
+            break
+        reward.left += put
+        reward.state = RewardState.available
+        amount -= put
+    assert amount == 0, "what was spent is always of some reward"
+    tx.flush()
