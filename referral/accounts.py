@@ -212,51 +212,38 @@ def _change_named(tx: Session, named: Named, done: Changed) -> None:
 
 @functools.cache
 def _change_statement(count: int) -> Any:
-    """Finds, locks and changes so many named accounts that exist; tells which could be."""
-    wanted = (
-        sa.values(
-            sa.column("kind", sa.String),
-            sa.column("owner", sa.BigInteger),
-            sa.column("unit", sa.String),
-            sa.column("change", sa.BigInteger),
-        )
-        .data(
-            [
-                (
-                    sa.bindparam(f"kind{n}", type_=sa.String),
-                    sa.bindparam(f"owner{n}", type_=sa.BigInteger),
-                    sa.bindparam(f"unit{n}", type_=sa.String),
-                    sa.bindparam(f"change{n}", type_=sa.BigInteger),
-                )
-                for n in range(count)
-            ]
-        )
-        .cte("wanted")
+    """Finds, locks and changes so many named accounts that exist; tells which could be.
+
+    Made of conditions and not of a list of values, which SQLAlchemy would compile every time.
+    """
+    table = Account.__table__
+    named = [_is_named(table, n) for n in range(count)]
+    change = sa.case(
+        *((is_it, sa.bindparam(f"change{n}", type_=sa.BigInteger)) for n, is_it in enumerate(named))
     )
-    held = sa.alias(Account.__table__, "held")
+    held = table.alias("held")
     locked = (
-        sa.select(held.c.id, wanted.c.change)
-        .join_from(
-            wanted,
-            held,
-            sa.and_(
-                held.c.kind == wanted.c.kind,
-                held.c.owner == wanted.c.owner,
-                held.c.unit == wanted.c.unit,
-                held.c.slot == 0,
-            ),
-        )
+        sa.select(held.c.id)
+        .where(sa.or_(*(_is_named(held, n) for n in range(count))))
         .order_by(held.c.id)
-        .with_for_update(of=held)
-        .cte("locked")
+        .with_for_update()
     )
-    balance = Account.balance + locked.c.change
+    balance = table.c.balance + change
     return (
-        sa.update(Account)
-        .where(Account.id == locked.c.id)
-        .where(sa.or_(balance >= 0, Account.kind.in_(BELOW_ZERO)))
+        sa.update(table)  # type: ignore[arg-type]
+        .where(table.c.id.in_(locked))
+        .where(sa.or_(balance >= 0, table.c.kind.in_(BELOW_ZERO)))
         .values(balance=balance)
-        .returning(Account.id, Account.kind, Account.owner, Account.unit)
+        .returning(table.c.id, table.c.kind, table.c.owner, table.c.unit)
+    )
+
+
+def _is_named(table: sa.FromClause, n: int) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        table.c.kind == sa.bindparam(f"kind{n}"),
+        table.c.owner == sa.bindparam(f"owner{n}"),
+        table.c.unit == sa.bindparam(f"unit{n}"),
+        table.c.slot == 0,
     )
 
 

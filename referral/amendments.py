@@ -3,10 +3,12 @@
 Better means for the customers. `worsenings` is pure: two sets of terms in, what is worse out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from datetime import datetime
+from functools import partial
+from itertools import chain, count
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -137,6 +139,31 @@ def worsenings(old: Terms, new: Terms) -> list[Worsening]:
     return found + _of_rules(old.rules, new.rules)
 
 
+def named(old: Terms, new: Terms) -> Terms:
+    """The new terms, their rules under the names of those they became, and each of its own.
+
+    What was paid and counted for a rule stays with it, whatever key was sent.
+    """
+    names = {
+        became: rule.id
+        for rule, became in zip(old.rules, _matches(old.rules, new.rules), strict=True)
+        if became is not None
+    }
+    taken = {rule.id for rule in old.rules}
+    rules = []
+    for place, rule in enumerate(new.rules):
+        name = names.get(place) or _free(rule.said, taken)
+        taken.add(name)
+        rules.append(rule.model_copy(update={"key": name if name != rule.said else None}))
+    return replace(new, rules=rules)
+
+
+def _free(name: str, taken: Set[str]) -> str:
+    """The name, with a number where another rule has it already."""
+    numbered = (f"{name}:{number}" for number in count(2))
+    return next(each for each in chain([name], numbered) if each not in taken)
+
+
 def changes(old: Terms, new: Terms) -> dict[str, Any]:
     """What is not as it was, by term, as it is kept in the audit log."""
     was, now = _told(old), _told(new)
@@ -191,32 +218,52 @@ def _is_less(old: int | None, new: int | None) -> bool:
 def _of_rules(old: Sequence[Rule], new: Sequence[Rule]) -> list[Worsening]:
     """What is worse in the rules. Each old rule is held against the new one of the same id, or
     against the one it most likely became."""
-    by_id = {rule.id: rule for rule in new}
-    kept = {rule.id for rule in old if rule.id in by_id}
-    spare = [rule for rule in new if rule.id not in kept]
     found: list[Worsening] = []
-    for rule in old:
-        if rule.id in kept:
-            found += _of_rule(rule, by_id[rule.id])
-            continue
-        became = _nearest(rule, spare)
+    matches = _matches(old, new)
+    for rule, became in zip(old, matches, strict=True):
         if became is None:
             found.append(Worsening(rule.id, rule.dump(), None, RULE_GONE, rule))
-            continue
-        spare.remove(became)
-        found += _of_rule(rule, became)
+        else:
+            found += _of_rule(rule, new[became])
     return found
 
 
-def _nearest(rule: Rule, spare: Sequence[Rule]) -> Rule | None:
-    """The rule of the same promise, the one with the fewest worsenings first."""
-    alike = [other for other in spare if _promise(other) == _promise(rule)]
-    return min(alike, key=lambda other: len(list(_of_rule(rule, other))), default=None)
+def _matches(old: Sequence[Rule], new: Sequence[Rule]) -> list[int | None]:
+    """For each old rule the place of the one it became: one that says the same, or was sent with
+    its key, or the nearest of those that are left."""
+    found: list[int | None] = [None] * len(old)
+    spare = list(range(len(new)))
+    for match in (_is_unchanged, _is_named, _is_alike):
+        for place, rule in enumerate(old):
+            if found[place] is not None:
+                continue
+            alike = {n: new[n] for n in spare if match(rule, new[n])}
+            if alike:
+                became = min(alike, key=partial(_worse_by, rule, alike))
+                found[place] = became
+                spare.remove(became)
+    return found
+
+
+def _worse_by(old: Rule, alike: Mapping[int, Rule], place: int) -> int:
+    return len(list(_of_rule(old, alike[place])))
+
+
+def _is_unchanged(old: Rule, new: Rule) -> bool:
+    return new.said == old.said and new.key in {None, old.key}
+
+
+def _is_named(old: Rule, new: Rule) -> bool:
+    return new.key == old.id and _is_alike(old, new)
+
+
+def _is_alike(old: Rule, new: Rule) -> bool:
+    return _promise(new) == _promise(old)
 
 
 def _promise(rule: Rule) -> tuple[Any, ...]:
     """What makes two rules the same promise, with more or less in it."""
-    # How many referrals are asked for stays: half as many would pass by whoever has more already.
+    # How many referrals are asked for stays: half as many is another promise beside it.
     nth = rule.nth if rule.when is When.nth_referral else None
     return rule.when, rule.for_whom, rule.depth, nth
 

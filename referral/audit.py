@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.db import Base, RowId
 
+BY_LENGTH_MAX = 254
+"""Of who decided something, here and in other tables: as long as an e-mail address may be."""
+
 
 class AuditEntry(Base):
     """One decision. Nobody's personal data is in it: people are named by their numbers."""
@@ -15,7 +18,7 @@ class AuditEntry(Base):
     __tablename__ = "audit_entries"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    by: Mapped[str] = mapped_column(sa.String(120))
+    by: Mapped[str] = mapped_column(sa.String(BY_LENGTH_MAX))
     """Who: a staff member's e-mail address, or the name of an API key or command."""
     action: Mapped[str] = mapped_column(sa.String(40))
     subject: Mapped[str] = mapped_column(sa.String(80), index=True)

@@ -17,6 +17,9 @@ from referral.codes import INDEX_END
 from referral.db import Base, Database, RowId, lock
 from referral.errors import N_, Conflict, InvalidInput, NotFound, Unavailable
 
+BY_LENGTH_MAX = 80
+"""Of the beginning of who made a batch, a package or a range what it is: an e-mail address may be
+longer."""
 SIZE_MAX = 100_000_000
 NAME_LENGTH_MAX = 120
 DIRECTORY_SECONDS_MAX = 1.0
@@ -40,7 +43,8 @@ class Batch(Base):
     """What its packages carry: the product's choice when it was issued."""
     scheme: Mapped[str] = mapped_column(sa.String(5))
     """How the printed addresses begin, see `Scheme`."""
-    created_by: Mapped[str] = mapped_column(sa.String(80))
+    created_by: Mapped[str] = mapped_column(sa.String(BY_LENGTH_MAX))
+    """Who made it, as far as there is room: see `BY_LENGTH_MAX`."""
     created_at: Mapped[datetime]
 
     __table_args__ = (sa.CheckConstraint("size > 0", name="size_positive"),)
@@ -104,7 +108,7 @@ def add_batch(
         key_id=key_id,
         labels=product.labels,
         scheme=scheme,
-        created_by=by,
+        created_by=by[:BY_LENGTH_MAX],
         created_at=now,
     )
     tx.add(batch)
@@ -130,6 +134,7 @@ class Entry:
     gtin: str
     product_name: str
     price: int
+    currency: str
     first_index: int
     size: int
     key_id: str
@@ -144,6 +149,7 @@ _ENTRIES: sa.Select[*tuple[Any, ...]] = (
         Product.gtin,
         Product.name,
         Product.price,
+        Product.currency,
         Batch.first_index,
         Batch.size,
         Batch.key_id,

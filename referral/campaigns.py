@@ -22,7 +22,7 @@ from referral.db import Base, RowId, insert_new
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.gs1.gtin import BadGTIN, gtin14
 from referral.pictures import SHA256_LENGTH
-from referral.rewards import RULES_MAX, Odds, Rule
+from referral.rewards import RULES_MAX, Odds, Rule, When
 from referral.rewards.paid_sharing import Rules
 from referral.shops import is_listed
 from referral.wording import Finding
@@ -102,6 +102,12 @@ class Draft(CampaignContent):
         except BadGTIN as error:
             raise ValueError("a GTIN's check digit is wrong") from error
 
+    @field_validator("rules")
+    @classmethod
+    def _without_keys(cls, rules: list[Rule]) -> list[Rule]:
+        """A draft's rules have paid nothing yet: what they said is their name."""
+        return [rule.model_copy(update={"key": None}) for rule in rules]
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len({rule.id for rule in self.rules}) < len(self.rules):
@@ -121,6 +127,8 @@ class TradeItem(Protocol):
     def gtin(self) -> str: ...
     @property
     def price(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
 
 
 class CampaignState(StrEnum):
@@ -192,16 +200,28 @@ class Campaign(Base):
     def runs_at(self, moment: datetime) -> bool:
         return self.state == CampaignState.published and self.starts_at <= moment < self.ends_at
 
+    def covers(self, item: TradeItem) -> bool:
+        """Whether this item is among its products, and priced in its currency where it has one."""
+        is_named = not self.gtins or item.gtin in self.gtins
+        return is_named and self.currency in {None, item.currency}
+
     def pays_for(self, item: TradeItem) -> bool:
         """Whether a claim of this item is covered, within the bound of what it may pay out."""
-        covered = not self.gtins or item.gtin in self.gtins
-        if not covered:
+        if not self.covers(item):
             return False
         return not payouts.worst(self.checked_rules, item.price, self.worth or {}).is_over
 
     @property
     def checked_rules(self) -> list[Rule]:
         return [Rule.model_validate(rule) for rule in self.rules]
+
+    @property
+    def pays_for_claims(self) -> bool:
+        return any(When(rule["when"]).of_claims for rule in self.rules)
+
+    @property
+    def pays_for_orders(self) -> bool:
+        return any(When(rule["when"]).of_orders for rule in self.rules)
 
     @property
     def has_draw(self) -> bool:
@@ -403,3 +423,16 @@ def running(tx: Session, now: datetime, item: TradeItem | None = None) -> list[C
     """
     found = tx.scalars(_RUNNING, {"now": now})
     return [campaign for campaign in found if item is None or campaign.pays_for(item)]
+
+
+def beside(tx: Session, campaign: Campaign) -> list[Campaign]:
+    """The other published campaigns of its currency that run while it does, oldest first."""
+    return list(
+        tx.scalars(
+            sa.select(Campaign)
+            .where(Campaign.state == CampaignState.published, Campaign.id != campaign.id)
+            .where(Campaign.currency == campaign.currency)
+            .where(Campaign.starts_at < campaign.ends_at, Campaign.ends_at > campaign.starts_at)
+            .order_by(Campaign.id)
+        )
+    )

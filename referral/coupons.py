@@ -405,6 +405,11 @@ _GIVE = (
         expires_at=sa.bindparam("expires"),
     )
 )
+_EXPIRES = (
+    sa.update(Reward.__table__)  # type: ignore[arg-type]
+    .where(Reward.__table__.c.id == sa.bindparam("reward"))
+    .values(expires_at=sa.bindparam("expires"))
+)
 
 
 def set_aside(tx: Session, grants: Sequence[Grant], usable_at: datetime) -> dict[Owner, SetAside]:
@@ -455,6 +460,8 @@ def give(
         given = {"coupon": code.coupon_id, "reward": reward.id, "given": now}
         if run(tx, _GIVE, **given, expires=code.expires_at).rowcount != 1:
             raise AssertionError("a code that was set aside is gone")
+        # One that is on hold was not loaded from its row: setting it would write nothing.
+        run(tx, _EXPIRES, reward=reward.id, expires=code.expires_at)
         reward.expires_at = code.expires_at
     tx.flush()
 
@@ -510,8 +517,10 @@ def find(tx: Session, keys: KeyRing, code: str, *, for_update: bool = False) -> 
         raise UnknownCoupon()
     indexes = _indexes(keys, typed)
     if for_update:
-        locked = sa.select(Coupon.id).where(Coupon.blind_index.in_(indexes)).with_for_update()
-        tx.execute(locked).all()
+        locked = sa.select(Coupon.reward_id).where(Coupon.blind_index.in_(indexes))
+        given = tx.scalar(locked.with_for_update())
+        # The nightly expiry holds rewards and no customers.
+        tx.execute(sa.select(Reward.id).where(Reward.id == given).with_for_update()).all()
     statement = _HELD.where(Coupon.blind_index.in_(indexes))
     row = tx.execute(statement, execution_options={"populate_existing": for_update}).first()
     if row is None:
@@ -556,13 +565,16 @@ def use(tx: Session, keys: KeyRing, code: str, *, by: str, now: datetime) -> Hel
         raise CouponNotGood(state=state)
     # This reward and not the one that expires first, as with points: each coupon is its own.
     source = ledger.account(tx, Kind.wallet, reward.holder_id, reward.unit)
-    entry_id = ledger.post(
-        tx,
-        key=f"coupon|{coupon.id}",
-        what="coupon used",
-        moves=[Move(source, ledger.account(tx, Kind.redeemed, 0, reward.unit), reward.left)],
-        now=now,
-    )
+    try:
+        entry_id = ledger.post(
+            tx,
+            key=f"coupon|{coupon.id}",
+            what="coupon used",
+            moves=[Move(source, ledger.account(tx, Kind.redeemed, 0, reward.unit), reward.left)],
+            now=now,
+        )
+    except ledger.Insufficient:
+        raise CouponNotGood(state=CouponState.expired) from None
     tx.add(Lot(entry_id=entry_id, reward_id=reward.id, amount=reward.left))
     reward.left = 0
     coupon.used_at, coupon.used_by = now, by

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from referral.crypto import KeyRing, LostKey
 from referral.db import Base, insert_new
 from referral.errors import N_, Conflict, InvalidInput
 
@@ -27,9 +28,12 @@ class IdempotentAnswer(Base):
     api_key_id: Mapped[int] = mapped_column(sa.ForeignKey("api_keys.id"), primary_key=True)
     key: Mapped[str] = mapped_column(sa.String(KEY_LENGTH_MAX), primary_key=True)
     request_hash: Mapped[str] = mapped_column(sa.String(64))
+    """Keyed: a short request, such as one with a phone number, could be guessed from a plain one.
+    Where it is the plain digest, the answer is plain as well: so earlier versions kept both."""
     started_at: Mapped[datetime]
     status: Mapped[int | None] = mapped_column(sa.Integer)
     body: Mapped[str | None] = mapped_column(sa.Text)
+    """Encrypted: there are people's details in it, and codes that are worth something."""
 
 
 class IdempotencyMismatch(InvalidInput):
@@ -51,34 +55,52 @@ class StoredAnswer:
 
 
 def begin(
-    tx: Session, api_key_id: int, key: str, request_hash: str, now: datetime
+    tx: Session, keys: KeyRing, api_key_id: int, key: str, digest: str, now: datetime
 ) -> StoredAnswer | None:
     """Mark a request as in flight, or return the answer it got before.
 
-    Raises `IdempotencyMismatch` for another request under the same key, `InFlight`.
+    `digest` is the same for the same request only. Raises `IdempotencyMismatch` for another request
+    under the same key, `InFlight`.
     """
     this = (IdempotentAnswer.api_key_id == api_key_id, IdempotentAnswer.key == key)
     tx.execute(
         sa.delete(IdempotentAnswer).where(*this, IdempotentAnswer.started_at < now - KEPT_FOR)
     )
-    row = {"api_key_id": api_key_id, "key": key, "request_hash": request_hash, "started_at": now}
+    hashes = keys.blind_indexes("request", digest)
+    row = {"api_key_id": api_key_id, "key": key, "request_hash": hashes[0], "started_at": now}
     if insert_new(tx, IdempotentAnswer, row):
         return None
     found = tx.scalars(sa.select(IdempotentAnswer).where(*this).with_for_update()).one_or_none()
     if found is None:
         raise InFlight()  # let go of in this very moment
-    if found.request_hash != request_hash:
+    if found.request_hash not in {*hashes, digest}:
         raise IdempotencyMismatch()
     if found.status is not None:
-        return StoredAnswer(found.status, found.body or "")
+        is_plain = found.request_hash == digest
+        return StoredAnswer(found.status, _read(keys, found.body or "", is_plain))
     if now - found.started_at < IN_FLIGHT_MAX:
         raise InFlight()
-    found.started_at = now
+    found.started_at, found.request_hash = now, hashes[0]
     return None
 
 
+def _read(keys: KeyRing, body: str, is_plain: bool) -> str:
+    if is_plain:
+        return body
+    try:
+        return keys.decrypt(body)
+    except LostKey:
+        # It was done, so it must not be done again, though nobody can say how it was answered.
+        raise IdempotencyMismatch() from None
+
+
 def finish(
-    tx: Session, api_key_id: int, key: str, answer: StoredAnswer, started_at: datetime
+    tx: Session,
+    keys: KeyRing,
+    api_key_id: int,
+    key: str,
+    answer: StoredAnswer,
+    started_at: datetime,
 ) -> None:
     """Store the answer, in the transaction of the effect it reports.
 
@@ -88,7 +110,7 @@ def finish(
     result: sa.CursorResult[Any] = tx.execute(  # type: ignore[assignment]
         sa.update(IdempotentAnswer)
         .where(*_own_mark(api_key_id, key, started_at))
-        .values(status=answer.status, body=answer.body)
+        .values(status=answer.status, body=keys.encrypt(answer.body))
     )
     if result.rowcount != 1:
         raise InFlight()

@@ -72,7 +72,7 @@ class ItemTerms(BaseModel):
     starts_at: AwareDatetime | None = None
     """From when on it can be redeemed. Left out: at once."""
     ends_at: AwareDatetime | None = None
-    """Until when; not included. Left out: for good."""
+    """Until when; not included. Left out: for good. What was won by then can be redeemed later."""
     per_person: int | None = Field(default=None, ge=1, le=PER_PERSON_MAX)
     """How many one customer may have for points; null for any number."""
     voucher_days: int = Field(default=VOUCHER_DAYS_DEFAULT, ge=1, le=VOUCHER_DAYS_MAX)
@@ -256,12 +256,14 @@ def item_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Item:
 def change_stock(tx: Session, item_id: int, change: int) -> int:
     """Add to what is in stock, or take away from it; returns what there is then.
 
-    Raises `NotSoMuchStock` when less than nothing or more than can be counted would be left.
+    Raises `NotSoMuchStock` when less than nothing would be left, or more added than can be counted.
     """
+    left = Item.stock + change
+    fits = left.between(0, STOCK_MAX) if change > 0 else left >= 0
     statement = (
         sa.update(Item)
-        .where(Item.id == item_id, (Item.stock + change).between(0, STOCK_MAX))
-        .values(stock=Item.stock + change)
+        .where(Item.id == item_id, fits)
+        .values(stock=left)
         .returning(Item.stock)
         .execution_options(synchronize_session=False)
     )
@@ -269,6 +271,12 @@ def change_stock(tx: Session, item_id: int, change: int) -> int:
     if stock is None:
         raise NotSoMuchStock()
     return stock
+
+
+def put_back(tx: Session, item_id: int) -> None:
+    """Put one that was taken out back into stock, however much there is by now."""
+    statement = sa.update(Item).where(Item.id == item_id).values(stock=Item.stock + 1)
+    tx.execute(statement, execution_options={"synchronize_session": False})
 
 
 def store_ids(tx: Session, item_id: int) -> list[int]:

@@ -77,12 +77,15 @@ class OrderIn(_Sent):
     customer_id: int | None = Field(default=None, ge=1, le=_ID_MAX)
     """The customer's number here."""
     member_id: str | None = Field(default=None, min_length=1, max_length=EXTERNAL_ID_LENGTH_MAX)
-    """The brand's own number of the customer. One that is new here makes a customer."""
+    """The brand's own number of the customer. One that is new here makes a customer; beside one
+    who is known it is left alone."""
     phone: str | None = Field(default=None, min_length=1, max_length=PHONE_LENGTH_MAX)
-    """In E.164, or as it is dialled in China. One that is new here makes a customer."""
+    """In E.164, or as it is dialled in China. One that is new here makes a customer; beside one
+    who is known it is left alone: the shop's word does not let anybody sign in as somebody."""
     coupon: str | None = Field(default=None, min_length=1, max_length=COUPON_LENGTH_MAX)
-    """The code of a coupon that the customer was given here. Beside another of these, one that
-    nobody was given here is left alone."""
+    """The code of a coupon, which the order uses. Alone, the buyer is whoever was given it here.
+    Beside another of these it says nothing of the buyer, since a coupon may be passed on; and one
+    that nobody was given here is left alone."""
     via: str | None = Field(default=None, max_length=VIA_LENGTH_MAX)
     """The token of the share link that led to the order. Alone, the buyer is a guest: a customer
     without a name, brought in along the link. Beside a customer it counts as an opening of the

@@ -56,15 +56,28 @@ def worst(rules: Sequence[Rule], price: int, worth: Worth) -> Payout:
     A package may be ordered and claimed: both count. Raises `KeyError` for a coupon or an item
     whose worth is not told.
     """
-    first, later = (_of_claim(rules, worth, is_first) for is_first in (True, False))
+    return together(rules, rules, price, worth)
+
+
+def together(
+    of_claims: Sequence[Rule], of_orders: Sequence[Rule], price: int, worth: Worth
+) -> Payout:
+    """The same where a claim is paid by these rules, and an order by those."""
+    first, later = (_of_claim(of_claims, worth, is_first) for is_first in (True, False))
     found = [(price, first)]
-    for amount in _turning_points(rules, price):
+    for amount in _turning_points(of_orders, price):
         packages = Fraction(amount, price)
-        ordered = _of_order(rules, worth, amount, price, is_first=True) + later * packages
-        claimed = _of_order(rules, worth, amount, price, is_first=False) + first * packages
+        ordered = _of_order(of_orders, worth, amount, price, is_first=True) + later * packages
+        claimed = _of_order(of_orders, worth, amount, price, is_first=False) + first * packages
         found.append((amount, max(ordered, claimed)))
     purchase, paid = max(found, key=lambda each: (each[1] / each[0], each[0] == price))
     return Payout(ceil(paid), bound_of(purchase), purchase)
+
+
+def dearer(one: Worth, other: Worth) -> dict[str, int]:
+    """What each thing is worth, the higher where two campaigns say differently."""
+    units = one.keys() | other.keys()
+    return {unit: max(each[unit] for each in (one, other) if unit in each) for unit in units}
 
 
 def of_order(rules: Sequence[Rule], amount: int, worth: Worth) -> Payout:

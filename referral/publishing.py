@@ -64,7 +64,8 @@ class MixedCurrencies(Refused):
 
 class PayoutOverBound(Refused):
     """`details` have the `payout` of the purchase that pays most in proportion, the `bound` for it
-    and its price, all in minor units."""
+    and its price, all in minor units; and the `campaign` that pays for it as well, where it is
+    another one that brings it over the bound."""
 
     slug = "payout-over-bound"
     title = N_("One purchase would pay out too much.")
@@ -262,8 +263,7 @@ def _check_draws(campaign: Campaign, rules: Sequence[Rule], currency: str, worth
     draws = [rule for rule in rules if isinstance(rule.amount, Odds)]
     if not draws:
         return
-    if not campaign.organiser.strip():
-        raise DrawNeedsOrganiser(rules=draws)
+    check_organiser(campaign)
     market = markets.market(campaign.market)
     if market.permit and not campaign.permit.strip():
         raise DrawNeedsPermit(rules=draws, market=campaign.market, source=market.source)
@@ -279,6 +279,46 @@ def _check_draws(campaign: Campaign, rules: Sequence[Rule], currency: str, worth
                 currency=market.currency,
                 source=market.source,
             )
+
+
+def check_organiser(campaign: Campaign) -> None:
+    """Raises `DrawNeedsOrganiser` for a campaign that has a draw and names nobody."""
+    draws = [rule for rule in campaign.checked_rules if isinstance(rule.amount, Odds)]
+    if draws and not campaign.organiser.strip():
+        raise DrawNeedsOrganiser(rules=draws)
+
+
+def check_beside(
+    campaign: Campaign, others: Iterable[Campaign], products: Sequence[Product]
+) -> None:
+    """Whether a purchase that two campaigns pay for, the one as an order, the other as a claim,
+    keeps within the bound. The campaign has its currency and `worth`; `others` run beside it.
+
+    Raises `PayoutOverBound`.
+    """
+    for other in others:
+        for claims, orders in ((campaign, other), (other, campaign)):
+            if not claims.pays_for_claims or not orders.pays_for_orders:
+                continue
+            prices = [p.price for p in products if claims.pays_for(p) and orders.covers(p)]
+            if not prices:
+                continue
+            most = payouts.together(
+                claims.checked_rules,
+                orders.checked_rules,
+                min(prices),
+                payouts.dearer(claims.worth or {}, orders.worth or {}),
+            )
+            if most.is_over:
+                raise PayoutOverBound(
+                    f"Together with the campaign {other.slug}, one purchase could pay out "
+                    f"{most.amount}, and {most.bound} is the most allowed.",
+                    rules=campaign.checked_rules,
+                    payout=most.amount,
+                    bound=most.bound,
+                    price=most.purchase,
+                    campaign=other.slug,
+                )
 
 
 def dearest_prize(draw: Rule, worth: Worth) -> int:

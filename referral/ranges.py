@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import batches, places
-from referral.batches import Batch
+from referral.batches import BY_LENGTH_MAX, Batch
 from referral.db import Base, RowId, run
 from referral.errors import N_, Conflict, InvalidInput
 from referral.gs1.digital_link import is_value
@@ -84,7 +84,7 @@ class RangeChange(Base):
     terms: Mapped[dict[str, Any] | None]
     """What was assigned, by the name of the term."""
     reason: Mapped[str] = mapped_column(sa.String(REASON_LENGTH_MAX))
-    by: Mapped[str] = mapped_column(sa.String(80))
+    by: Mapped[str] = mapped_column(sa.String(BY_LENGTH_MAX))
     at: Mapped[datetime]
 
 
@@ -391,5 +391,7 @@ def _note(
 ) -> None:
     change = {"start": asked.start, "end": asked.end, "state": state, "terms": terms}
     tx.execute(
-        sa.insert(RangeChange).values(batch_id=batch.id, reason=reason, by=by, at=now, **change)
+        sa.insert(RangeChange).values(
+            batch_id=batch.id, reason=reason, by=by[:BY_LENGTH_MAX], at=now, **change
+        )
     )

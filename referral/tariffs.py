@@ -106,8 +106,14 @@ class Tariff:
             above=ABOVE if kind.has_above else None,
             amount=kind.amount,
             referrals=kind.referrals,
+            paid=self._paid(kind.referrals),
             stamps={self.rule.id: self._stamp(kind.claims)} if self._has_stamps else {},
         )
+
+    def _paid(self, referrals: int) -> set[str]:
+        """Whether it has paid for a referral that is paid for once: the one that first reached the
+        number is taken to have been paid for."""
+        return {self.rule.id} if referrals > (self.rule.nth or 1) else set()
 
     @property
     def _has_stamps(self) -> bool:

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral import actions, amendments, audit, campaigns, ledger
+from referral import actions, amendments, audit, campaigns, ledger, people
 from referral.amendments import NotPublished, Terms, TermsMadeWorse, worsenings
 from referral.campaigns import Campaign
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.orders import OrderIn
 from referral.publishing import CampaignOver, PayoutOverBound, PointsNeverExpire
 from referral.rewards import Odds, Percent, Rule, Tiers, When
-from tests.cast import BUDGET, RULES, add_product, draft, open_brand
+from tests.cast import BUDGET, RULES, add_product, cast_of, draft, open_brand, publish
 from tests.conftest import START
 from tests.rules import rule_sets
 
@@ -152,7 +153,7 @@ def test_what_is_better_in_a_rule_is_fine(old: dict[str, Any], new: dict[str, An
     assert worsenings(ruled(old), ruled(new)) == []
 
 
-def test_a_number_of_friends_that_is_halved_would_pass_by_who_has_more_already() -> None:
+def test_another_number_of_friends_is_another_promise() -> None:
     (found,) = worsenings(ruled(FRIENDS), ruled({**FRIENDS, "nth": 5}))
     assert found.now is None
 
@@ -209,10 +210,11 @@ def _worse(rule: Rule) -> list[Rule]:
         found.append({**told, "nth": (rule.nth or 0) + 1})
     if rule.every:
         found.append({**told, "every": False})
-    if rule.when.of_orders:
+    if rule.when.of_orders and (rule.least or 0) < 10**9:
         found.append({**told, "least": (rule.least or 0) + 1})
-    for limit, most in told["limits"].items():
-        tighter = {**told["limits"], limit: most - 1 if most else 1000}
+    limits = {name: getattr(rule.limits, name) for name in type(rule.limits).model_fields}
+    for limit, most in limits.items():
+        tighter = {**limits, limit: most - 1 if most else 1000}
         if most != 1:
             found.append({**told, "limits": tighter})
     return [Rule.model_validate(each) for each in found]
@@ -317,3 +319,102 @@ def test_changes_are_told_by_term() -> None:
     assert amendments.changes(TERMS, TERMS) == {}
     told = amendments.changes(TERMS, replace(TERMS, ends_at=END + timedelta(days=1)))
     assert told == {"ends_at": {"was": END.isoformat(), "now": "2026-06-01T09:30:00+00:00"}}
+
+
+# What a rule is called
+
+
+STAMPS = {"when": "nth_claim", "nth": 5, "for": "person", "amount": 100}
+LIMITED = {
+    "when": "order", "for": "person", "amount": 100, "least": 2000,
+    "limits": {"per_person": 1, "budget": 100},
+}  # fmt: skip
+
+
+def parsed(*told: dict[str, Any]) -> list[Rule]:
+    return [Rule.model_validate(each) for each in told]
+
+
+def renamed(old: list[Rule], new: list[Rule]) -> list[str]:
+    was = replace(TERMS, rules=old)
+    return [rule.id for rule in amendments.named(was, replace(TERMS, rules=new)).rules]
+
+
+def test_a_card_that_was_paid_is_not_paid_again_for_fewer_stamps(deployment: Deployment) -> None:
+    alice, bob, _ = cast_of(open_brand(deployment, rules=[STAMPS]))
+    for index in range(5):
+        alice.claim(index)
+    assert alice.points() == 100
+    amended(deployment, rules=parsed({**STAMPS, "nth": 4}))
+    alice.claim(5)
+    assert alice.points() == 100
+    for index in range(10, 14):
+        bob.claim(index)
+    assert bob.points() == 100, "four are enough by now"
+
+
+def test_limits_go_on_counting_when_smaller_orders_are_paid(deployment: Deployment) -> None:
+    open_brand(deployment, rules=[LIMITED])
+    customer, *_ = actions.add_customer(deployment, [people.external("m1")], None)
+    assert buy(deployment, customer, "1") == ["order:person:points:least-2000"]
+    assert buy(deployment, customer, "2") == []
+    for least in (1500, 1400):  # the second time it has a name that it no longer says
+        changed = amended(deployment, rules=parsed({**LIMITED, "least": least}))
+        assert [rule.id for rule in changed.checked_rules] == ["order:person:points:least-2000"]
+        assert buy(deployment, customer, f"3 {least}") == []
+
+
+def buy(deployment: Deployment, customer: int, number: str) -> list[str]:
+    """The rules that paid for an order."""
+    told = {"external_id": number, "amount": 5000, "currency": "CNY", "customer_id": customer}
+    placed = actions.place_order(deployment, OrderIn.model_validate(told))
+    return [reward.rule for reward in placed.rewards]
+
+
+def test_nobody_can_name_a_rule_as_another_one_is_named() -> None:
+    order, claim = parsed(
+        {**LIMITED, "least": 1000}, {"when": "claim", "for": "person", "amount": 5}
+    )
+    posing = claim.model_copy(update={"key": order.id})
+    assert renamed([order, claim], [order, posing]) == [order.id, claim.id]
+    more = Rule.model_validate({"when": "first_claim", "for": "person", "amount": 5})
+    for key in (order.id, claim.id, "made:up"):
+        added = more.model_copy(update={"key": key})
+        assert renamed([order, claim], [order, claim, added]) == [order.id, claim.id, more.id]
+
+
+def test_rules_are_told_apart_by_the_names_they_are_sent_with() -> None:
+    first, second = parsed({**LIMITED, "least": 2000}, {**LIMITED, "least": 1500})
+    amended_first, amended_second = (
+        rule.model_copy(update={"least": least, "key": rule.id})
+        for rule, least in ((first, 1500), (second, 1000))
+    )
+    assert renamed([first, second], [amended_second, amended_first]) == [second.id, first.id]
+
+
+def test_a_new_rule_that_says_what_another_said_before_has_a_name_of_its_own() -> None:
+    (before,) = parsed(LIMITED)
+    (better,) = parsed({**LIMITED, "least": 1500})
+    was = replace(TERMS, rules=[before])
+    now = amendments.named(was, replace(TERMS, rules=[better]))
+    assert renamed(list(now.rules), [better, before]) == [before.id, f"{before.id}:2"]
+
+
+@given(rule_sets())
+def test_rules_that_stay_keep_their_names(rules: list[Rule]) -> None:
+    assert renamed(rules, rules[::-1]) == [rule.id for rule in rules[::-1]]
+
+
+def test_a_draft_with_rules_of_another_campaign_starts_with_names_of_its_own() -> None:
+    (rule,) = parsed({**STAMPS, "key": "nth_claim:person:points:nth-9"})
+    assert [each.key for each in draft(rules=[rule]).rules] == [None]
+
+
+def test_better_terms_are_held_against_the_campaigns_beside(deployment: Deployment) -> None:
+    open_brand(deployment, rules=[{"when": "claim", "for": "person", "amount": 200}])
+    orders = {"when": "order", "for": "person", "amount": 200, "least": 2000}
+    publish(deployment, slug="orders", rules=[orders])
+    with pytest.raises(PayoutOverBound) as refused:
+        amended(deployment, rules=parsed({"when": "claim", "for": "person", "amount": 201}))
+    assert refused.value.details["campaign"] == "orders"
+    amended(deployment, budget=BUDGET + 1)

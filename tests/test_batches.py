@@ -23,6 +23,7 @@ from referral.codes import ALPHABET, INDEX_END, Labels, UnknownCode
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
 from referral.errors import Unavailable
+from referral.ranges import RangeState
 from tests.cast import GTIN, SIZE, add_product, issue
 from tests.races import at_once, overtaken
 
@@ -322,3 +323,12 @@ def test_what_might_have_just_been_issued_is_looked_for_so_often_a_second(
     with pytest.raises(UnknownBatch):
         other.directory.batch(999)
     assert queries.count > before
+
+
+def test_who_made_a_batch_may_have_a_long_address(deployment: Deployment) -> None:
+    add_product(deployment)
+    by = "o" * 242 + "@example.com"
+    batch = actions.issue_batch(deployment, gtin=GTIN, count=10, name="a batch", by=by)
+    actions.set_range(deployment, batch.id, RangeState.activated, start=0, end=10, by=by)
+    assert by.startswith(batch.created_by)
+    assert batch.created_by

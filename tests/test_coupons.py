@@ -29,9 +29,10 @@ from referral.coupons import (
 )
 from referral.crypto import KeyRing
 from referral.deployment import Deployment
-from referral.rewards import Reason, Reward, RewardState, Withheld, take_back
+from referral.orders import OrderIn
+from referral.rewards import Reason, Reward, RewardState, Withheld, expire_due, take_back
 from tests.cast import Brand, Person, add_product, cast_of, issue, publish
-from tests.races import at_once
+from tests.races import at_once, overtaken
 
 TITLE = {"zh-Hans": {"title": "满减十元", "how_to": "结账时出示。"}, "en": {"title": "10 yuan off"}}
 RULES = [{"when": "claim", "for": "person", "what": "coupon", "of": "tea", "amount": 1}]
@@ -281,6 +282,37 @@ def test_a_code_is_nobody_s_to_use_while_the_reward_is_on_hold(
     assert find(deployment, "tea-0001").coupon.expires_at == clock.now() + timedelta(days=30)
 
 
+def test_a_reward_expires_with_its_coupon_and_not_with_the_points(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    """The pool's coupons last 30 days; what else the campaign pays lasts 5."""
+    brand = open_with(deployment, "TEA-0001", hold_days=7, lasts_days=5)
+    claimed = cast_of(brand)[0].claim(0)
+    ends = clock.now() + timedelta(days=7 + 30)
+    held = find(deployment, "TEA-0001")
+    assert held.reward is not None
+    found = [claimed.rewards[0].expires_at, held.reward.expires_at, held.coupon.expires_at]
+    assert found == [ends] * 3
+    clock.advance(days=7)
+    actions.release_rewards(deployment)
+    clock.advance(days=29)
+    assert actions.expire_rewards(deployment) == 0
+    assert state(deployment, "TEA-0001") is CouponState.valid
+    clock.advance(days=1)
+    assert actions.expire_rewards(deployment) == 1
+    assert state(deployment, "TEA-0001") is CouponState.expired
+
+
+def test_a_reward_that_is_released_at_once_expires_with_its_coupon(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    brand = open_with(deployment, "TEA-0001", lasts_days=5)
+    cast_of(brand)[0].claim(0)
+    held = find(deployment, "TEA-0001")
+    assert held.reward is not None
+    assert held.reward.expires_at == held.coupon.expires_at == clock.now() + timedelta(days=30)
+
+
 def test_a_coupon_that_would_have_ended_before_it_can_be_used_is_not_given(
     deployment: Deployment, clock: HeldClock
 ) -> None:
@@ -393,6 +425,34 @@ def test_it_expires_with_its_reward(brand: Brand, alice: Person, clock: HeldCloc
     assert balance(d, ledger.Kind.expired, brand.campaign.id) == 1
     with d.db.read() as tx:
         assert tx.scalar(sa.select(Reward.state)) == RewardState.expired
+
+
+def test_one_that_expires_at_this_moment_is_not_used(
+    brand: Brand, alice: Person, clock: HeldClock
+) -> None:
+    """The order's clock may still say that it is good."""
+    d = brand.deployment
+    alice.claim(0)
+    clock.advance(days=29)
+    soon = clock.now() + timedelta(days=1)
+    done = overtaken(d.db, lambda tx: expire_due(tx, soon), lambda: use(d, "TEA-0001", "order:1"))
+    assert done[0] == 1
+    assert isinstance(done[1], CouponNotGood)
+    assert state(d, "TEA-0001") is CouponState.expired
+    assert balance(d, ledger.Kind.redeemed, 0) == 0
+
+
+def test_an_order_beside_the_expiry_stands(brand: Brand, alice: Person, clock: HeldClock) -> None:
+    d = brand.deployment
+    alice.claim(0)
+    clock.advance(days=29)
+    soon = clock.now() + timedelta(days=1)
+    sent = {"external_id": "A", "amount": 5_000, "currency": "CNY", "coupon": "TEA-0001"}
+    order = OrderIn.model_validate(sent)
+    done = overtaken(d.db, lambda tx: expire_due(tx, soon), lambda: actions.place_order(d, order))
+    assert done[0] == 1
+    assert done[1].order.customer_id == alice.customer
+    assert find(d, "TEA-0001").coupon.used_by is None
 
 
 def test_the_holder_is_who_has_the_reward_now(brand: Brand, alice: Person) -> None:

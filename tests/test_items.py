@@ -67,3 +67,14 @@ def test_stock_goes_neither_below_nothing_nor_past_counting(deployment: Deployme
             deployment.db.transact(
                 lambda tx, wrong=wrong: tx.execute(sa.update(Item).values(**wrong))
             )
+
+
+def test_what_comes_back_fits_however_much_there_is(deployment: Deployment) -> None:
+    made = add_item(deployment, stock=STOCK_MAX)
+    deployment.db.transact(lambda tx: items.put_back(tx, made.id))
+    assert stock(deployment) == STOCK_MAX + 1
+    assert deployment.db.transact(lambda tx: items.change_stock(tx, made.id, -1)) == STOCK_MAX
+    deployment.db.transact(lambda tx: items.put_back(tx, made.id))
+    deployment.db.transact(lambda tx: items.put_back(tx, made.id))
+    taken = deployment.db.transact(lambda tx: items.change_stock(tx, made.id, -1))
+    assert taken == STOCK_MAX + 1, "one may be had, although there are more than can be put in"

@@ -92,6 +92,21 @@ def test_a_first_purchase_is_a_claim_or_an_order_and_not_both() -> None:
     assert not payouts.worst(told, PRICE, {}).is_over
 
 
+def test_a_package_that_one_campaign_pays_as_an_order_and_another_as_a_claim() -> None:
+    claims = rules({"when": "claim", "amount": 250}, {"when": "first_claim", "amount": 50})
+    orders = rules({"when": "order", "amount": 100, "least": PRICE})
+    assert payouts.together(claims, orders, PRICE, {}) == Payout(400, 400, PRICE)
+    first = rules({"when": "first_order", "amount": 51, "least": PRICE})
+    assert payouts.together(claims, first, PRICE, {}) == Payout(301, 400, PRICE), "one is first"
+    more = rules({"when": "order", "amount": 101, "least": PRICE})
+    assert payouts.together(claims, more, PRICE, {}).is_over
+    assert payouts.together(orders, claims, PRICE, {}).amount == 0
+
+
+def test_where_two_campaigns_differ_about_a_worth_the_higher_counts() -> None:
+    assert payouts.dearer({"a": 1, "b": 5}, {"b": 4, "c": 2}) == {"a": 1, "b": 5, "c": 2}
+
+
 def test_the_worth_of_a_prize_has_to_be_known() -> None:
     told = rules({"when": "claim", "what": "item", "of": "mug", "amount": 1})
     with pytest.raises(KeyError):

@@ -1,17 +1,19 @@
 """What the product refuses to publish: every refusal says which rules, why, and what to change."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from referral import actions, audit, campaigns, catalog, publishing, signoff
 from referral.campaigns import AlreadyPublished, Campaign, CampaignState
+from referral.content import CampaignContent
 from referral.deployment import Deployment
 from referral.errors import Problem
-from referral.publishing import PayoutOverBound, Refused
+from referral.publishing import DrawNeedsOrganiser, PayoutOverBound, Refused
 from referral.rewards.paid_sharing import NO_PROOF, PaysForSharing
 from referral.signoff import NothingToSignOff
-from tests.cast import OTHER_GTIN, PRICE, add_product, draft, open_brand, publish
+from tests.cast import GTIN, OTHER_GTIN, PRICE, add_product, draft, open_brand, publish
 
 ODDS = {"odds": [{"per_million": 1000, "amount": 5000}]}
 DRAW = {"when": "claim", "for": "person", "amount": ODDS}
@@ -189,3 +191,48 @@ def test_the_payout_of_a_draft_is_known_as_far_as_its_prizes_are() -> None:
     assert worst is not None
     assert (worst.amount, worst.is_over) == (500, True)
     assert issubclass(PayoutOverBound, Refused)
+
+
+# Two campaigns at once
+
+
+CLAIMS = {"when": "claim", "for": "person", "amount": 300}
+ORDERS = {"when": "order", "for": "person", "amount": 300, "least": PRICE}
+
+
+@pytest.mark.parametrize("first, second", [(CLAIMS, ORDERS), (ORDERS, CLAIMS)])
+def test_a_purchase_that_two_campaigns_pay_for_keeps_within_the_bound(
+    deployment: Deployment, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    open_brand(deployment, slug="running", rules=[first])
+    refused = refusal(deployment, rules=[second])
+    told = refused.details
+    assert (refused.slug, told["campaign"]) == ("payout-over-bound", "running")
+    assert (told["payout"], told["bound"], told["price"]) == (600, 400, PRICE)
+    publish(deployment, slug="modest", rules=[{**second, "amount": 100}])
+
+
+def test_campaigns_whose_purchases_are_not_the_same_do_not_count_together(
+    deployment: Deployment,
+) -> None:
+    brand = open_brand(deployment, slug="running", rules=[CLAIMS], gtins=[GTIN])
+    publish(deployment, slug="of-claims-too", rules=[CLAIMS], gtins=[GTIN])
+    actions.add_product(deployment, gtin=OTHER_GTIN, name="Cup", price=PRICE, currency="CNY")
+    publish(deployment, slug="of-another", rules=[ORDERS], gtins=[OTHER_GTIN])
+    end = brand.campaign.ends_at
+    after = {"starts_at": end, "ends_at": end + timedelta(days=1)}
+    publish(deployment, slug="later", rules=[ORDERS], gtins=[GTIN], **after)
+
+
+def test_a_published_draw_keeps_its_organiser(deployment: Deployment) -> None:
+    add_product(deployment)
+    publish(deployment, rules=[DRAW], **NAMED)
+    nobody = CampaignContent(title="Spring")
+    with pytest.raises(DrawNeedsOrganiser):
+        actions.edit_content(deployment, "spring", lambda _: nobody)
+    with deployment.db.read() as tx:
+        assert campaigns.campaign_by_slug(tx, "spring").organiser == "Tea Co"
+    publish(deployment, slug="no-draw", **NAMED)
+    actions.edit_content(deployment, "no-draw", lambda _: nobody)
+    actions.add_campaign(deployment, draft(slug="a-draft", rules=[DRAW], **NAMED))
+    actions.edit_content(deployment, "a-draft", lambda _: nobody)

@@ -7,7 +7,7 @@ of promises below.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 CLAIM, FRIEND, ORDER, CARD, WELCOME = (
@@ -38,6 +38,8 @@ RULES = [
     },
 ]
 BUDGETS = {"points": 700, "CNY": 100}
+FAR = datetime.max.replace(tzinfo=UTC)
+"""Of what does not expire yet, as it is not available."""
 HOLD, LASTS = timedelta(days=2), timedelta(days=10)
 PRICE, STOCK = 30, 4
 
@@ -61,14 +63,11 @@ class Lot:
     taken: int = 0
     lapsed: int = 0
     state: str = "pending"
+    expires_at: datetime = FAR
 
     @property
     def spent(self) -> int:
         return self.amount - self.left - self.taken - self.lapsed
-
-    @property
-    def expires_at(self) -> datetime:
-        return self.available_at + LASTS
 
 
 @dataclass
@@ -191,6 +190,7 @@ class Model:
                 self.owed[lot.holder, lot.unit] -= paid
                 lot.left -= paid
                 lot.state = "available"
+                lot.expires_at = now + LASTS
         for lot in self.lots:
             if lot.state == "available" and lot.left and lot.expires_at <= now:
                 lot.lapsed += lot.left

@@ -10,6 +10,7 @@ down_revision = "0008"
 RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 JSONDocument = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 Time = sa.DateTime(timezone=True)
+TO_RELEASE = sa.text("state = 'pending' AND is_cleared")
 UNSPENT = sa.text("state = 'available' AND \"left\" > 0")
 
 
@@ -73,7 +74,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_entries",
         sa.Column("id", RowId, nullable=False),
-        sa.Column("by", sa.String(length=120), nullable=False),
+        sa.Column("by", sa.String(length=254), nullable=False),
         sa.Column("action", sa.String(length=40), nullable=False),
         sa.Column("subject", sa.String(length=80), nullable=False),
         sa.Column("details", JSONDocument, nullable=False),
@@ -131,7 +132,13 @@ def widen_rewards() -> None:
             op.f("ck_rewards_cleared_before_paid"), "state <> 'available' OR is_cleared"
         )
     op.create_index(op.f("ix_rewards_holder_id"), "rewards", ["holder_id"])
-    op.create_index(op.f("ix_rewards_state_available_at"), "rewards", ["state", "available_at"])
+    op.create_index(
+        "ix_rewards_to_release",
+        "rewards",
+        ["available_at", "id"],
+        sqlite_where=TO_RELEASE,
+        postgresql_where=TO_RELEASE,
+    )
     op.create_index(
         op.f("ix_rewards_expires_at"),
         "rewards",

@@ -40,7 +40,7 @@ def verdicts() -> None:
         sa.Column("is_paid_referral", sa.Boolean(), nullable=False),
         sa.Column("looked_at", Time, nullable=True),
         sa.Column("case_state", sa.String(length=8), nullable=True),
-        sa.Column("reviewed_by", sa.String(length=120), nullable=True),
+        sa.Column("reviewed_by", sa.String(length=254), nullable=True),
         sa.Column("reviewed_at", Time, nullable=True),
         sa.Column("reason", sa.String(length=300), nullable=True),
         sa.CheckConstraint(
@@ -93,7 +93,7 @@ def people() -> None:
     op.create_table(
         "blocked_customers",
         sa.Column("customer_id", RowId, nullable=False),
-        sa.Column("by", sa.String(length=120), nullable=False),
+        sa.Column("by", sa.String(length=254), nullable=False),
         sa.Column("reason", sa.String(length=300), nullable=False),
         sa.Column("at", Time, nullable=False),
         sa.ForeignKeyConstraint(
@@ -117,6 +117,7 @@ def people() -> None:
         ),
         sa.PrimaryKeyConstraint("customer_id", "other_id", name=op.f("pk_shared_devices")),
     )
+    op.create_index(op.f("ix_shared_devices_other_id"), "shared_devices", ["other_id"])
     op.create_table(
         "customer_networks",
         sa.Column("customer_id", RowId, nullable=False),

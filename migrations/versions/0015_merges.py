@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("id", RowId, nullable=False),
         sa.Column("kept_id", RowId, nullable=False),
         sa.Column("gone_id", RowId, nullable=False),
-        sa.Column("by", sa.String(length=120), nullable=False),
+        sa.Column("by", sa.String(length=254), nullable=False),
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("details", JSONDocument, nullable=False),
         sa.Column("at", Time, nullable=False),

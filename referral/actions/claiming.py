@@ -116,8 +116,9 @@ def _check_claimable(tx: Session, code: Code, now: datetime) -> None:
 
 
 def _campaign_for(tx: Session, item: Entry, credited: int | None, now: datetime) -> Campaign | None:
-    """The campaign that pays: the `credited` one if it runs for this product, else the newest."""
-    running = campaigns.running(tx, now, item)
+    """The campaign that pays: the `credited` one if it pays for claims of this product, else the
+    newest that does."""
+    running = [each for each in campaigns.running(tx, now, item) if each.pays_for_claims]
     for campaign in running:
         if campaign.id == credited:
             return campaign

@@ -16,6 +16,7 @@ from referral.actions.reviewing import clear
 from referral.deployment import Deployment
 from referral.reports import evidence
 from referral.rewards import Reward, RewardState
+from referral.rewards.records import TO_RELEASE
 from referral.risk import Case, Decision, VerdictRow
 
 LOOK_BATCH = 200
@@ -69,19 +70,21 @@ _NEW = (
     .limit(LOOK_BATCH)
     .with_for_update(skip_locked=True)
 )
+_SOON = (
+    sa.select(Reward.event)
+    .where(TO_RELEASE, Reward.available_at <= sa.bindparam("soon"))
+    .distinct()
+    # Few of all: the database begins with them, and does not look for them among all verdicts.
+    .cte("soon")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
 _LAST_DAY = (
     sa.select(VerdictRow)
+    .join(_SOON, _SOON.c.event == VerdictRow.event)
     .where(VerdictRow.looked_at < sa.bindparam("before"))
-    .where(
-        VerdictRow.event.in_(
-            sa.select(Reward.event).where(
-                Reward.state == RewardState.pending, Reward.available_at <= sa.bindparam("soon")
-            )
-        )
-    )
     .order_by(VerdictRow.id)
     .limit(LOOK_BATCH)
-    .with_for_update(skip_locked=True)
+    .with_for_update(of=VerdictRow, skip_locked=True)
 )
 
 

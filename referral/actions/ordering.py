@@ -73,11 +73,12 @@ def place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
     at = _time(sent, now)
     buyer = find_buyer(tx, deployment, sent)
     link = read_via(tx, deployment.links, sent.via, buyer, at) if sent.via is not None else None
-    if buyer is None or sent.contacts:
+    if buyer is None:
+        # A contact that a shop names opens nobody's page but one that begins with it.
         buyer, _ = people.find_or_add_customer(
-            tx, deployment.keys, sent.contacts, name=None, now=now, owner=buyer
+            tx, deployment.keys, sent.contacts, name=None, now=now, may_add=False
         )
-    buyer = people.lock_customer(tx, buyer)
+    buyer = _lock(tx, deployment, sent, buyer)
 
     touches = [Touch(link, at)] if link is not None and not isinstance(link, ViaReason) else []
     others = keep_touches(tx, buyer, None, touches, now)
@@ -127,22 +128,36 @@ def _time(sent: OrderIn, now: datetime) -> datetime:
     return min(sent.at, now)
 
 
+def _lock(tx: Session, deployment: Deployment, sent: OrderIn, buyer: int) -> int:
+    """Lock the buyer, and whoever holds the coupon; returns the buyer as of now."""
+    holder = coupons.holder_of(tx, deployment.keys, sent.coupon) if sent.coupon else None
+    # In the order of their numbers, as everybody who locks two customers.
+    locked = {each: people.lock_customer(tx, each) for each in sorted({buyer, holder or buyer})}
+    return locked[buyer]
+
+
 def find_buyer(tx: Session, deployment: Deployment, sent: OrderIn) -> int | None:
     """The customer whom an order names; None for somebody new. Nothing is written.
 
     Raises `UnknownCustomer`, `UnknownCoupon`, and `CustomerExists` when several are named.
     """
-    named = [people.find_customer(tx, deployment.keys, each) for each in sent.contacts]
-    named.append(sent.customer_id)
-    if sent.coupon is not None:
-        holder = coupons.holder_of(tx, deployment.keys, sent.coupon)
-        if holder is None and not sent.contacts and sent.customer_id is None:
-            raise UnknownCoupon()
-        named.append(holder)
-    found = {people.customer_by_id(tx, each).id for each in named if each is not None}
+    found = _named(tx, deployment, sent)
     if len(found) > 1:
         raise CustomerExists()
     return found.pop() if found else None
+
+
+def _named(tx: Session, deployment: Deployment, sent: OrderIn) -> set[int]:
+    """The customers whom an order names. Raises `UnknownCustomer`, `UnknownCoupon`."""
+    named = [people.find_customer(tx, deployment.keys, each) for each in sent.contacts]
+    named.append(sent.customer_id)
+    if sent.coupon is not None and not sent.contacts and sent.customer_id is None:
+        # Only here does it say who bought: a coupon may be passed on.
+        holder = coupons.holder_of(tx, deployment.keys, sent.coupon)
+        if holder is None:
+            raise UnknownCoupon()
+        named.append(holder)
+    return {people.customer_by_id(tx, each).id for each in named if each is not None}
 
 
 def check_same(tx: Session, deployment: Deployment, order: Order, sent: OrderIn) -> None:
@@ -164,9 +179,10 @@ def _is_same_buyer(tx: Session, deployment: Deployment, order: Order, sent: Orde
     if not sent.names_buyer:
         return order.is_guest
     try:
+        # A contact that was left alone may be somebody else's by now.
         buyer = people.customer_by_id(tx, order.customer_id).id
-        return find_buyer(tx, deployment, sent) == buyer
-    except (UnknownCustomer, UnknownCoupon, CustomerExists):
+        return buyer in _named(tx, deployment, sent)
+    except (UnknownCustomer, UnknownCoupon):
         return False
 
 
@@ -186,7 +202,7 @@ def _campaign_for(
 ) -> tuple[Campaign | None, Unpaid | None]:
     """The campaign that pays: the `credited` one if it ran for this order, else the newest that
     did; or why there is none."""
-    running = [each for each in campaigns.running(tx, at) if _pays_for_orders(each)]
+    running = [each for each in campaigns.running(tx, at) if each.pays_for_orders]
     if not running:
         return None, Unpaid.no_campaign
     running = [each for each in running if each.currency == sent.currency]
@@ -199,10 +215,6 @@ def _campaign_for(
     if not running:
         return None, Unpaid.too_small
     return next((each for each in running if each.id == credited), running[0]), None
-
-
-def _pays_for_orders(campaign: Campaign) -> bool:
-    return any(rule.when.of_orders for rule in campaign.checked_rules)
 
 
 def _covers(campaign: Campaign, gtins: Sequence[str]) -> bool:

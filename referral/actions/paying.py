@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from referral import claims, coupons, graph, people, rewards
 from referral.actions import judging
+from referral.actions.judging import Ruling
 from referral.campaigns import Campaign
 from referral.deployment import Deployment
 from referral.rewards import (
@@ -57,20 +58,12 @@ def pay(tx: Session, deployment: Deployment, purchase: Purchase, now: datetime) 
     rules = campaign.checked_rules
     roll = draws.roll_of(deployment.keys, campaign.draw_seed_encrypted)
     proposed = rewards.evaluate(rules, _facts(tx, purchase, rules, now), roll)
-    missing: list[tuple[Grant | Lost, Why]] = []
-    grants: list[Grant] = []
-    today = deployment.local_now().date()
     promised = [each for each in proposed if isinstance(each, Grant)]
     ruling = judging.judge(tx, deployment, purchase, promised, now)
-    for each in proposed:
-        if isinstance(each, Lost):
-            missing.append((each, Why.no_win))
-        elif (why := ruling.why_not(each)) is not None:
-            missing.append((each, why))
-        elif not caps.take(tx, campaign.id, each, today):
-            missing.append((each, Why.limit_reached))
-        else:
-            grants.append(each)
+    if not campaign.hold:  # before the counters of limits, which others hold for longer
+        people.lock_customers(tx, {each.beneficiary for each in promised})
+    today = deployment.local_now().date()
+    grants, missing = _within_limits(tx, campaign, proposed, ruling, today)
     terms = Terms(
         event=purchase.event,
         campaign_id=campaign.id,
@@ -88,6 +81,34 @@ def pay(tx: Session, deployment: Deployment, purchase: Purchase, now: datetime) 
         missing.append((each, Why.budget_spent))
     withheld = [_withhold(tx, purchase, each, why, now) for each, why in missing]
     return Paid(granted, withheld)
+
+
+Missing = list[tuple[Grant | Lost, Why]]
+
+
+def _within_limits(
+    tx: Session,
+    campaign: Campaign,
+    proposed: Sequence[Grant | Lost],
+    ruling: Ruling,
+    today: date,
+) -> tuple[list[Grant], Missing]:
+    """What the verdict and the rules' limits allow, counted; and the rest, with why it is not."""
+    grants: list[Grant] = []
+    missing: Missing = []
+    promised = [each for each in proposed if isinstance(each, Grant)]
+    allowed = [each for each in promised if ruling.why_not(each) is None]
+    caps.line_up(tx, campaign.id, allowed, today)
+    for each in proposed:
+        if isinstance(each, Lost):
+            missing.append((each, Why.no_win))
+        elif (why := ruling.why_not(each)) is not None:
+            missing.append((each, why))
+        elif not caps.take(tx, campaign.id, each, today):
+            missing.append((each, Why.limit_reached))
+        else:
+            grants.append(each)
+    return grants, missing
 
 
 def _withhold(
@@ -108,13 +129,15 @@ def _withhold(
 def _facts(tx: Session, purchase: Purchase, rules: Sequence[Rule], now: datetime) -> PurchaseFacts:
     """What the rules may know. What no rule asks for is not looked up."""
     referrer = purchase.referrer
-    above, referrals = None, 1
+    above, referrals, paid = None, 1, set[str]()
     if referrer is not None and any(rule.depth > 1 for rule in rules):
         above = graph.referrer_held(tx, referrer)
     if purchase.is_first and referrer is not None and any(_counts(rule) for rule in rules):
         # Two friends at once are the fourth and the fifth, not both the fourth.
         people.lock_customer(tx, referrer)
         referrals = graph.referral_count(tx, referrer)
+        if any(rule.when is When.nth_referral and not rule.every for rule in rules):
+            paid = rewards.paid_for_friends(tx, purchase.campaign.id, referrer)
     return PurchaseFacts(
         customer=purchase.customer_id,
         is_first=purchase.is_first,
@@ -123,6 +146,7 @@ def _facts(tx: Session, purchase: Purchase, rules: Sequence[Rule], now: datetime
         above=above,
         amount=purchase.amount,
         referrals=referrals,
+        paid=paid,
         stamps=_stamps(tx, purchase, rules, now),
         event=purchase.event,
     )

@@ -3,6 +3,7 @@
 Locks are taken in one order everywhere: the customer, the voucher, the item, the ledger's accounts.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from referral import audit, items, ledger, people, pictures, stores, tills, vouchers
 from referral.db import transaction
 from referral.deployment import Deployment
-from referral.errors import N_, Conflict
+from referral.errors import N_, Conflict, Unavailable
 from referral.idempotency import IdempotencyMismatch
 from referral.items import Item, ItemDraft, ItemTerms
 from referral.ledger import Kind
@@ -21,6 +22,7 @@ from referral.rewards import wallets
 from referral.tills import Till
 from referral.vouchers import Voucher, VoucherState
 
+log = logging.getLogger(__name__)
 EXPIRE_BATCH = 200
 _CHANGES_NOTED = ("price", "value", "currency", "starts_at", "ends_at", "per_person")
 """What of an item's terms is kept in the audit log when it changes."""
@@ -72,21 +74,23 @@ def redeem(
 ) -> Redeemed:
     """A voucher for an item: for the right to one if the customer has won it, else for points.
 
-    `key` names the request, `price` is what the customer was told it costs. Raises
+    What was won can be redeemed until the right to it expires, also when the item is over; `key`
+    names the request, `price` is what the customer was told it costs. Raises
     `UnknownCustomer`, `UnknownItem`, `ItemNotBegun`, `ItemOver`, `OutOfStock`, `NotEnoughPoints`,
     `OnlyWon`, `EnoughOfThese`, `PriceChanged`, `IdempotencyMismatch`; nothing is lost then.
     """
     now = deployment.clock.now()
     customer_id = people.lock_customer(tx, customer_id)
     named = vouchers.key_of(customer_id, key)
-    before = vouchers.by_key(tx, named)
+    before = _redeemed_before(tx, customer_id, key)
     item = items.item_by_slug(tx, slug, for_update=before is None)
     if before is not None:
         if before.item_id != item.id:
             raise IdempotencyMismatch()
         return Redeemed(before, item, already=True)
-    _check_open(item, now)
-    unit, amount = _payment(tx, customer_id, item, price)
+    if not item.has_begun(now):
+        raise items.ItemNotBegun()
+    unit, amount = _payment(tx, customer_id, item, price, now)
     _take_one(tx, item)
     entry_id = _pay(tx, customer_id, unit, amount, named, now)
     voucher = vouchers.add_voucher(
@@ -105,17 +109,23 @@ def redeem(
     return Redeemed(voucher, item, already=False)
 
 
-def _check_open(item: Item, now: datetime) -> None:
-    if not item.has_begun(now):
-        raise items.ItemNotBegun()
+def _redeemed_before(tx: Session, customer_id: int, key: str) -> Voucher | None:
+    """The voucher that a request was answered with before, be it in the name of somebody who has
+    gone into the customer since."""
+    others = [each for each in people.numbers_of(tx, customer_id) if each != customer_id]
+    asked = [vouchers.key_of(each, key) for each in (customer_id, *others)]
+    found = (vouchers.by_key(tx, each) for each in asked)
+    return next((each for each in found if each is not None), None)
+
+
+def _payment(
+    tx: Session, customer_id: int, item: Item, told: int | None, now: datetime
+) -> tuple[str, int]:
+    """What an item is paid with, and how much of it."""
+    if wallets.spendable(tx, customer_id, now).get(item.unit, 0) > 0:
+        return item.unit, 1
     if item.is_over(now):
         raise items.ItemOver()
-
-
-def _payment(tx: Session, customer_id: int, item: Item, told: int | None) -> tuple[str, int]:
-    """What an item is paid with, and how much of it."""
-    if ledger.balances(tx, Kind.wallet, customer_id).get(item.unit, 0) > 0:
-        return item.unit, 1
     if item.price is None:
         raise OnlyWon()
     if told is not None and told != item.price:
@@ -254,12 +264,19 @@ def undo_redemption(
 def expire_vouchers(deployment: Deployment) -> int:
     """Give back what was paid for vouchers that nobody used in time; safe to run twice.
 
-    Returns how many.
+    Returns how many. One that cannot be given back does not keep the others waiting: it is logged,
+    and tried again the next time. Raises `Unavailable`.
     """
     done = last = 0
     now = deployment.clock.now()
     while found := _due(deployment, now, last):
-        done += sum(_expire(deployment, voucher_id) for voucher_id in found)
+        for voucher_id in found:
+            try:
+                done += _expire(deployment, voucher_id)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("voucher %d cannot be given back", voucher_id)
         last = found[-1]
     return done
 
@@ -290,7 +307,7 @@ def _locked(tx: Session, voucher_id: int) -> Voucher:
 
 
 def _give_back(tx: Session, voucher: Voucher, state: VoucherState, now: datetime) -> None:
-    items.change_stock(tx, voucher.item_id, 1)
+    items.put_back(tx, voucher.item_id)
     wallets.give_back(
         tx,
         voucher.customer_id,

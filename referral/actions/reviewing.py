@@ -134,10 +134,11 @@ def block_customer(
 ) -> bool:
     """Grant a customer nothing from now on. Whether that is news.
 
-    What was granted before is left as it is. Raises `UnknownCustomer`, `ReasonMissing`.
+    The number may be one that was merged: blocked is whom it stands for. What was granted before
+    is left as it is. Raises `UnknownCustomer`, `ReasonMissing`.
     """
     reason, now = _checked(reason), deployment.clock.now()
-    people.customer_by_id(tx, customer_id)
+    customer_id = people.hold(tx, customer_id)
     is_new = risk.block(tx, customer_id, by=by, reason=reason, now=now)
     if is_new:
         _note_person(tx, "block", customer_id, by, reason, now)
@@ -153,7 +154,7 @@ def unblock_customer(
     What was withheld is not made up for. Raises `UnknownCustomer`, `ReasonMissing`.
     """
     reason, now = _checked(reason), deployment.clock.now()
-    people.customer_by_id(tx, customer_id)
+    customer_id = people.hold(tx, customer_id)
     is_new = risk.unblock(tx, customer_id)
     if is_new:
         _note_person(tx, "unblock", customer_id, by, reason, now)

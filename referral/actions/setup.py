@@ -13,12 +13,13 @@ from referral import (
     packages,
     pictures,
     product_links,
+    publishing,
     ranges,
     staff,
     stores,
 )
 from referral.batches import Batch, Scheme
-from referral.campaigns import Campaign
+from referral.campaigns import Campaign, CampaignState
 from referral.catalog import Product
 from referral.codes import Labels
 from referral.content import CampaignContent
@@ -204,13 +205,16 @@ def edit_content(
     """Change what readers see of a campaign, published or not; its terms stay.
 
     `change` is given the campaign as it stands. Raises `UnknownCampaign`, `UnknownPicture`,
-    `ShopNotListed`, and for one that is published `PunishedWording`.
+    `ShopNotListed`, and for one that is published `PunishedWording` and `DrawNeedsOrganiser`.
     """
     event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
     campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
     content = change(campaign)
     _check_content(tx, deployment, content)
-    return campaigns.edit_content(campaign, content)
+    campaigns.edit_content(campaign, content)
+    if campaign.state == CampaignState.published:
+        publishing.check_organiser(campaign)
+    return campaign
 
 
 def _check_content(tx: Session, deployment: Deployment, content: CampaignContent) -> None:

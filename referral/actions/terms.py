@@ -30,6 +30,7 @@ def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign
         is_signed_off=signoff.is_signed_off(tx, campaign),
         now=now,
     )
+    publishing.check_beside(campaign, campaigns.beside(tx, campaign), products)
     _promise_seed(deployment, campaign)
     return campaign
 
@@ -62,10 +63,11 @@ def amend(
     """
     campaign = _locked(tx, deployment, slug)
     was = amendments.terms_of(campaign)
-    changed = change(was)
+    changed = amendments.named(was, change(was))
     now = deployment.clock.now()
     # A product that was made later and is too cheap for what it pays is no reason to refuse.
     products = catalog.products_in(tx, campaign.gtins)
+    products = [each for each in products if each.currency == campaign.currency]
     products = [product for product in products if campaign.pays_for(product)] or products
     amendments.amend(tx, campaign, was, changed, now)
     draws.check_unchanged(was.rules, changed.rules)
@@ -79,6 +81,7 @@ def amend(
     )
     coupons.check_pools(tx, campaign.checked_rules, _currency(products), now)
     campaign.worth = publishing.worth_of(campaign.checked_rules, worth)
+    publishing.check_beside(campaign, campaigns.beside(tx, campaign), products)
     _promise_seed(deployment, campaign)
     if told := amendments.changes(was, changed):
         audit.note(

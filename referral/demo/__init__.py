@@ -11,20 +11,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, claims, staff, stores
+from referral import actions, campaigns, claims, ledger, staff, stores, tills, vouchers
 from referral.cascades import Parameters
 from referral.clock import HeldClock
 from referral.demo import brand
 from referral.demo.play import SEED, Progress, Stage, at_time, plan
 from referral.deployment import Deployment
+from referral.ledger import Account
 from referral.links import Channel
 from referral.ranges import RangeState, Terms
 from referral.reports import batches as batch_reports
 from referral.reports import trees
 
 CODES_TO_TRY = 100
+REDEEMERS = 24
 BY = "demo"
 API_KEY_NAME = "referral demo"
 OWNER, ANALYST = "owner@mistbridge.example", "analyst@mistbridge.example"
@@ -109,6 +112,26 @@ def _load(deployment: Deployment, parameters: Parameters, progress: Progress) ->
     start = datetime.fromisoformat(kept.started_at) - brand.RUNS_FOR
     batch_ids = _set_up(deployment, start)
     Stage(deployment, plan(parameters, SEED), start, batch_ids).play(progress)
+    _redeem(at_time(deployment, HeldClock(start + brand.RUNS_FOR)))
+
+
+def _redeem(world: Deployment) -> None:
+    """Those with the most points redeem some; every second one has fetched it already."""
+    bottle, glass = brand.ITEMS[1], brand.ITEMS[0]
+    with world.db.read() as tx:
+        wallets = sa.select(Account.owner).where(
+            Account.kind == ledger.Kind.wallet, Account.unit == "points"
+        )
+        richest = tx.scalars(
+            wallets.order_by(Account.balance.desc(), Account.owner).limit(REDEEMERS)
+        ).all()
+        [till] = tills.tills_of(tx, stores.store_by_slug(tx, brand.SELLERS[0].slug).id)
+    for number, customer in enumerate(richest):
+        item = glass if number % 3 else bottle
+        made = actions.redeem(world, customer, item.slug, key=BY).voucher
+        code = vouchers.code_of(world.keys, made.seed, made.key_id)
+        if number % 2 and code:
+            actions.accept_voucher(world, till.id, code, press=f"{BY}-{number}")
 
 
 def _set_up(deployment: Deployment, start: datetime) -> list[int]:
@@ -138,6 +161,9 @@ def _set_up(deployment: Deployment, start: datetime) -> list[int]:
                 )
             for batch in brand.BATCHES:
                 _issue(tx, world, batch)
+            for item in brand.ITEMS:
+                actions.add_item(world, item, by=BY)
+            actions.add_till(world, brand.SELLERS[0].slug, brand.TILL, by=BY)
             actions.add_campaign(world, brand.campaign(start))
             actions.publish_campaign(world, brand.CAMPAIGN)
         return _batch_ids(tx)

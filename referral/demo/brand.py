@@ -10,6 +10,7 @@ from random import Random
 from referral.campaigns import Draft
 from referral.codes import Labels
 from referral.content import Content
+from referral.items import ItemDraft
 from referral.rewards import ForWhom, Rule, When
 from referral.stores import StoreKind
 
@@ -186,6 +187,39 @@ def campaign(starts_at: datetime) -> Draft:
         window_days=30,
     )
 
+
+ITEMS = tuple(
+    ItemDraft.model_validate(
+        {"slug": slug, "titles": titles, "price": price, "stock": stock, "per_person": 2}
+        | {"value": value, "currency": "CNY"}
+    )
+    for slug, titles, price, stock, value in (
+        (
+            "glass",
+            {"zh-Hans": "冷泡玻璃杯", "zh-Hant": "冷泡玻璃杯", "en": "Cold-brew glass"},
+            120,
+            400,
+            1200,
+        ),
+        (
+            "bottle",
+            {"zh-Hans": "兑换一瓶冷泡茶", "zh-Hant": "兌換一瓶冷泡茶", "en": "A bottle of tea"},
+            60,
+            2_000,
+            600,
+        ),
+        (
+            "tin",
+            {"zh-Hans": "山乌龙茶罐", "zh-Hant": "山烏龍茶罐", "en": "Tin of mountain oolong"},
+            300,
+            80,
+            3600,
+        ),
+    )
+)
+"""What points are redeemed for."""
+TILL = "收银台"
+"""At the first of the sellers."""
 
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗"
 _GIVEN = (

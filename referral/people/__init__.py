@@ -36,6 +36,7 @@ from referral.people.customers import (
     is_customer,
     kinds_of,
     lock_customer,
+    lock_customers,
     rename,
 )
 from referral.people.merging import (
@@ -136,6 +137,7 @@ __all__ = [
     "keep_merge",
     "kinds_of",
     "lock_customer",
+    "lock_customers",
     "look_again",
     "merges_of",
     "moved",

@@ -1,6 +1,6 @@
 """Customers: people the brand knows, their identities, names and consent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -124,6 +124,19 @@ def lock_customer(tx: Session, customer_id: int) -> int:
     return _follow(tx, _LOCK, customer_id)
 
 
+_LOCK_ALL = (
+    sa.select(Customer.id)
+    .where(Customer.id.in_(sa.bindparam("customers", expanding=True)))
+    .order_by(Customer.id)
+    .with_for_update(key_share=True)
+)
+
+
+def lock_customers(tx: Session, customers: Collection[int]) -> None:
+    """Hold the rows of several customers who were not merged a moment ago, in a fixed order."""
+    run(tx, _LOCK_ALL, customers=list(customers)).all()
+
+
 def hold(tx: Session, customer_id: int) -> int:
     """Keep a customer from being merged until the end of the transaction; many may at once.
 
@@ -168,11 +181,13 @@ def find_or_add_customer(
     name: str | None,
     now: datetime,
     owner: int | None = None,
+    may_add: bool = True,
 ) -> tuple[int, bool]:
     """The customer with any of these identities, or a new one; and whether it is new.
 
-    Identities that are missing are added. `owner` is the customer they are to be of, where that
-    is known already. Raises `CustomerExists` when they belong to several or to another one.
+    Identities that are missing are added; to a customer who is known only if one `may_add` to
+    what that one signs in with. `owner` is the customer they are to be of, where that is known
+    already. Raises `CustomerExists` when they belong to several or to another one.
     """
     for each in sorted(contacts, key=lambda c: (c.kind, c.value)):
         # Two sign-ins of a new person at once would both find nobody. The oldest key names the
@@ -193,7 +208,7 @@ def find_or_add_customer(
         assert made is not None  # the database numbers it, so it cannot be there already
         customer_id = made
     for identity, owner in found.items():
-        if owner is None:
+        if owner is None and (is_new or may_add):
             add_identity(tx, keys, customer_id, identity, now)
     return customer_id, is_new
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from referral.audit import BY_LENGTH_MAX
 from referral.db import Base, RowId, insert_new, lock, run
 from referral.people.customers import (
     Consent,
@@ -35,7 +36,7 @@ class Merge(Base):
     kept_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), index=True)
     """Who was kept then, and may have gone into somebody else since."""
     gone_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), unique=True)
-    by: Mapped[str] = mapped_column(sa.String(120))
+    by: Mapped[str] = mapped_column(sa.String(BY_LENGTH_MAX))
     """Who decided: a staff member, an API key, or the customer."""
     reason: Mapped[str] = mapped_column(sa.String(REASON_LENGTH_MAX))
     details: Mapped[dict[str, Any]]

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import audit, risk
+from referral import audit, people, risk
 from referral.audit import AuditEntry
 from referral.reports import lists
 from referral.reports.lists import PAGE, Listed
@@ -74,17 +74,12 @@ class CasePage:
     """Whether it was paid before there were verdicts."""
     rewards: Sequence[Reward]
     withheld: Sequence[Withheld]
+    people: Sequence[int]
+    """Who may be blocked: the buyer, and those paid for bringing the buyer in, as they are now."""
     blocked: Mapping[int, BlockedCustomer]
     """Those of the people in it who are blocked."""
     history: Sequence[AuditEntry]
     """What was decided of the case and of these people, oldest first."""
-
-    @property
-    def people(self) -> list[int]:
-        """Who may be blocked: the buyer, and those paid for bringing the buyer in."""
-        paid = [reward.beneficiary_id for reward in self.rewards]
-        referrer = [self.line.referrer_id] if self.line.referrer_id else []
-        return list(dict.fromkeys([self.line.customer_id, *referrer, *paid]))
 
 
 def case(tx: Session, case_id: int) -> CasePage:
@@ -92,22 +87,23 @@ def case(tx: Session, case_id: int) -> CasePage:
     row = risk.verdict_by_id(tx, case_id)
     rewards = of_event(tx, row.event)
     line = _line(row, _amounts(tx, [row.event])[row.event])
-    page = CasePage(
+    concerned = _people(tx, line, rewards)
+    return CasePage(
         line=line,
         before_verdicts=bool(row.facts.get("before")),
         rewards=rewards,
         withheld=withheld_of_event(tx, row.event),
-        blocked={},
-        history=[],
+        people=concerned,
+        blocked=blocked_among(tx, concerned),
+        history=_history(tx, case_id, concerned),
     )
-    return CasePage(
-        line=line,
-        before_verdicts=page.before_verdicts,
-        rewards=rewards,
-        withheld=page.withheld,
-        blocked=blocked_among(tx, page.people),
-        history=_history(tx, case_id, page.people),
-    )
+
+
+def _people(tx: Session, line: CaseLine, rewards: Sequence[Reward]) -> list[int]:
+    referrer = [line.referrer_id] if line.referrer_id else []
+    named = [line.customer_id, *referrer, *(reward.holder_id for reward in rewards)]
+    now = people.current(tx, named)
+    return list(dict.fromkeys(now[each] for each in named))
 
 
 def blocked_among(tx: Session, customers: Collection[int]) -> dict[int, BlockedCustomer]:
@@ -124,9 +120,11 @@ def case_ids(tx: Session, events: Collection[str]) -> dict[str, int]:
     return {row.event: row.id for row in rows}
 
 
-def _history(tx: Session, case_id: int, people: Sequence[int]) -> list[AuditEntry]:
+def _history(tx: Session, case_id: int, concerned: Sequence[int]) -> list[AuditEntry]:
     entries = audit.of_subject(tx, f"case:{case_id}")
-    for each in people:
+    # Also what was decided of a number before it was merged.
+    numbers = {number for each in concerned for number in people.numbers_of(tx, each)}
+    for each in numbers:
         of_person = audit.of_subject(tx, f"customer:{each}")
         entries += [entry for entry in of_person if entry.action in {"block", "unblock"}]
     return sorted(entries, key=lambda entry: entry.id)

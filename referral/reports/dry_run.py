@@ -226,6 +226,8 @@ class _Trial:
     _stamps: dict[tuple[str, int], list[datetime]] = field(default_factory=dict)
     _full: set[tuple[str, int]] = field(default_factory=set)
     """Cards that pay once, and have."""
+    _reached: dict[int | None, set[str]] = field(default_factory=dict)
+    """By referrer, the rules that paid for an nth referral."""
 
     def __post_init__(self) -> None:
         self._left = dict(self.promise.budgets)
@@ -250,6 +252,7 @@ class _Trial:
             above=made.above,
             amount=made.amount,
             referrals=made.referrals,
+            paid=self._reached.get(made.referrer, frozenset()),
             stamps=self._stamps_of(made) if self._cards else {},
             event=event,
         )
@@ -265,6 +268,9 @@ class _Trial:
                 paid[unit] = paid.get(unit, 0) + each.amount
             else:
                 self.withheld[why] += 1
+            if each.rule.when is When.nth_referral and why in {None, Why.no_win}:
+                reached = self._reached.setdefault(made.referrer, set())
+                reached.add(self._names[id(each.rule)])
             if each.depth == 0 and why in {None, Why.no_win}:
                 self._begin_card(each.rule, made.customer)
         for unit, amount in paid.items():

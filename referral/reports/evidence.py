@@ -134,7 +134,7 @@ def _facts(
         blocked=frozenset(row.who for row in legs.get("blocked", [])),
         packages=[Package(row.at, row.said) for row in legs.get("package", [])],
         accounts=len(others),
-        same_device=event.referrer in others,
+        same_device="shared" in legs,
         same_contact=_is_same_contact(keys, event, legs.get("identity", [])),
         scanned_by_referrer="scanned" in legs,
         paid_at=[row.at for row in legs.get("paid", [])],
@@ -152,7 +152,7 @@ def _statement(has_referrer: bool) -> Any:
     """All legs as one statement with rows (leg, who, at, said)."""
     legs = [_packages(), _devices(), _blocked(), _settings()]
     if has_referrer:
-        legs += [_paid(), _children(), _identities(), _scanned()]
+        legs += [_paid(), _children(), _identities(), _scanned(), _shared_with_referrer()]
     return sa.union_all(*(sa.select(leg.subquery()) for leg in legs))
 
 
@@ -189,6 +189,15 @@ def _devices() -> sa.Select[Any]:
         _leg("device", SharedDevice.other_id)
         .where(SharedDevice.customer_id == _BUYER, SharedDevice.first_at <= _MOMENT)
         .limit(OTHERS_MAX)
+    )
+
+
+def _shared_with_referrer() -> sa.Select[Any]:
+    """Asked of these two alone: among many others on one browser they could be left out."""
+    return _leg("shared").where(
+        SharedDevice.customer_id == _BUYER,
+        SharedDevice.other_id == _UP_FROM,
+        SharedDevice.first_at <= _MOMENT,
     )
 
 

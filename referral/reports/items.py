@@ -8,11 +8,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import items, ledger, stores
+from referral import items, stores
 from referral.items import Item
-from referral.ledger import Kind
 from referral.reports import lists
 from referral.reports.lists import PAGE, Listed
+from referral.rewards import wallets
 from referral.vouchers import Voucher, VoucherState
 
 OFFERS_MAX = 200
@@ -27,6 +27,8 @@ class Offer:
     """How many points are missing for it; 0 when there are enough or none are needed."""
     won: int
     """How many of it the customer has won and not yet taken."""
+    won_until: datetime | None
+    """When the first of those expires, which counts and not the item's end; None for never."""
     has_begun: bool
     is_over: bool
     is_enough: bool
@@ -36,14 +38,14 @@ class Offer:
 
     @property
     def can_be_had(self) -> bool:
-        within = self.has_begun and not self.is_over and self.item.stock > 0
+        is_there = self.has_begun and self.item.stock > 0
         for_points = self.item.price is not None and not self.missing and not self.is_enough
-        return within and (self.won > 0 or for_points)
+        return is_there and (self.won > 0 or (for_points and not self.is_over))
 
 
 def offers(tx: Session, customer_id: int, now: datetime) -> list[Offer]:
     """What a customer can have, or could: what was won first, then what is cheapest."""
-    held = ledger.balances(tx, Kind.wallet, customer_id)
+    held = wallets.spendable(tx, customer_id, now)
     won = [slug for unit, amount in held.items() if amount and (slug := items.slug_of(unit))]
     found = tx.scalars(
         sa.select(Item)
@@ -58,7 +60,7 @@ def offers(tx: Session, customer_id: int, now: datetime) -> list[Offer]:
 def offer(tx: Session, customer_id: int, slug: str, now: datetime) -> Offer:
     """One of them, also one that is over. Raises `UnknownItem`."""
     item = items.item_by_slug(tx, slug)
-    held = ledger.balances(tx, Kind.wallet, customer_id)
+    held = wallets.spendable(tx, customer_id, now)
     if item.price is None and not held.get(item.unit):
         raise items.UnknownItem()
     return _offers(tx, customer_id, [item], held, now)[0]
@@ -71,11 +73,13 @@ def _offers(
     where = items.store_ids_of(tx, [item.id for item in found])
     names = stores.names(tx, [store_id for ids in where.values() for store_id in ids])
     points = held.get("points", 0)
+    until = wallets.first_expiry(tx, customer_id, now)
     return [
         Offer(
             item=item,
             missing=max(0, (item.price or 0) - points),
             won=held.get(item.unit, 0),
+            won_until=until.get(item.unit),
             has_begun=item.has_begun(now),
             is_over=item.is_over(now),
             is_enough=item.per_person is not None and had[item.id] >= item.per_person,

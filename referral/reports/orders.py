@@ -39,7 +39,8 @@ def listed(
         .limit(limit + 1)
     )
     if customer_id is not None:
-        theirs = people.numbers_of(tx, customer_id)
+        kept = people.current(tx, [customer_id])[customer_id]
+        theirs = people.numbers_of(tx, kept)
         statement = statement.where(Order.customer_id.in_(theirs))
     if number is not None:
         statement = statement.where(Order.external_id == number)

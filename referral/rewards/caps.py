@@ -1,6 +1,6 @@
 """How much rules with limits have paid: counters that refuse to go over."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import sqlalchemy as sa
@@ -21,6 +21,13 @@ class RewardCap(Base):
     used: Mapped[int] = mapped_column(sa.BigInteger)
 
 
+_HOLD = (
+    sa.select(RewardCap.used)
+    .where(RewardCap.campaign_id == sa.bindparam("campaign"))
+    .where(RewardCap.rule == sa.bindparam("of_rule"))
+    .where(RewardCap.scope == sa.bindparam("of_scope"))
+    .with_for_update()
+)
 _TAKE = (
     sa.update(RewardCap.__table__)  # type: ignore[arg-type]
     .where(RewardCap.campaign_id == sa.bindparam("campaign"))
@@ -29,6 +36,21 @@ _TAKE = (
     .where(RewardCap.used + sa.bindparam("more") <= sa.bindparam("most"))
     .values(used=RewardCap.used + sa.bindparam("more"))
 )
+
+
+def line_up(tx: Session, campaign_id: int, grants: Sequence[Grant], day: date) -> None:
+    """Take the counters of all grants of an event for oneself, in one order for everybody.
+
+    As they come, two events could each wait for a counter that the other one holds.
+    """
+    wanted = {(each.rule.id, scope) for each in grants for scope, _, _ in _scopes(each, day)}
+    if len(wanted) < 2:
+        return
+    for rule, scope in sorted(wanted):
+        insert_new(
+            tx, RewardCap, {"campaign_id": campaign_id, "rule": rule, "scope": scope, "used": 0}
+        )
+        run(tx, _HOLD, campaign=campaign_id, of_rule=rule, of_scope=scope)
 
 
 def take(tx: Session, campaign_id: int, grant: Grant, day: date) -> bool:

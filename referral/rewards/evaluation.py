@@ -3,7 +3,7 @@
 So a rule set can be tried out on purchases that were made, before it is published.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -50,6 +50,8 @@ class PurchaseFacts:
     """Of an order, in minor units."""
     referrals: int = 1
     """How many customers the referrer has brought in, this one included."""
+    paid: Set[str] = frozenset()
+    """The ids of the rules for an nth referral that have paid for this referrer's friends."""
     stamps: Mapping[str, int] = field(default_factory=dict)
     """By the id of a rule for an nth claim: how many claims count towards it, this one included."""
     event: str = ""
@@ -118,7 +120,10 @@ def happens(rule: Rule, facts: PurchaseFacts) -> bool:
         return False
     if rule.when is When.nth_referral:
         nth = rule.nth or 1
-        return facts.referrals % nth == 0 if rule.every else facts.referrals == nth
+        if rule.every:
+            return facts.referrals % nth == 0
+        # The nth one may have brought nothing, such as an order that was too small.
+        return facts.referrals >= nth and rule.id not in facts.paid
     if rule.when is When.nth_claim:
         return facts.stamps.get(rule.id, 0) >= (rule.nth or 1)
     return True

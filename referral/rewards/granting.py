@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from referral import ledger, people
 from referral.db import insert_new_id, run
+from referral.graph import Referral
 from referral.ledger import AccountName, Kind, Move
 from referral.rewards import wallets
 from referral.rewards.evaluation import Grant
-from referral.rewards.records import Reason, Reward, RewardState, Why, Withheld
+from referral.rewards.records import TO_RELEASE, Reason, Reward, RewardState, Why, Withheld
 
 RELEASE_BATCH = 500
 """How many rewards one transaction of the nightly pass moves."""
@@ -37,29 +38,49 @@ def grant(
 ) -> tuple[list[Reward], list[Grant]]:
     """Write rewards and their postings; and those that the campaign's budget cannot pay.
 
-    Without a hold they are available at once.
+    Without a hold they are available at once, and pay what their beneficiaries owe, who are locked
+    by the caller then.
     """
-    entry_id = _post(tx, proposed, terms, now)
+    beneficiaries = {each.beneficiary for each in proposed}
+    is_free = not terms.hold and terms.is_cleared
+    if is_free and not wallets.is_any_owing(tx, beneficiaries):
+        return _grant(tx, proposed, terms, Kind.wallet, now)
+    granted, refused = _grant(tx, proposed, terms, Kind.pending, now)
+    if not is_free:
+        return granted, refused
+    kept = [tx.get_one(Reward, reward.id) for reward in granted]
+    for reward in kept:
+        _release(tx, reward, now)
+    return kept, refused
+
+
+def _grant(
+    tx: Session, proposed: Sequence[Grant], terms: Terms, kind: Kind, now: datetime
+) -> tuple[list[Reward], list[Grant]]:
+    """Grant into accounts of a kind: of what is pending, or the wallets."""
+    entry_id = _post(tx, proposed, terms, kind, now)
     if entry_id is not None:
-        return [_write(tx, each, terms, entry_id, now) for each in proposed], []
+        return [_write(tx, each, terms, kind, entry_id, now) for each in proposed], []
     if len(proposed) < 2:
         return [], list(proposed)
     granted: list[Reward] = []
     refused: list[Grant] = []
     for each in proposed:  # together they are too much: one by one, in the order of the rules
-        one, not_paid = grant(tx, [each], terms, now)
+        one, not_paid = _grant(tx, [each], terms, kind, now)
         granted += one
         refused += not_paid
     return granted, refused
 
 
-def _post(tx: Session, proposed: Sequence[Grant], terms: Terms, now: datetime) -> int | None:
+def _post(
+    tx: Session, proposed: Sequence[Grant], terms: Terms, kind: Kind, now: datetime
+) -> int | None:
     if not proposed:
         return None
     moves = []
     for each in proposed:
         unit = each.unit(terms.currency)
-        to = AccountName(Kind.pending, each.beneficiary, unit)
+        to = AccountName(kind, each.beneficiary, unit)
         moves.append(Move(ledger.budget(tx, terms.campaign_id, unit), to, each.amount))
     first = proposed[0]
     alone = f"|{first.rule.id}|{first.beneficiary}" if len(proposed) == 1 else ""
@@ -75,7 +96,9 @@ def _post(tx: Session, proposed: Sequence[Grant], terms: Terms, now: datetime) -
         return None
 
 
-def _write(tx: Session, each: Grant, terms: Terms, entry_id: int, now: datetime) -> Reward:
+def _write(
+    tx: Session, each: Grant, terms: Terms, kind: Kind, entry_id: int, now: datetime
+) -> Reward:
     available_at = now + terms.hold
     row = {
         "event": terms.event,
@@ -89,19 +112,14 @@ def _write(tx: Session, each: Grant, terms: Terms, entry_id: int, now: datetime)
         "left": each.amount,
         "taken_back": 0,
         "lapsed": 0,
-        "state": RewardState.pending,
+        "state": RewardState.pending if kind is Kind.pending else RewardState.available,
         "is_cleared": terms.is_cleared,
         "granted_at": now,
         "available_at": available_at,
         "expires_at": available_at + terms.lasts if terms.lasts else None,
         "entry_id": entry_id,
     }
-    reward_id = run(tx, _GRANT, **row).scalar_one()
-    if terms.hold or not terms.is_cleared:
-        return Reward(id=reward_id, **row)
-    reward = tx.get_one(Reward, reward_id)
-    _release(tx, reward, now)
-    return reward
+    return Reward(id=run(tx, _GRANT, **row).scalar_one(), **row)
 
 
 _GRANT = sa.insert(Reward.__table__).returning(Reward.__table__.c.id)  # type: ignore[arg-type]
@@ -175,28 +193,60 @@ def last_events(tx: Session, campaign_id: int, rule: str, customer_id: int) -> l
     return [event for event in events if event is not None]
 
 
+def paid_for_friends(tx: Session, campaign_id: int, referrer: int) -> set[str]:
+    """The rules that paid, or drew, for the first purchase of somebody the referrer brought in,
+    whoever got it."""
+    paid = sa.select(Reward.rule).where(Reward.campaign_id == campaign_id)
+    lost = sa.select(Withheld.rule).where(
+        Withheld.campaign_id == campaign_id, Withheld.why == Why.no_win
+    )
+    return {
+        rule
+        for statement, event in ((paid, Reward.event), (lost, Withheld.event))
+        for rule in tx.scalars(
+            statement.join(Referral, Referral.event == event)
+            .where(Referral.referrer_id == referrer)
+            .distinct()
+        )
+    }
+
+
 def release_due(tx: Session, now: datetime) -> int:
     """Make pending rewards available whose hold is over and which are cleared.
 
     Returns how many; call until 0.
     """
-    due = tx.scalars(
+    is_due = (TO_RELEASE, Reward.available_at <= now)
+    found = sa.select(Reward.id, Reward.holder_id).where(*is_due)
+    due = tx.execute(found.order_by(Reward.available_at, Reward.id).limit(RELEASE_BATCH)).all()
+    if not due:
+        return 0
+    # The holders before the rewards, as everywhere: what they owe must not change meanwhile.
+    holders = {row.holder_id for row in due}
+    people.lock_customers(tx, holders)
+    still_due = (*is_due, Reward.id.in_([row.id for row in due]), Reward.holder_id.in_(holders))
+    rewards = tx.scalars(
         sa.select(Reward)
-        .where(Reward.state == RewardState.pending, Reward.available_at <= now)
-        .where(Reward.is_cleared)
+        .where(*still_due)
         .order_by(Reward.id)
-        .limit(RELEASE_BATCH)
-        .with_for_update(skip_locked=True)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     ).all()
-    for reward in due:
+    for reward in rewards:
         _release(tx, reward, now)
-    return len(due)
+    return len(rewards)
 
 
 def _release(tx: Session, reward: Reward, now: datetime) -> None:
-    """Move what is left of a reward into the holder's wallet; debts are paid first."""
+    """Move what is left of a reward into the wallet of its holder, who is locked.
+
+    Debts are paid first. It lasts from now on, however long it was held; a coupon has a date of its
+    own.
+    """
+    if reward.expires_at is not None and not reward.unit.startswith("coupon:"):
+        reward.expires_at += max(now - reward.available_at, timedelta())
     pending = AccountName(Kind.pending, reward.holder_id, reward.unit)
-    debt = wallets.locked_debt(tx, reward.holder_id, reward.unit)
+    debt = wallets.debt_of(tx, reward.holder_id, reward.unit)
     paid = min(debt, reward.left)
     moves = []
     if paid:
@@ -255,7 +305,11 @@ def take_back(
     available later. The holders are locked by the caller. Returns the rewards that changed.
     """
     rewards = tx.scalars(
-        sa.select(Reward).where(Reward.event == event).order_by(Reward.id).with_for_update()
+        sa.select(Reward)
+        .where(Reward.event == event)
+        .order_by(Reward.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     ).all()
     changed = []
     for reward in rewards:

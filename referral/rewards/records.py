@@ -62,7 +62,13 @@ class Reward(Base):
         sa.CheckConstraint('"left" >= 0 AND taken_back >= 0 AND lapsed >= 0', name="parts"),
         sa.CheckConstraint('"left" + taken_back + lapsed <= amount', name="parts_of_amount"),
         sa.CheckConstraint("state <> 'available' OR is_cleared", name="cleared_before_paid"),
-        sa.Index(None, "state", "available_at"),
+        sa.Index(
+            "ix_rewards_to_release",
+            "available_at",
+            "id",
+            sqlite_where=sa.text("state = 'pending' AND is_cleared"),
+            postgresql_where=sa.text("state = 'pending' AND is_cleared"),
+        ),
         sa.Index(
             None,
             "expires_at",
@@ -75,6 +81,11 @@ class Reward(Base):
     def is_looked_at(self) -> bool:
         """Whether it waits until somebody has looked at the purchase."""
         return self.state == RewardState.pending and not self.is_cleared
+
+
+TO_RELEASE = sa.and_(Reward.state == sa.literal_column("'pending'"), Reward.is_cleared)
+"""Pending and cleared: written out and not bound, as the index is used only where a query says so.
+"""
 
 
 class Why(StrEnum):

@@ -7,7 +7,7 @@ which `limits`. Every event is a proof of purchase: nothing pays for a share, an
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 AMOUNT_MAX = 1_000_000
 RULES_MAX = 20
@@ -16,6 +16,7 @@ ROWS_MAX = 20
 MILLION = 1_000_000
 BASIS_POINTS = 10_000
 SLUG = r"^[a-z0-9][a-z0-9-]{0,39}$"
+KEY = r"^[a-z0-9_:-]{1,160}$"
 DEPTH_MAX = 2
 """How far up the referral tree may be paid at all; the database holds it too."""
 
@@ -84,6 +85,10 @@ class What(StrEnum):
         return self in {What.coupon, What.item}
 
 
+def _is_left_out(value: object) -> bool:
+    return value is None
+
+
 class Part(BaseModel):
     """A part of a rule. What is not known is refused."""
 
@@ -128,9 +133,9 @@ class Chance(Part):
     per_million: int = Field(gt=0, le=MILLION, strict=True)
     """How many of a million draws win it."""
     amount: int = Field(default=1, gt=0, le=AMOUNT_MAX, strict=True)
-    what: What | None = None
+    what: What | None = Field(default=None, exclude_if=_is_left_out)
     """Left out: what the rule says."""
-    of: str | None = Field(default=None, pattern=SLUG)
+    of: str | None = Field(default=None, exclude_if=_is_left_out, pattern=SLUG)
 
 
 class Odds(Part):
@@ -146,21 +151,48 @@ class Odds(Part):
 
 
 Fixed = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True)]
-Amount = Fixed | Percent | Tiers | Odds
+
+
+NUMBER, PERCENT, TIERS, ODDS = FORMS = ("a number", "a percentage", "tiers of amounts", "a draw")
+"""What the forms of an amount are called where one of them is wrong; no field has such a name."""
+
+
+def _form_of(amount: Any) -> str:
+    """Which of the forms an amount is written in, so that only that one is checked."""
+    if isinstance(amount, Percent) or (isinstance(amount, dict) and "basis_points" in amount):
+        return PERCENT
+    if isinstance(amount, Tiers) or (isinstance(amount, dict) and "tiers" in amount):
+        return TIERS
+    if isinstance(amount, Odds) or (isinstance(amount, dict) and "odds" in amount):
+        return ODDS
+    return NUMBER
+
+
+Amount = Annotated[
+    Annotated[Fixed, Tag(NUMBER)]
+    | Annotated[Percent, Tag(PERCENT)]
+    | Annotated[Tiers, Tag(TIERS)]
+    | Annotated[Odds, Tag(ODDS)],
+    Discriminator(_form_of),
+]
 
 
 class Limits(Part):
     """How often, or how much, one rule pays. What is left out is not limited."""
 
-    per_person: int | None = Field(default=None, gt=0, le=AMOUNT_MAX, strict=True)
+    per_person: int | None = Field(
+        default=None, exclude_if=_is_left_out, gt=0, le=AMOUNT_MAX, strict=True
+    )
     """How many rewards one customer gets from it, ever."""
-    per_person_per_day: int | None = Field(default=None, gt=0, le=AMOUNT_MAX, strict=True)
+    per_person_per_day: int | None = Field(
+        default=None, exclude_if=_is_left_out, gt=0, le=AMOUNT_MAX, strict=True
+    )
     """On one day of the brand's calendar."""
-    per_day: int | None = Field(default=None, gt=0, le=10**9, strict=True)
+    per_day: int | None = Field(default=None, exclude_if=_is_left_out, gt=0, le=10**9, strict=True)
     """How many rewards all customers get from it on one day of the brand's calendar."""
-    total: int | None = Field(default=None, gt=0, le=10**9, strict=True)
+    total: int | None = Field(default=None, exclude_if=_is_left_out, gt=0, le=10**9, strict=True)
     """How many rewards all customers get from it."""
-    budget: int | None = Field(default=None, gt=0, le=10**12, strict=True)
+    budget: int | None = Field(default=None, exclude_if=_is_left_out, gt=0, le=10**12, strict=True)
     """How much it pays in all, in its own unit."""
 
 
@@ -172,21 +204,26 @@ class Rule(Part):
     for_whom: ForWhom = Field(alias="for")
     """Who gets it: the buyer (`person`), who brought the buyer in (`referrer`), or each of them."""
     what: What = What.points
-    of: str | None = Field(default=None, pattern=SLUG)
+    of: str | None = Field(default=None, exclude_if=_is_left_out, pattern=SLUG)
     """The coupons' pool or the catalogue's item, where that is what it pays."""
     amount: Amount
     """How much, for each beneficiary: a number, a `Percent`, `Tiers` or `Odds`."""
-    nth: int | None = Field(default=None, gt=0, le=1000, strict=True)
+    nth: int | None = Field(default=None, exclude_if=_is_left_out, gt=0, le=1000, strict=True)
     """Which referral or claim, for `nth_referral` and `nth_claim`."""
-    every: bool = False
+    every: bool = Field(default=False, exclude_if=lambda every: not every)
     """Whether every `nth` one is paid for, and not only the first time."""
-    within_days: int | None = Field(default=None, gt=0, le=3650, strict=True)
+    within_days: int | None = Field(
+        default=None, exclude_if=_is_left_out, gt=0, le=3650, strict=True
+    )
     """Within how many days the `nth` claims have to be made."""
-    least: int | None = Field(default=None, gt=0, le=10**9, strict=True)
+    least: int | None = Field(default=None, exclude_if=_is_left_out, gt=0, le=10**9, strict=True)
     """The smallest order it is paid for, in minor units; a claim is paid for all the same."""
-    depth: int = Field(default=1, ge=1, le=9, strict=True)
+    depth: int = Field(default=1, exclude_if=lambda depth: depth == 1, ge=1, le=9, strict=True)
     """How far up the referral tree the `referrer` is: 1 is who brought the buyer in."""
-    limits: Limits = Limits()
+    limits: Limits = Field(default=Limits(), exclude_if=lambda limits: limits == Limits())
+    key: str | None = Field(default=None, exclude_if=_is_left_out, pattern=KEY)
+    """The name it was published under, where its terms were made better since and say another. It
+    is told, and sent it has to be that of the rule that is made better."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -240,7 +277,15 @@ class Rule(Part):
 
     @property
     def id(self) -> str:
-        """Its name in rewards and the ledger; no two rules of a campaign have the same."""
+        """Its name in rewards and the ledger; no two rules of a campaign have the same.
+
+        It stays when the terms are made better, and with it what was paid and counted.
+        """
+        return self.key or self.said
+
+    @property
+    def said(self) -> str:
+        """What it promises, but for how much: the name a new rule goes by."""
         said = [self.when.value, self.for_whom.value, self.what.value]
         if self.of:
             said.append(self.of)
@@ -258,6 +303,4 @@ class Rule(Part):
 
     def dump(self) -> dict[str, Any]:
         """As it is stored and told: what was left out stays out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {
-            "what": self.what.value
-        }
+        return self.model_dump(mode="json", by_alias=True)

@@ -4,7 +4,7 @@ A customer's wallet never goes below zero: what was spent and then had to be tak
 an account of its own, and paid by what becomes available later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import ledger
-from referral.db import Base
+from referral.db import Base, run
 from referral.ledger import Kind, Move
 from referral.rewards.records import Reward, RewardState
 
@@ -42,17 +42,58 @@ def debt_of(tx: Session, customer_id: int, unit: str) -> int:
     return -ledger.balances(tx, Kind.owed, customer_id).get(unit, 0)
 
 
+_OWING = sa.select(ledger.Account.id).where(
+    ledger.Account.kind == Kind.owed,
+    ledger.Account.owner.in_(sa.bindparam("customers", expanding=True)),
+    ledger.Account.balance < 0,
+)
+
+
+def is_any_owing(tx: Session, customers: Collection[int]) -> bool:
+    """Whether one of these customers, who are locked, owes anything."""
+    return run(tx, _OWING, customers=list(customers)).first() is not None
+
+
 def take(tx: Session, customer_id: int, unit: str, most: int) -> list[Taken]:
     """Take up to so much off what is left of a customer's available rewards."""
     return _take_off(tx, _open_lots(tx, customer_id, unit), most) if most else []
 
 
-def _open_lots(tx: Session, customer_id: int, unit: str) -> Sequence[Reward]:
+def spendable(tx: Session, customer_id: int, now: datetime) -> dict[str, int]:
+    """What a customer can spend, by unit: what is in the wallet but for what has expired, which
+    the nightly pass takes out of it."""
+    rows = tx.execute(
+        sa.select(Reward.unit, sa.func.sum(Reward.left))
+        .where(Reward.holder_id == customer_id, Reward.left > 0)
+        .where(Reward.state == RewardState.available, _not_expired(now))
+        .group_by(Reward.unit)
+    )
+    return {unit: int(amount) for unit, amount in rows}
+
+
+def first_expiry(tx: Session, customer_id: int, now: datetime) -> dict[str, datetime]:
+    """When the first of what a customer can spend expires, by unit; what never does is left out."""
+    rows = tx.execute(
+        sa.select(Reward.unit, sa.func.min(Reward.expires_at).label("first"))
+        .where(Reward.holder_id == customer_id, Reward.left > 0)
+        .where(Reward.state == RewardState.available, Reward.expires_at > now)
+        .group_by(Reward.unit)
+    )
+    return {row.unit: row.first for row in rows}
+
+
+def _not_expired(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(Reward.expires_at.is_(None), Reward.expires_at > now)
+
+
+def _open_lots(
+    tx: Session, customer_id: int, unit: str, *where: sa.ColumnElement[bool]
+) -> Sequence[Reward]:
     """The rewards that something can be taken off, in the order it is taken, locked."""
     return tx.scalars(
         sa.select(Reward)
         .where(Reward.holder_id == customer_id, Reward.unit == unit, Reward.left > 0)
-        .where(Reward.state == RewardState.available)
+        .where(Reward.state == RewardState.available, *where)
         .order_by(Reward.expires_at.is_(None), Reward.expires_at, Reward.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -85,11 +126,12 @@ def spend(
 ) -> int:
     """Move an amount from a customer's wallet to the account `to`; returns the ledger's entry.
 
-    The customer is locked by the caller. Raises `ledger.Insufficient`; nothing is written then.
+    What has expired is not spent, though it is in the wallet until the nightly pass. The customer
+    is locked by the caller. Raises `ledger.Insufficient`; nothing is written then.
     """
     # The rewards before the accounts, as the nightly pass takes them: else each could wait for
     # what the other one holds.
-    lots = _open_lots(tx, customer_id, unit)
+    lots = _open_lots(tx, customer_id, unit, _not_expired(now))
     if sum(reward.left for reward in lots) < amount:
         raise ledger.Insufficient()
     wallet = ledger.account(tx, Kind.wallet, customer_id, unit)
@@ -120,7 +162,7 @@ def give_back(
     amount = sum(lot.amount for lot in lots)
     # The rewards before the accounts, as everywhere.
     rewards = _spent_lots(tx, customer_id, unit, [lot.reward_id for lot in lots])
-    paid = min(locked_debt(tx, customer_id, unit), amount)
+    paid = min(debt_of(tx, customer_id, unit), amount)
     moves = []
     if paid:
         moves.append(Move(source, ledger.account(tx, Kind.owed, customer_id, unit), paid))
@@ -130,15 +172,6 @@ def give_back(
     entry_id = ledger.post(tx, key=key, what=what, moves=moves, now=now)
     _restore(tx, rewards, amount - paid)
     return entry_id
-
-
-def locked_debt(tx: Session, customer_id: int, unit: str) -> int:
-    """What a customer owes, which nothing that becomes available can pay off in the meantime."""
-    if not debt_of(tx, customer_id, unit):
-        return 0
-    owed = ledger.account(tx, Kind.owed, customer_id, unit)
-    locked = sa.select(ledger.Account.balance).where(ledger.Account.id == owed).with_for_update()
-    return -(tx.scalar(locked) or 0)
 
 
 def _spent_lots(tx: Session, customer_id: int, unit: str, first: Sequence[int]) -> Sequence[Reward]:

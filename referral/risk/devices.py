@@ -11,8 +11,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.db import Base, insert_new
 
-OTHERS_MAX = 50
-"""How many others are looked at for one customer: a phone in a shop is used by everybody."""
+FIRST_MAX = LAST_MAX = 100
+"""How many of those before, the first and the last, are kept with whoever signs in next: a phone
+in a shop is used by everybody."""
 
 
 class SharedDevice(Base):
@@ -21,7 +22,9 @@ class SharedDevice(Base):
     __tablename__ = "shared_devices"
 
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), primary_key=True)
-    other_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), primary_key=True)
+    other_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("customers.id"), primary_key=True, index=True
+    )
     first_at: Mapped[datetime]
 
     __table_args__ = (sa.CheckConstraint("customer_id <> other_id", name="two_customers"),)
@@ -30,7 +33,10 @@ class SharedDevice(Base):
 def note_shared(tx: Session, customer: int, other: int, now: datetime) -> None:
     """Keep that a customer signed in on a browser that was another's, and those's before."""
     known = sa.select(SharedDevice.other_id).where(SharedDevice.customer_id == other)
-    before = tx.scalars(known.order_by(SharedDevice.first_at).limit(OTHERS_MAX))
+    # By number, which is the order they came in: most have the same `first_at`.
+    first = tx.scalars(known.order_by(SharedDevice.other_id).limit(FIRST_MAX)).all()
+    last = tx.scalars(known.order_by(SharedDevice.other_id.desc()).limit(LAST_MAX)).all()
+    before = {*first, *last}
     pairs = {
         pair
         for each in {other, *before} - {customer}

@@ -8,12 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from referral.audit import BY_LENGTH_MAX
 from referral.db import Base, RowId, insert_new, insert_new_id, run, upsert
 from referral.errors import N_, NotFound
 from referral.risk.rules import Finding, Mode, Setting, defaults
 
 REASON_LENGTH_MAX = 300
-BY_LENGTH_MAX = 120
 
 
 class Case(StrEnum):

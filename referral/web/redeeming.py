@@ -160,7 +160,7 @@ def _drawn(address: str) -> dict[str, Any]:
 def standing(offer: Offer) -> str | None:
     """What stands between a customer and an item; None for nothing."""
     item = offer.item
-    if offer.is_over:
+    if offer.is_over and not offer.won:
         return _("Over since %(day)s", day=format_date(item.ends_at, "long"))
     if not offer.has_begun:
         return _("From %(day)s on", day=format_date(item.starts_at, "long"))

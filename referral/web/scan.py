@@ -226,7 +226,7 @@ def _campaign_for(running: list[Campaign], preferred: int | None) -> Campaign | 
         for campaign in running:
             if campaign.id == campaign_id:
                 return campaign
-    return running[0] if running else None
+    return next((each for each in running if each.pays_for_claims), next(iter(running), None))
 
 
 def _record_scan(code: Code, verdict: Verdict, campaign: Campaign | None) -> None:

@@ -1,5 +1,6 @@
 """Claiming: a package pays what the campaign promises, once, and to nobody else."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -454,3 +455,39 @@ def test_it_claims_any_genuine_code_object_only(brand: Brand, cast: Cast) -> Non
     charlie.sign_in()
     with pytest.raises(UnknownBatch):
         actions.claim(brand.deployment, Code(999, 0, "0" * 16), charlie.customer)
+
+
+def test_a_campaign_that_pays_orders_only_is_passed_over(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    brand = open_brand(deployment)
+    clock.advance(minutes=1)
+    orders = publish(deployment, slug="orders", rules=[ORDERS])
+    alice, bob, _ = cast_of(brand)
+    assert alice.claim(0).claim.campaign_id == brand.campaign.id
+    bob.open(alice.link(orders))
+    claimed = bob.claim(1)
+    assert claimed.claim.campaign_id == brand.campaign.id, "whichever campaign's link it was"
+    assert claimed.rewards
+
+
+def test_a_claim_that_no_campaign_pays_for_is_made(deployment: Deployment) -> None:
+    alice, _, _ = cast_of(open_brand(deployment, rules=[ORDERS]))
+    claimed = alice.claim(0)
+    assert (claimed.claim.campaign_id, claimed.rewards) == (None, [])
+
+
+def test_a_product_in_another_currency_is_not_paid_for(deployment: Deployment) -> None:
+    brand = open_brand(deployment, rules=[{"when": "claim", "for": "person", "amount": 400}])
+    actions.add_product(deployment, gtin=OTHER_GTIN, name="Tea", price=2000, currency="IDR")
+    alice, _, _ = cast_of(brand)
+    claimed = alice.claim(0, issue(deployment, OTHER_GTIN))
+    assert (claimed.claim.campaign_id, claimed.rewards) == (None, [])
+    assert alice.claim(0).rewards
+    better = actions.amend(
+        deployment, "spring", lambda was: replace(was, budget=was.budget + 1), by="An owner"
+    )
+    assert better.currency == "CNY", "its terms are judged by its own products"
+
+
+ORDERS = {"when": "order", "for": "person", "amount": 100, "least": 2000}

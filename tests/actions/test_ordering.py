@@ -21,7 +21,7 @@ from referral.links import Channel
 from referral.orders import Order, OrderIn, Refund, RefundIn, Unpaid
 from referral.people import Customer, CustomerExists, UnknownCustomer
 from referral.rewards import Reward, RewardState
-from tests.cast import GTIN, OTHER_GTIN, Brand, add_product, cast_of, open_brand, publish
+from tests.cast import GTIN, OTHER_GTIN, Brand, Person, add_product, cast_of, open_brand, publish
 from tests.races import at_once
 
 PER_ORDER = {"basis_points": 500, "cap": 3000}
@@ -171,11 +171,69 @@ def test_what_names_two_people_or_nobody_is_refused(brand: Brand) -> None:
     assert (count(d, Order), count(d, Reward)) == (0, 0)
 
 
-def test_a_new_phone_number_beside_a_known_member_is_hers(brand: Brand) -> None:
+@pytest.mark.parametrize("new", [{"phone": "13900139000"}, {"member_id": "dave"}])
+def test_what_is_new_beside_a_known_customer_is_left_alone(
+    brand: Brand, new: dict[str, str]
+) -> None:
     d = brand.deployment
-    bob = member(d, "bob")
-    assert order(d, member_id="bob", phone="13800138000").order.customer_id == bob
-    assert order(d, "A-2", phone="13800138000").order.customer_id == bob
+    contacts = [people.external("bob"), people.phone("13800138000")]
+    bob, _ = actions.add_customer(d, contacts, None)
+    for number, known in enumerate(
+        [{"customer_id": bob}, {"member_id": "bob"}, {"phone": "13800138000"}]
+    ):
+        if known.keys() != new.keys():
+            assert order(d, f"A-{number}", **known, **new).order.customer_id == bob
+    with d.db.read() as tx:
+        assert people.identities_of(tx, d.keys, bob) == contacts
+    assert order(d, "B-1", **new).order.customer_id != bob, "whose it is has not been shown"
+    again = order(d, "A-0", customer_id=bob, **new)
+    assert (again.already, again.order.customer_id) == (True, bob)
+    with pytest.raises(CustomerExists):
+        order(d, "B-2", customer_id=bob, **new)
+
+
+def test_what_is_new_altogether_makes_one_customer(brand: Brand) -> None:
+    d = brand.deployment
+    made = order(d, member_id="bob", phone="13800138000").order.customer_id
+    assert order(d, "A-2", phone="13800138000").order.customer_id == made
+    assert order(d, "A-3", member_id="bob").order.customer_id == made
+
+
+def test_whoever_signs_in_with_a_phone_that_an_order_named_is_not_the_coupons_holder(
+    brand: Brand,
+) -> None:
+    d = brand.deployment
+    alice, bob, _ = cast_of(brand)
+    code = give_coupon(d, alice.sign_in())
+    first = order(d, coupon=code, phone="13900139000")
+    friend = first.order.customer_id
+    assert friend != alice.customer
+    with d.db.read() as tx:
+        held = coupons.find(tx, d.keys, code)
+    assert (held.holder, held.coupon.used_by) == (alice.customer, "A-1")
+    assert order(d, coupon=code, phone="13900139000").already
+    person = Person(brand, people.phone("13900139000"))
+    assert person.sign_in() == friend
+    assert order(d, "A-2", coupon=code, phone="13900139000").order.customer_id == friend
+    known = bob.sign_in()
+    assert order(d, "A-3", coupon=code, customer_id=known).order.customer_id == known
+    assert order(d, "A-4", coupon=code, member_id="new").order.customer_id != alice.customer
+
+
+def test_two_orders_with_each_others_coupons_at_once_both_stand(brand: Brand) -> None:
+    d = brand.deployment
+    alice, bob = member(d, "alice"), member(d, "bob")
+    code, other = give_coupons(d, alice, bob)
+    made = at_once(
+        [
+            lambda: order(d, "A-1", customer_id=alice, coupon=other),
+            lambda: order(d, "A-2", customer_id=bob, coupon=code),
+        ]
+    )
+    assert [each.order.customer_id for each in made if isinstance(each, Ordered)] == [alice, bob]
+    with d.db.read() as tx:
+        used = [coupons.find(tx, d.keys, each).coupon.used_by for each in (code, other)]
+    assert used == ["A-2", "A-1"]
 
 
 def test_a_guest_is_a_new_customer_brought_in_along_the_link(brand: Brand) -> None:
@@ -232,28 +290,36 @@ def test_a_coupon_names_its_holder(brand: Brand) -> None:
     with pytest.raises(coupons.UnknownCoupon):
         order(d, "A-2", coupon="NEVER-GIVEN-1")
     assert order(d, "A-2", coupon="NEVER-GIVEN-1", member_id="bob").order.customer_id == bob
-    with pytest.raises(CustomerExists):
-        order(d, "A-3", coupon=code, customer_id=member(d, "charlie"))
+    charlie = member(d, "charlie")
+    assert order(d, "A-3", coupon=code, customer_id=charlie).order.customer_id == charlie
 
 
 def give_coupon(deployment: Deployment, customer: int) -> str:
     """A coupon that a claim brought a customer."""
+    (code,) = give_coupons(deployment, customer)
+    return code
+
+
+def give_coupons(deployment: Deployment, *customers: int) -> list[str]:
+    """A coupon that a claim brought each of these customers."""
     pool = {"slug": "tea", "content": {"en": {"title": "Tea"}}, "value": 100, "currency": "CNY"}
     actions.add_pool(
         deployment, coupons.PoolDraft.model_validate({**pool, "lasts_days": 30}), by="t"
     )
-    (code,) = actions.generate_coupons(deployment, "tea", prefix="TEA", count=1, by="t")
+    count = len(customers)
+    codes = actions.generate_coupons(deployment, "tea", prefix="TEA", count=count, by="t")
     publish(
         deployment,
         slug="coupons",
         rules=[{"when": "claim", "for": "person", "what": "coupon", "of": "tea", "amount": 1}],
-        budgets={"coupon:tea": 1},
+        budgets={"coupon:tea": count},
     )
     with deployment.db.read() as tx:
         batch = tx.scalars(sa.select(Batch)).one()
-    claimed = actions.claim(deployment, deployment.codes.encode(batch, 1), customer)
-    assert [each.unit for each in claimed.rewards] == ["coupon:tea"]
-    return code
+    for index, customer in enumerate(customers, start=1):
+        claimed = actions.claim(deployment, deployment.codes.encode(batch, index), customer)
+        assert [each.unit for each in claimed.rewards] == ["coupon:tea"]
+    return codes
 
 
 # When, and what pays

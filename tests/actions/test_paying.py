@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from referral import people
+from referral import actions, people
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.rewards import Why
+from referral.orders import OrderIn, RefundIn
+from referral.rewards import Reward, Why, Withheld
 from tests.cast import PRICE, Brand, Person, cast_of, open_brand
 from tests.races import at_once
 
@@ -80,6 +82,31 @@ def test_the_second_friend_is_counted_among_all(
     assert bring_in(alice, friends(brand, 4)) == got
 
 
+@pytest.mark.parametrize("for_whom, got", [("referrer", [0, 0, 70, 0]), ("person", [0] * 4)])
+def test_a_second_friend_who_ordered_too_little_is_made_up_for_by_the_third_once(
+    deployment: Deployment, for_whom: str, got: list[int]
+) -> None:
+    brand = brand_with(deployment, {**NTH, "for": for_whom})
+    alice, _, _ = cast_of(brand)
+    alice.sign_in()
+    crowd = friends(brand, 4)
+    before = bring_in(alice, crowd[:1])
+    order_through(alice, crowd[1], PRICE - 1)
+    assert [*before, 0, *bring_in(alice, crowd[2:], 200)] == got
+    with deployment.db.read() as tx:
+        paid = list(tx.scalars(sa.select(Reward.beneficiary_id)))
+    assert paid == [alice.customer if for_whom == "referrer" else crowd[2].customer]
+
+
+def order_through(referrer: Person, friend: Person, amount: int) -> None:
+    """The friend, whom the referrer brought in, orders for the first time."""
+    friend.sign_in()
+    friend.open(referrer.link())
+    told = {"external_id": f"order of {friend.customer}", "amount": amount, "currency": "CNY"}
+    sent = OrderIn.model_validate({**told, "customer_id": friend.customer})
+    actions.place_order(referrer.brand.deployment, sent)
+
+
 def test_tiers_rise_with_the_friends(deployment: Deployment) -> None:
     tiers = {"tiers": [{"from": 1, "amount": 10}, {"from": 3, "amount": 30}]}
     rule = {"when": "referred_first_purchase", "for": "referrer", "amount": tiers, "least": PRICE}
@@ -118,3 +145,17 @@ def test_several_units_are_paid_out_of_budgets_of_their_own(deployment: Deployme
     again = bob.claim(1)
     assert again.already
     assert again.budget_spent, "the first answer, again"
+
+
+def test_limits_count_what_was_granted_also_when_it_is_taken_back(deployment: Deployment) -> None:
+    rule = {"when": "order", "for": "person", "amount": 100, "least": PRICE}
+    limits = {"total": 1, "per_person": 1, "budget": 100}
+    alice, bob, _ = cast_of(brand_with(deployment, {**rule, "limits": limits}))
+    order_through(bob, alice, PRICE)
+    assert alice.points() == 100
+    refund = RefundIn(external_id="r", amount=PRICE)
+    actions.refund_order(deployment, f"order of {alice.customer}", refund)
+    assert alice.points() == 0
+    order_through(alice, bob, PRICE)
+    with deployment.db.read() as tx:
+        assert list(tx.scalars(sa.select(Withheld.why))) == [Why.limit_reached]

@@ -16,6 +16,7 @@ from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.idempotency import IdempotencyMismatch
 from referral.items import (
+    STOCK_MAX,
     ItemExists,
     ItemNotBegun,
     ItemOver,
@@ -127,6 +128,20 @@ def test_the_same_request_is_one_redemption(deployment: Deployment, alice: int, 
         actions.redeem(deployment, alice, "mug", key="tap")
 
 
+@pytest.mark.parametrize("asks_for", ["kept", "gone"])
+def test_a_request_sent_again_after_a_merge_is_the_first_one(
+    deployment: Deployment, alice: int, bob: int, asks_for: str
+) -> None:
+    add_item(deployment)
+    first = redeem(deployment, bob, key="tap")
+    actions.merge_customers(deployment, alice, bob, keep=alice, by="tests", reason="one person")
+    asked = {"kept": alice, "gone": bob}[asks_for]
+    again = actions.redeem(deployment, asked, "cup", key="tap")
+    assert (again.already, again.voucher.id) == (True, first.id)
+    assert (held(deployment, alice), stock(deployment)) == (400, 9)
+    assert not actions.redeem(deployment, asked, "cup", key="another tap").already
+
+
 def test_what_cannot_be_redeemed_takes_nothing(
     deployment: Deployment, alice: int, clock: HeldClock
 ) -> None:
@@ -186,6 +201,37 @@ def test_a_prize_that_is_out_of_stock_stays_won(
     with pytest.raises(OutOfStock):
         redeem(deployment, alice)
     assert held(deployment, alice, "item:cup") == 1
+
+
+def test_what_was_won_can_be_redeemed_when_the_item_is_over_until_the_right_expires(
+    deployment: Deployment, brand: Brand, alice: int, clock: HeldClock
+) -> None:
+    add_item(deployment, price=100, ends_at=clock.now() + timedelta(days=3))
+    give(brand, alice, 2, won="cup", lasts=timedelta(days=5))
+    clock.advance(days=4)
+    assert redeem(deployment, alice, "1").unit == "item:cup"
+    clock.advance(days=1)
+    with pytest.raises(ItemOver):  # also before the nightly pass takes the right away
+        redeem(deployment, alice, "2")
+    actions.expire_rewards(deployment)
+    with pytest.raises(ItemOver):
+        redeem(deployment, alice, "2")
+    assert held(deployment, alice) == 250
+
+
+def test_what_has_expired_pays_for_nothing_before_the_nightly_pass_either(
+    deployment: Deployment, brand: Brand, alice: int, clock: HeldClock
+) -> None:
+    add_item(deployment, price=300)
+    give(brand, alice, 100, lasts=timedelta(days=5))
+    clock.advance(days=5)
+    with pytest.raises(NotEnoughPoints):
+        redeem(deployment, alice)
+    assert (held(deployment, alice), stock(deployment)) == (350, 10)
+    add_item(deployment, slug="mug", price=250)
+    actions.redeem(deployment, alice, "mug", key="m")
+    assert actions.expire_rewards(deployment) == 1
+    assert (held(deployment, alice), sums(deployment)) == (0, {0})
 
 
 # Accepting
@@ -307,6 +353,38 @@ def test_vouchers_that_nobody_used_give_back_what_they_cost_once(
     assert (held(deployment, alice), held(deployment, bob), stock(deployment)) == (250, 150, 9)
     with pytest.raises(VoucherExpired):
         undo(deployment, unused)
+
+
+def test_a_voucher_comes_back_when_the_stock_is_as_large_as_can_be(
+    deployment: Deployment, alice: int, clock: HeldClock
+) -> None:
+    add_item(deployment, stock=STOCK_MAX)
+    redeem(deployment, alice)
+    terms = ItemTerms.model_validate(item().model_dump(exclude={"slug", "stock"}))
+    actions.revise_item(deployment, "cup", terms, change_stock=1, by="tests")
+    clock.advance(days=31)
+    assert actions.expire_vouchers(deployment) == 1
+    assert (held(deployment, alice), stock(deployment)) == (250, STOCK_MAX + 1)
+
+
+def test_one_voucher_that_cannot_come_back_does_not_keep_the_others(
+    deployment: Deployment,
+    alice: int,
+    bob: int,
+    clock: HeldClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    add_item(deployment)
+    broken = redeem(deployment, alice)
+    redeem(deployment, bob)
+    with deployment.db.engine.begin() as connection:
+        paid = sa.update(Voucher).where(Voucher.id == broken.id)
+        connection.execute(paid.values(unit="no such unit"))
+    clock.advance(days=31)
+    assert actions.expire_vouchers(deployment) == 1
+    assert states(deployment) == ["issued", "expired"]
+    assert (held(deployment, bob), stock(deployment)) == (250, 9), "of the other nothing is done"
+    assert f"voucher {broken.id} cannot be given back" in caplog.text
 
 
 def test_points_whose_own_time_is_over_expire_after_they_came_back(

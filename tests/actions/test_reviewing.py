@@ -216,3 +216,35 @@ def test_nobody_can_release_what_is_held_past_the_guard(brand: Brand, held: Clai
 
     with pytest.raises(sa.exc.IntegrityError):
         brand.deployment.db.transact(pay_anyway)
+
+
+def test_blocking_a_number_that_was_merged_blocks_whom_it_stands_for(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    brand = open_brand(deployment)
+    alice, bob, _ = cast_of(brand)
+    alice.sign_in()
+    clock.advance(minutes=1)
+    bob.sign_in()
+    merged = actions.merge_customers(
+        deployment, alice.customer, bob.customer, by="olga", reason="one person"
+    )
+    assert actions.block_customer(deployment, merged.gone, by="olga", reason=WHY)
+    assert not actions.block_customer(deployment, merged.kept, by="olga", reason=WHY)
+    assert not actions.claim(deployment, brand.code(0), merged.kept).rewards
+    with deployment.db.read() as tx:
+        noted = audit.of_subject(tx, f"customer:{merged.kept}")
+    assert [each.action for each in noted].count("block") == 1
+    assert actions.unblock_customer(deployment, merged.gone, by="olga", reason=WHY)
+    assert actions.claim(deployment, brand.code(1), merged.kept).rewards
+
+
+def test_whoever_decides_is_kept_whole(brand: Brand, held: Claimed) -> None:
+    by = "o" * 242 + "@example.com"
+    decide(brand, held, Choice.accept, by=by)
+    actions.block_customer(brand.deployment, held.claim.customer_id, by=by, reason=WHY)
+    case = case_of(brand, held)
+    with brand.deployment.db.read() as tx:
+        blocked = tx.get_one(risk.BlockedCustomer, held.claim.customer_id)
+        noted = audit.of_subject(tx, f"case:{case.id}")
+    assert {case.reviewed_by, blocked.by, *(each.by for each in noted)} == {by}

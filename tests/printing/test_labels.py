@@ -34,6 +34,7 @@ def batch_of(**changes: Any) -> Entry:
         "gtin": GTIN,
         "product_name": NAME,
         "price": 2000,
+        "currency": "CNY",
         "first_index": 70_000,
         "size": 20_000,
         "key_id": KEYS.key_ids[-1],

@@ -116,3 +116,25 @@ def test_a_campaigns_own_rules_come_to_exactly_what_was_paid(
     assert found.withheld["no_win"] > 0
     assert ("limit_reached" in found.withheld) == (budget == 100_000)
     assert ("budget_spent" in found.withheld) == (budget < 100_000)
+
+
+@pytest.mark.parametrize("for_whom", ["referrer", "person"])
+def test_an_nth_referral_is_paid_once_by_the_first_that_brings_it(
+    deployment: Deployment, clock: HeldClock, for_whom: str
+) -> None:
+    nth = {"when": "nth_referral", "for": for_whom, "nth": 2, "amount": 30, "least": 2000}
+    brand = open_brand(deployment, rules=[nth])
+    alice, bob, _ = cast_of(brand)
+    alice.sign_in()
+    bob.sign_in()
+    bob.open(alice.link())
+    small = {"external_id": "o", "amount": 2000, "currency": "CNY", "customer_id": bob.customer}
+    actions.place_order(deployment, OrderIn.model_validate(small))
+    for index in range(3):
+        clock.advance(minutes=1)
+        friend = Person(brand, people.email(f"friend.{index}@example.com"))
+        friend.open(alice.link())
+        friend.claim(index)
+    found = of_own_rules(deployment, brand.campaign)
+    assert found.would == found.really
+    assert [line.times for line in found.would.by_rule] == [1]

@@ -49,6 +49,17 @@ def test_orders_come_by_page_the_latest_first(brand: Brand) -> None:
     assert one.campaign_title == "Spring together"
 
 
+def test_orders_of_one_who_was_merged_are_the_kept_ones(brand: Brand) -> None:
+    d = brand.deployment
+    bob, charlie = place(brand, "A-1"), place(brand, "B-1", member_id="charlie")
+    actions.merge_customers(d, bob, charlie, keep=bob, by="tests", reason="one person")
+    with d.db.read() as tx:
+        for asked in (bob, charlie):
+            found = report.listed(tx, customer_id=asked)
+            assert [line.order.external_id for line in found.rows] == ["B-1", "A-1"]
+        assert report.listed(tx, customer_id=99).rows == []
+
+
 def test_a_buyers_orders_come_with_what_was_hers_of_them(brand: Brand) -> None:
     d = brand.deployment
     alice, _ = actions.add_customer(d, [people.external("alice")], None)

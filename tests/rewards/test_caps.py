@@ -1,14 +1,17 @@
 """Limits of rules: so often, or so much, and no more, also for many at once."""
 
+from datetime import date
+from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from referral import people
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.people import Contact
-from referral.rewards import Why
+from referral.rewards import Grant, Rule, What, Why, caps
 from tests.cast import BUDGET, Brand, Person, cast_of, open_brand
 from tests.races import at_once
 
@@ -84,3 +87,32 @@ def test_a_limit_holds_for_many_at_once(deployment: Deployment) -> None:
 
 def _contacts(count: int) -> list[Contact]:
     return [people.phone(f"138 0013 80{n:02d}") for n in range(count)]
+
+
+def test_events_that_count_for_each_other_s_people_do_not_wait_for_each_other(
+    deployment: Deployment,
+) -> None:
+    brand = brand_with(deployment, total=5)
+    limits = {"per_person": 9, "total": 9}
+    rules = [
+        Rule.model_validate({"when": when, "for": who, "amount": 20, "limits": limits})
+        for when, who in (("claim", "person"), ("referred_first_claim", "referrer"))
+    ]
+    has_begun, tries = (Event(), Event()), []
+
+    def count(tx: Session, who: int, today: date) -> None:
+        tries.append(who)
+        grants = [
+            Grant(rule, customer, 0, What.points, None, 20)
+            for rule, customer in zip(rules, (who, 1 - who), strict=True)
+        ]
+        caps.line_up(tx, brand.campaign.id, grants, today)
+        for each in grants:
+            assert caps.take(tx, brand.campaign.id, each, today)
+            has_begun[who].set()
+            has_begun[1 - who].wait(0.2)
+
+    today = deployment.local_now().date()
+    works = [lambda w=w: deployment.db.transact(lambda tx: count(tx, w, today)) for w in (0, 1)]
+    assert at_once(works) == [None, None]
+    assert sorted(tries) == [0, 1], "neither had to be done again"

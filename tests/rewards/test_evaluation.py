@@ -105,9 +105,23 @@ def test_the_nth_referral_is_counted_by_the_referrer_s_friends(
     every: bool, paid: list[int]
 ) -> None:
     nth = rule("nth_referral", "referrer", nth=5, every=every)
-    found = [n for n in range(1, 17) if grants([nth], replace(BROUGHT_IN, referrals=n))]
+    found: list[int] = []
+    for n in range(1, 17):
+        told = frozenset({nth.id} if found else ())
+        if grants([nth], replace(BROUGHT_IN, referrals=n, paid=told)):
+            found.append(n)
     assert found == paid
     assert not grants([nth], replace(AGAIN_BROUGHT_IN, referrals=5)), "of first purchases only"
+
+
+def test_an_nth_referral_that_brought_nothing_is_made_up_for_by_the_next() -> None:
+    nth = rule("nth_referral", "referrer", nth=2, least=100)
+    small = replace(order(BROUGHT_IN), amount=99, referrals=2)
+    assert not grants([nth], small)
+    assert grants([nth], replace(small, amount=100, referrals=3))
+    other = replace(small, amount=100, referrals=3, paid=frozenset({"another rule"}))
+    assert grants([nth], other)
+    assert not grants([nth], replace(other, paid=frozenset({nth.id})))
 
 
 def test_the_nth_claim_is_due_when_enough_are_counted() -> None:

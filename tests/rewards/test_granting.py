@@ -354,3 +354,64 @@ def test_other_points_in_the_wallet_pay_before_anything_is_owed(
     [second] = rewards_of(deployment, "claim:2")
     assert (second.left, second.state, second.taken_back) == (0, "available", 0)
     assert is_balanced(deployment)
+
+
+@pytest.fixture
+def spender(brand: Brand, clock: HeldClock) -> Person:
+    """Alice has spent the points of her first claim; those of two more are due."""
+    alice, _, _ = cast_of(brand)
+    alice.claim(0)
+    clock.advance(days=7)
+    actions.release_rewards(brand.deployment)
+    spend(alice, 15)
+    alice.claim(1)
+    alice.claim(2)
+    clock.advance(days=7)
+    return alice
+
+
+def test_a_debt_is_paid_once_by_two_that_release_at_the_same_moment(
+    brand: Brand, spender: Person, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(granting, "RELEASE_BATCH", 1)
+    take_back(brand, "claim:1", Fraction(1))
+    assert (spender.points(), debt(spender)) == (0, 15)
+    now = clock.now()
+    overtaken(
+        brand.deployment.db,
+        lambda tx: rewards.release_due(tx, now),
+        lambda: actions.release_rewards(brand.deployment),
+    )
+    actions.release_rewards(brand.deployment)
+    assert (spender.points(), spender.pending(), debt(spender)) == (25, 0, 0)
+    assert is_balanced(brand.deployment)
+
+
+@pytest.mark.parametrize("releases_first", [True, False])
+def test_nobody_has_points_to_spend_while_she_owes(
+    brand: Brand, spender: Person, clock: HeldClock, releases_first: bool
+) -> None:
+    now = clock.now()
+
+    def refund(tx: Session) -> list[Reward]:
+        return reverse(tx, "claim:1", Fraction(1), Reason.refunded, key="refund|1", now=now)
+
+    def release(tx: Session) -> int:
+        return rewards.release_due(tx, now)
+
+    first, second = (release, refund) if releases_first else (refund, release)
+    overtaken(brand.deployment.db, first, lambda: brand.deployment.db.transact(second))
+    actions.release_rewards(brand.deployment)
+    assert (spender.points(), debt(spender)) == (25, 0)
+    assert is_balanced(brand.deployment)
+
+
+def test_what_is_released_late_lasts_as_long(deployment: Deployment, clock: HeldClock) -> None:
+    brand = open_brand(deployment, hold_days=7, lasts_days=30)
+    alice, _, _ = cast_of(brand)
+    alice.claim(0)
+    clock.advance(days=60)
+    actions.release_rewards(deployment)
+    assert actions.expire_rewards(deployment) == 0
+    clock.advance(days=30)
+    assert actions.expire_rewards(deployment) == 1

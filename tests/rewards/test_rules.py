@@ -136,3 +136,14 @@ def test_rules_that_differ_in_anything_but_the_amount_have_names_of_their_own() 
     names = [Rule.model_validate({"amount": 1, **each}).id for each in written]
     assert len(set(names)) == len(written)
     assert names[0] == "claim:person:points", "as rewards of the first version have it"
+
+
+def test_a_rule_keeps_the_name_it_was_published_under() -> None:
+    told = {"when": "order", "for": "person", "amount": 5, "least": 1500}
+    key = "order:person:points:least-2000"
+    kept = Rule.model_validate({**told, "key": key})
+    assert (kept.id, kept.said) == (key, Rule.model_validate(told).id)
+    assert Rule.model_validate(kept.dump()) == kept
+    for bad in ("", "Order", "order person", "x" * 161):
+        with pytest.raises(ValidationError):
+            Rule.model_validate({**told, "key": bad})

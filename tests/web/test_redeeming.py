@@ -1,6 +1,7 @@
 """What a customer gets for her points: the catalogue, the button, and the voucher."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -200,3 +201,16 @@ def test_the_pages_are_light(deployment: Deployment, app: Flask, brand: Brand, l
     for path in ("/me/items", "/me/items/item-1", redeem(reader, "item-1"), "/me/vouchers"):
         page = reader.get(path).get_data()
         assert len(page) + shell <= WIRE_BYTES_MAX, path
+
+
+def test_what_was_won_is_there_until_the_right_to_it_expires(
+    deployment: Deployment, brand: Brand, alice: Reader, clock: HeldClock
+) -> None:
+    add_item(deployment, price=None, ends_at=clock.now() + timedelta(days=3))
+    give(brand, ALICE, 1, won="cup", lasts=timedelta(days=40))
+    until = (clock.now() + timedelta(days=40)).strftime("%b")
+    clock.advance(days=4)
+    alice.get("/me/items/cup")
+    assert "Over since" not in words(alice)
+    assert until in words(alice).partition("Until")[2][:40]
+    assert redeem(alice).startswith("/me/vouchers/")

@@ -27,7 +27,7 @@ from referral.content import MORE_PICTURES_MAX, CampaignContent, Content, Landin
 from referral.coupons import NoSuchPool, PoolCurrency, PoolOver
 from referral.phrases import Kind
 from referral.pictures import UnknownPicture
-from referral.publishing import CampaignOver, DepthTooGreat, Refused
+from referral.publishing import CampaignOver, DepthTooGreat, DrawNeedsOrganiser, Refused
 from referral.reports import campaigns as report
 from referral.rewards import RULES_MAX, Rule
 from referral.rewards.draws import DrawChanged
@@ -337,7 +337,13 @@ def _better(was: Terms, body: TermsIn) -> Terms:
     body=ContentIn,
     answer=CampaignOut,
     statuses={200: "Changed"},
-    problems=[UnknownCampaign, UnknownPicture, PunishedWording, ShopNotListed],
+    problems=[
+        UnknownCampaign,
+        UnknownPicture,
+        PunishedWording,
+        ShopNotListed,
+        DrawNeedsOrganiser,
+    ],
 )
 def edit_content(slug: str, body: ContentIn) -> CampaignOut:
     """Change what readers see of a campaign.

@@ -69,6 +69,7 @@ class RewardOut(Output):
     """What a rule of the campaign granted somebody for this claim."""
 
     customer_id: int
+    """Who has it now: who was paid, or the customer that one was merged into."""
     rule: str
     unit: str
     amount: int
@@ -151,7 +152,7 @@ def _shown(
         campaign = campaigns.campaign_by_id(tx, claim.campaign_id) if claim.campaign_id else None
     rewards = [
         RewardOut(
-            customer_id=reward.beneficiary_id,
+            customer_id=reward.holder_id,
             rule=reward.rule,
             unit=reward.unit,
             amount=reward.amount,

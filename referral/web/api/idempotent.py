@@ -33,14 +33,16 @@ def answer_once(
     key = _key()
     if key is None:
         return work(), False
-    db, started_at = deployment().db, deployment().clock.now()
+    db, keys, started_at = deployment().db, deployment().keys, deployment().clock.now()
     digest = request_hash(request.method, request.path, body)
-    before = db.transact(lambda tx: idempotency.begin(tx, api_key_id, key, digest, started_at))
+    before = db.transact(
+        lambda tx: idempotency.begin(tx, keys, api_key_id, key, digest, started_at)
+    )
     if before is not None:
         return before, True
 
     def finish(tx: Session, answer: StoredAnswer) -> StoredAnswer:
-        idempotency.finish(tx, api_key_id, key, answer, started_at)
+        idempotency.finish(tx, keys, api_key_id, key, answer, started_at)
         return answer
 
     try:

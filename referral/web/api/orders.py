@@ -1,9 +1,10 @@
 """Orders and refunds: purchases, and their undoing, as the brand's shop system reports them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from referral import actions, campaigns, graph, orders, rewards
+from referral import actions, campaigns, graph, orders, people, rewards
 from referral.actions import Ordered
 from referral.actions.touching import ViaReason
 from referral.coupons import UnknownCoupon
@@ -64,6 +65,7 @@ class OrderWithheldOut(Output):
     """What a rule of the campaign promised somebody for this order and did not grant."""
 
     customer_id: int
+    """To whom: by now, where that one was merged into another."""
     rule: str
     why: str
     """One word, such as `budget_spent`, `limit_reached` or `no_win`."""
@@ -137,7 +139,8 @@ def add_order(body: OrderIn) -> tuple[OrderedOut, int]:
     """Report an order.
 
     The customer, and whoever brought the customer in, get what the campaign promises for it. Say
-    who bought by `customer_id`, `member_id`, `phone` or `coupon`; several have to mean one person.
+    who bought by `customer_id`, `member_id` or `phone`, which together have to mean one person, or
+    by the `coupon` alone.
     The same number again changes nothing and answers with what the order brought.
     """
     ordered = actions.place_order(deployment(), body)
@@ -209,7 +212,7 @@ def _ordered(ordered: Ordered) -> OrderedOut:
         referrer_id=ordered.referrer,
         already=ordered.already,
         rewards=[_reward(each) for each in ordered.rewards],
-        withheld=[_withheld(each) for each in ordered.withheld],
+        withheld=_withheld(ordered.withheld),
         via=None if order.via is None else "ignored" if ignored else "accepted",
         via_reason=ignored,
     )
@@ -245,7 +248,7 @@ def _refund(refund: Refund) -> RefundOut:
 
 def _reward(reward: Reward) -> OrderRewardOut:
     return OrderRewardOut(
-        customer_id=reward.beneficiary_id,
+        customer_id=reward.holder_id,
         rule=reward.rule,
         unit=reward.unit,
         amount=reward.amount,
@@ -255,7 +258,12 @@ def _reward(reward: Reward) -> OrderRewardOut:
     )
 
 
-def _withheld(withheld: Withheld) -> OrderWithheldOut:
-    return OrderWithheldOut(
-        customer_id=withheld.beneficiary_id, rule=withheld.rule, why=withheld.why
-    )
+def _withheld(withheld: Sequence[Withheld]) -> list[OrderWithheldOut]:
+    if not withheld:
+        return []
+    with deployment().db.read() as tx:
+        now = people.current(tx, {each.beneficiary_id for each in withheld})
+    return [
+        OrderWithheldOut(customer_id=now[each.beneficiary_id], rule=each.rule, why=each.why)
+        for each in withheld
+    ]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from referral.errors import InvalidInput
+from referral.rewards.rules import FORMS
 from referral.web.problems import InvalidJSON, WrongContentType, invalid_field
 
 INT64_MAX = 2**63 - 1
@@ -135,4 +136,5 @@ def _invalid(error: ValidationError) -> InvalidInput:
 
 
 def _dotted(place: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in place)
+    # Which form of an amount was checked is no part of the path to it.
+    return ".".join(str(step) for step in place if step not in FORMS)

@@ -35,7 +35,6 @@ COOKIE = "referral_staff"
 SESSION_LIFETIME = timedelta(hours=12)
 """From the sign-in on, however busy somebody is."""
 EMAIL_LENGTH_MAX = 254
-BY_LENGTH_MAX = 80
 """How much of an address is kept beside what somebody changed."""
 _SESSION = struct.Struct(">QI")
 
@@ -79,7 +78,7 @@ def signed_in() -> StaffMember | None:
 
 def name_of(member: StaffMember) -> str:
     """Who did something, as it is kept beside it."""
-    return member.email[:BY_LENGTH_MAX]
+    return member.email
 
 
 @staff.get("/sign-in")

@@ -37,7 +37,7 @@ from referral.web.context import deployment
 from referral.web.language import OWN_NAMES, in_words
 from referral.web.security import allow
 from referral.web.staff import contents, drafts, findings, refusals, rule_rows
-from referral.web.staff.auth import Page, require, signed_in
+from referral.web.staff.auth import Page, name_of, require, signed_in
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 from referral.web.staff.spread import names_in
@@ -154,7 +154,7 @@ def publish_campaign(member: StaffMember, slug: str) -> Page:
 def sign_off_campaign(member: StaffMember, slug: str) -> Page:
     """Let the draft pay the second level, by the name of whoever is signed in."""
     try:
-        actions.sign_off(deployment(), slug, by=member.email)
+        actions.sign_off(deployment(), slug, by=name_of(member))
     except InvalidInput as problem:
         return _page(slug, refusals.in_words(problem)), problem.status
     flash(_("Signed off, as the rules stand now. Other rules need another sign-off."))

@@ -13,6 +13,7 @@ from referral.campaigns import (
 )
 from referral.config import LANGUAGES
 from referral.pictures import UnknownPicture
+from referral.publishing import DrawNeedsOrganiser
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.language import in_words, language
@@ -48,6 +49,8 @@ def edit_content(member: StaffMember, slug: str) -> Page:
             form.refuse("upload", in_words(problem))
         except ShopNotListed as problem:
             form.refuse("buy_url", in_words(problem))
+        except DrawNeedsOrganiser as problem:
+            form.refuse("organiser", in_words(problem))
         else:
             flash(_("Kept. Readers see it from now on."))
             return redirect(url_for(".campaign", slug=slug), 303)

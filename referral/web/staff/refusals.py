@@ -22,13 +22,14 @@ def _particulars(problem: Problem, currency: str | None) -> list[str]:
     told = problem.details
     if isinstance(problem, PayoutOverBound):
         return [
+            *_beside(told.get("campaign")),
             _(
                 "It could pay out %(payout)s; %(bound)s is the most allowed, which is "
                 "%(percent)s %% of the price.",
                 payout=_money(told["payout"], currency),
                 bound=_money(told["bound"], currency),
                 percent=BOUND_PERCENT,
-            )
+            ),
         ]
     if isinstance(problem, BudgetMissing | UnknownPrize):
         return [_("Missing: %(units)s.", units=", ".join(told["units"]))]
@@ -44,6 +45,13 @@ def _particulars(problem: Problem, currency: str | None) -> list[str]:
     if isinstance(problem, TermsMadeWorse):
         return [_of_term(each, currency) for each in problem.worsenings]
     return []
+
+
+def _beside(other: str | None) -> list[str]:
+    """That another campaign pays for the same purchase, where one does."""
+    if other is None:
+        return []
+    return [_("The campaign “%(slug)s” pays for the same purchase, and both count.", slug=other)]
 
 
 TERMS = {

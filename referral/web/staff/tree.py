@@ -56,6 +56,6 @@ def branches(member: StaffMember, customer_id: int) -> Page:
     """The same children as a fragment, for a branch that is opened in place."""
     offset = offset_of(request.args)
     with deployment().db.read() as tx:
-        people.customer_by_id(tx, customer_id)
+        customer_id = people.customer_by_id(tx, customer_id).id
         listed = trees.children(tx, deployment().keys, customer_id, offset=offset, limit=PAGE)
     return render_template("staff/_branches.html", listed=listed, top=customer_id)

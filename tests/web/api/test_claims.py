@@ -226,3 +226,13 @@ def test_of_many_at_once_one_gets_the_code(api, brand):
     assert len(refused) == len(customers) - 1
     assert {problem(answer) for answer in refused} == {(409, "already-claimed")}
     assert brand.metrics().cost == 20
+
+
+def test_after_a_merge_a_claim_names_the_kept_one(api, brand):
+    ann, kept = api.customer("ann"), api.customer("kept")
+    claim(api, ann, code=code_of(brand, 3))
+    api.post(f"/customers/{kept}/merge", {"other_id": ann, "reason": "one", "keep": kept})
+    for asked in (ann, kept):
+        again = claim(api, asked, code=code_of(brand, 3)).json
+        assert again["claim"]["customer_id"] == kept
+        assert [each["customer_id"] for each in again["rewards"]] == [kept]

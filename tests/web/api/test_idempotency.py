@@ -93,7 +93,9 @@ def test_a_key_is_short_and_printable(api, deployment):
 
 def test_a_request_in_flight_is_not_done_beside_itself(api, deployment, clock):
     digest = request_hash("POST", "/api/v1/customers", b'{"external_id": "1"}')
-    deployment.db.transact(lambda tx: idempotency.begin(tx, 1, "a", digest, clock.now()))
+    deployment.db.transact(
+        lambda tx: idempotency.begin(tx, deployment.keys, 1, "a", digest, clock.now())
+    )
     body = {"external_id": "1"}
     clock.advance(seconds=59)
     assert problem(api.post("/customers", body, once="a")) == (409, "in-flight")
@@ -149,10 +151,10 @@ def test_what_may_pass_is_not_kept(api, deployment, monkeypatch):
 
 
 def test_a_slow_process_that_was_taken_over_commits_nothing(api, deployment, monkeypatch):
-    def finish_too_late(tx, api_key_id, key, answer, started_at):
+    def finish_too_late(tx, keys, api_key_id, key, answer, started_at):
         # What another process writes when it takes over.
         tx.execute(sa.update(IdempotentAnswer).values(started_at=started_at.replace(year=2027)))
-        finish(tx, api_key_id, key, answer, started_at)
+        finish(tx, keys, api_key_id, key, answer, started_at)
 
     finish = idempotency.finish
     with monkeypatch.context() as patch:
@@ -179,3 +181,17 @@ def test_the_same_request_many_times_at_once(api, deployment):
     assert len({answer.data for answer in done}) == 1
     assert {problem(answer) for answer in waiting} <= {(409, "in-flight")}
     assert count(deployment, Product) == 1
+
+
+def test_who_a_request_is_about_cannot_be_read_in_what_is_kept(api, deployment):
+    said = api.post("/customers", {"external_id": "member-4711"}, once="a")
+    assert said.status_code == 201
+    again = api.post("/customers", {"external_id": "member-4711"}, once="a")
+    assert again.headers[REPLAYED] == "true"
+    assert again.json == said.json
+    plain = request_hash("POST", "/api/v1/customers", b'{"external_id": "member-4711"}')
+    with deployment.db.read() as tx:
+        kept = tx.scalars(sa.select(IdempotentAnswer)).one()
+    assert kept.body is not None
+    assert said.text not in kept.body
+    assert kept.request_hash != plain

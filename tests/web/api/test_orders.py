@@ -245,3 +245,40 @@ def test_a_campaign_counts_its_orders(brand: Brand, api: Api) -> None:
         21_000,
         5_000,
     )
+
+
+def test_after_a_merge_an_order_names_the_kept_one(brand: Brand, api: Api) -> None:
+    alice = api.customer("alice")
+    first = api.made("/orders", {**BODY, "via": api.token(alice)})
+    bob, kept = first["customer_id"], api.customer("kept")
+    api.post(f"/customers/{kept}/merge", {"other_id": bob, "reason": "one", "keep": kept})
+    again = api.post("/orders", {**BODY, "external_id": "2026/0001"}).json
+    found = api.get("/orders/2026/0001").json
+    for said in (again, found):
+        assert said["customer_id"] == kept
+        assert {each["customer_id"] for each in said["rewards"]} == {kept, alice}
+    refund = {"external_id": "R", "amount": 5_000}
+    taken = api.made("/orders/2026/0001/refunds", refund)["rewards"]
+    assert {each["customer_id"] for each in taken} == {kept, alice}
+    for asked in (bob, kept):
+        listed = api.get(f"/orders?customer_id={asked}").json["items"]
+        assert [each["external_id"] for each in listed] == ["2026/0001"]
+
+
+def test_what_was_withheld_names_the_kept_one(deployment: Any, api: Api) -> None:
+    once = {"per_person": 1, "budget": 100}
+    rule = {"when": "order", "for": "person", "amount": 100, "least": 2_000, "limits": once}
+    make_brand(deployment, rules=[rule])
+    bob, kept = api.made("/orders", {**BODY, "external_id": "A"})["customer_id"], api.customer("k")
+    api.made("/orders", BODY)
+    api.post(f"/customers/{kept}/merge", {"other_id": bob, "reason": "one", "keep": kept})
+    (withheld,) = api.get("/orders/2026/0001").json["withheld"]
+    assert (withheld["customer_id"], withheld["why"]) == (kept, "limit_reached")
+
+
+def test_a_new_phone_beside_a_customer_is_left_alone(brand: Brand, api: Api) -> None:
+    ann = api.customer("ann")
+    body = {"amount": 20_000, "currency": "CNY", "phone": "13900139000"}
+    made = api.made("/orders", {**body, "external_id": "A", "customer_id": ann})
+    assert made["customer_id"] == ann
+    assert api.made("/orders", {**body, "external_id": "B"})["customer_id"] != ann

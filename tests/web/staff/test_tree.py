@@ -44,6 +44,17 @@ def test_the_tree_opens_branch_by_branch(spread_brand: Brand, analyst: Reader) -
     assert "Who brings in whom / Alice" in text(analyst)
 
 
+def test_the_branches_of_one_who_was_merged_are_the_kept_ones(
+    spread_brand: Brand, analyst: Reader
+) -> None:
+    d = spread_brand.deployment
+    kept, _ = actions.add_customer(d, [people.external("kept")], None)
+    actions.merge_customers(d, 1, kept, keep=kept, by="tests", reason="one person")
+    for asked in (1, kept):
+        analyst.get(f"/staff/tree/{asked}/branches")
+        assert "Customer 2 first claim" in text(analyst)
+
+
 def test_a_long_branch_comes_in_pages(brand: Brand, analyst: Reader) -> None:
     d = brand.deployment
     alice = Person(brand, people.phone("13800138000"))
@@ -69,12 +80,14 @@ def test_a_customer_page_says_why_and_shows_the_entry_behind_each_reward(
     assert "First link opened, nearest customer above it" in said
     assert "c***@example.com" in said
     assert "charlie@example.com" not in analyst.page
-    for amount in (PER_CLAIM, PER_FRIEND):
-        budget, wallet = (
-            f"Budget · Spring together −{amount} points",
-            f"Wallet · Customer 2 +{amount}",
-        )
-        assert re.search(rf"{re.escape(budget)} {re.escape(wallet)} points Sum 0 points", said)
+    entry = (
+        f"Budget · Spring together −{PER_CLAIM + 2 * PER_FRIEND} points "
+        f"Wallet · Alice +{PER_FRIEND} points "
+        f"Wallet · Customer 2 +{PER_CLAIM + PER_FRIEND} points Sum 0 points"
+    )
+    assert said.count(entry) == 2, "behind the reward for the claim, and the one for the friend"
+    assert "For a claim" in said
+    assert "For a referred friend's first claim, to the friend" in said
     analyst.get("/staff/customers/1")
     assert "For a referred friend's first claim, to the referrer" in text(analyst)
     assert "Nobody." in text(analyst)
@@ -121,7 +134,7 @@ def test_the_ledger_behind_a_budget_sums_to_zero_line_by_line(
 ) -> None:
     analyst.get("/staff/campaigns/spring/ledger")
     said = text(analyst)
-    assert said.count("Sum 0 points") == 5
+    assert said.count("Sum 0 points") == 3, "the budget, and an entry for each claim"
     assert "Budget put up" in said
     assert "Brand −100,000 points" in said
 
