@@ -120,7 +120,9 @@ def _redeem(world: Deployment) -> None:
     bottle, glass = brand.ITEMS[1], brand.ITEMS[0]
     with world.db.read() as tx:
         wallets = sa.select(Account.owner).where(
-            Account.kind == ledger.Kind.wallet, Account.unit == "points"
+            Account.kind == ledger.Kind.wallet,
+            Account.unit == "points",
+            Account.balance >= (glass.price or 0),
         )
         richest = tx.scalars(
             wallets.order_by(Account.balance.desc(), Account.owner).limit(REDEEMERS)

@@ -150,8 +150,8 @@ def _clauses(campaign: Campaign, rules: Sequence[Rule]) -> Iterator[str]:
         )
     if campaign.lasts_days:
         yield ngettext(
-            "What is not spent expires %(num)s day after that.",
-            "What is not spent expires %(num)s days after that.",
+            "What is not spent expires %(num)s day after it could be spent.",
+            "What is not spent expires %(num)s days after it could be spent.",
             campaign.lasts_days,
         )
     yield _(

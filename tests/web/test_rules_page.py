@@ -86,7 +86,7 @@ def test_every_rule_is_there_and_what_holds_besides(brand: Brand, alice: Reader)
         ),
         "Every further order of CN¥20.00: 100 points for you.",
         "Rewards can be spent after 7 days.",
-        "What is not spent expires 365 days after that.",
+        "What is not spent expires 365 days after it could be spent.",
         "The budget is 9,000 points, CN¥900.00 of store credit in all.",
         "Only the friend whose link was used is thanked, nobody further up.",
         "Chances, prizes, dates and organiser are told before and stay as told.",
