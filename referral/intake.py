@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import counters, flags, graph, people, visits
+from referral import flags, graph, people, visits
 from referral.db import HasDatabase, transaction
 from referral.links import Link
+from referral.spread import counters
 from referral.visits import Kind, Visit
 
 PROOFS = {Kind.engagement, Kind.share}

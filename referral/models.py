@@ -1,19 +1,16 @@
 """Every part that has tables, imported: the whole schema for migrations."""
 
 from referral import (  # noqa: F401
-    accounts,
     audit,
     batches,
     campaigns,
     catalog,
     claims,
-    counters,
     coupons,
     dead_links,
     flags,
     graph,
     idempotency,
-    items,
     ledger,
     limits,
     misses,
@@ -25,12 +22,12 @@ from referral import (  # noqa: F401
     ranges,
     rewards,
     risk,
-    seals,
     spread,
     staff,
     stores,
-    tickets,
-    tills,
     visits,
-    vouchers,
 )
+from referral.ledger import seals  # noqa: F401
+from referral.redemption import items, tills, vouchers  # noqa: F401
+from referral.spread import counters  # noqa: F401
+from referral.wechat import tickets  # noqa: F401

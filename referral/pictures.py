@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from PIL import Image, ImageCms, ImageOps
+from pydantic import Field
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.db import Base, run, upsert
@@ -22,6 +23,7 @@ from referral.errors import N_, InvalidInput, NotFound
 
 SHA256_LENGTH = 64
 SHA256 = re.compile(r"[0-9a-f]{64}")
+PictureHash = Annotated[str, Field(pattern=f"^{SHA256.pattern}$")]
 FORMATS = ("JPEG", "PNG", "WEBP")
 UPLOAD_BYTES_MAX = 8_000_000
 PIXELS_MAX = 25_000_000

@@ -6,9 +6,12 @@ characters without a picture make a text say something else than it shows; they 
 
 import re
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
+
+Language = Literal["zh-Hans", "zh-Hant", "en"]
+"""What texts are written in."""
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 """Letters and marks by their class, which show nothing."""

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from referral import actions, ledger, rewards
 from referral.deployment import Deployment
-from referral.items import Item, ItemDraft
 from referral.ledger import Account, Kind
+from referral.redemption.items import Item, ItemDraft
+from referral.redemption.tills import Till
+from referral.redemption.vouchers import Voucher, VoucherState
 from referral.rewards import Grant, Rule, Terms, What
 from referral.stores import Store, StoreKind
-from referral.tills import Till
-from referral.vouchers import Voucher, VoucherState
 from tests.cast import Brand
 from tests.rewards.test_granting import verdict
 

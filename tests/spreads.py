@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from referral.links import VisitorCookie, arrive, own_link
-from referral.placing import Opening, Place, in_sequence
+from referral.spread.placing import Opening, Place, in_sequence
 
 Forest = dict[int, int | None]
 """Whom each visitor came from."""

@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from referral import actions, batches, campaigns, claims, demo, ranges, staff
-from referral.cascades import Kind, Parameters
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.demo import brand, play
@@ -21,6 +20,7 @@ from referral.reports import batches as batch_reports
 from referral.reports import campaigns as campaign_reports
 from referral.reports import customers, trees, wallet
 from referral.reports.campaigns import Metrics
+from referral.spread.cascades import Kind, Parameters
 from referral.visits import VisitRow
 from tests.conftest import START
 

@@ -16,7 +16,7 @@ from referral.campaigns import Campaign
 from referral.deployment import Deployment
 from referral.graph import Referral, SpreadNode, Step
 from referral.links import HOP_MAX, Channel, Link, VisitorCookie, arrive
-from referral.placing import Opening
+from referral.spread.placing import Opening
 from tests.cast import add_product, publish
 from tests.races import at_once, overtaken
 from tests.spreads import World, by_definition

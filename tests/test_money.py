@@ -27,14 +27,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from referral import actions, graph, items, ledger, orders, people, risk
+from referral import actions, graph, ledger, orders, people, risk
 from referral.actions.redeeming import NotEnoughPoints
 from referral.actions.reversing import reverse
 from referral.clock import HeldClock
 from referral.deployment import Deployment, open_deployment
-from referral.items import ItemDraft
 from referral.ledger import Kind
 from referral.orders import OrderIn, RefundIn
+from referral.redemption import items
+from referral.redemption.items import ItemDraft
 from referral.rewards import Reason, Reward, Withheld
 from referral.risk import Mode
 from tests.cast import Person, open_brand
@@ -164,7 +165,7 @@ class Money(RuleBasedStateMachine):
         if (self.clock.now() - voucher.made_at).days >= 1:
             return
         actions.undo_redemption(self.d, voucher_id, reason="a slip", by="tests")
-        self.model.undo(voucher)
+        self.model.undo(voucher, self.clock.now())
         assert actions.undo_redemption(self.d, voucher_id, reason="a slip", by="tests").already
 
     @rule(who=PEOPLE, other=PEOPLE)

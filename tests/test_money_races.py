@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from referral import actions, graph, items, ledger, people, vouchers
+from referral import actions, graph, ledger, people
 from referral.claims import Claim
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
-from referral.items import ItemDraft
 from referral.ledger import Kind
 from referral.orders import OrderIn, RefundIn
+from referral.redemption import items, vouchers
+from referral.redemption.items import ItemDraft
 from referral.stores import StoreKind
 from tests.cast import Brand, cast_of, open_brand
 from tests.racers import Racers, Work

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from referral import payouts
-from referral.campaigns import Draft
-from referral.publishing import Refused
+from referral.campaigns import Draft, payouts
+from referral.campaigns.publishing import Refused
 from referral.rewards import Grant, Limits, Proof, PurchaseFacts, Rule, When, evaluate
 from referral.rewards.rules import Part
 

@@ -40,7 +40,7 @@ RULES = [
 BUDGETS = {"points": 700, "CNY": 100}
 FAR = datetime.max.replace(tzinfo=UTC)
 """Of what does not expire yet, as it is not available."""
-HOLD, LASTS = timedelta(days=2), timedelta(days=10)
+HOLD, LASTS, BACK_LASTS = timedelta(days=2), timedelta(days=10), timedelta(days=30)
 PRICE, STOCK = 30, 4
 
 Key = tuple[int, str]
@@ -248,7 +248,7 @@ class Model:
         self.stock -= 1
         self.vouchers.append(Voucher(who, lots, PRICE, now))
 
-    def undo(self, voucher: Voucher) -> None:
+    def undo(self, voucher: Voucher, now: datetime) -> None:
         voucher.is_open = False
         self.stock += 1
         key = (voucher.holder, "points")
@@ -265,6 +265,8 @@ class Model:
             if put:
                 lot.left += put
                 lot.state = "available"
+                if lot.expires_at <= now:
+                    lot.expires_at = now + BACK_LASTS
                 rest -= put
         assert rest == 0
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import audit, coupon_lists, coupons
-from referral.coupon_lists import Listed
-from referral.coupons import CouponPool, PoolDraft, Sealed
+from referral import audit, coupons
+from referral.coupons import CouponPool, PoolDraft, Sealed, lists
+from referral.coupons.lists import Listed
 from referral.db import transaction
 from referral.deployment import Deployment
 
@@ -39,7 +39,7 @@ def generate_coupons(
 
     Raises `UnknownPool`, `PoolOver`, `BadPrefix`, `CouponListTooLong`, `PoolFull`.
     """
-    codes = coupon_lists.made_up(prefix, count)
+    codes = lists.made_up(prefix, count)
     listed = [Listed(line, code) for line, code in enumerate(codes, start=1)]
     ready = coupons.sealed(deployment.keys, listed)
     _put(deployment, slug, ready, action="coupons made", by=by)

@@ -13,8 +13,8 @@ from referral import orders
 from referral.actions.ordering import check_same, find_buyer, place_order, refund_order
 from referral.deployment import Deployment
 from referral.errors import Problem, Unavailable
-from referral.order_files import Fault, Line, OrderFile, RefundOf
 from referral.orders import OrderDiffers, OrderIn, RefundDiffers, RefundTooLarge, UnknownOrder
+from referral.orders.files import Fault, Line, OrderFile, RefundOf
 
 FAULTS_MAX = 200
 """How many wrong lines are told; all of them are counted."""

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, coupons, graph, orders, payouts, people, rewards
+from referral import campaigns, coupons, graph, orders, people, rewards
 from referral.actions import crediting
 from referral.actions.coupons import use_by_order
 from referral.actions.proving import prove
 from referral.actions.reversing import reverse
 from referral.actions.touching import ViaReason, keep_touches, read_via
-from referral.campaigns import Campaign
+from referral.campaigns import Campaign, payouts
 from referral.coupons import UnknownCoupon
 from referral.db import lock, transaction
 from referral.deployment import Deployment

@@ -5,13 +5,14 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import counters, graph
+from referral import graph
 from referral.actions import paying
 from referral.actions.crediting import Credit
 from referral.actions.paying import Purchase
 from referral.campaigns import Campaign
 from referral.deployment import Deployment
 from referral.rewards import Proof, Reward, Withheld
+from referral.spread import counters
 
 
 @dataclass(frozen=True)

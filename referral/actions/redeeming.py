@@ -11,16 +11,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from referral import audit, items, ledger, people, pictures, stores, tills, vouchers
+from referral import audit, ledger, people, pictures, stores
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.errors import N_, Conflict, Unavailable
 from referral.idempotency import IdempotencyMismatch
-from referral.items import Item, ItemDraft, ItemTerms
 from referral.ledger import Kind
+from referral.redemption import items, tills, vouchers
+from referral.redemption.items import Item, ItemDraft, ItemTerms
+from referral.redemption.tills import Till
+from referral.redemption.vouchers import Voucher, VoucherState
 from referral.rewards import wallets
-from referral.tills import Till
-from referral.vouchers import Voucher, VoucherState
 
 log = logging.getLogger(__name__)
 EXPIRE_BATCH = 200

@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from referral import seals
 from referral.deployment import Deployment
+from referral.ledger import seals
 
 WRITERS_SECONDS = 40.0
 """How long whoever is posting is waited for: longer than a transaction may be idle."""

@@ -13,16 +13,15 @@ from referral import (
     packages,
     pictures,
     product_links,
-    publishing,
     ranges,
     staff,
     stores,
 )
 from referral.batches import Batch, Scheme
-from referral.campaigns import Campaign, CampaignState
+from referral.campaigns import Campaign, CampaignState, publishing
+from referral.campaigns.content import CampaignContent
 from referral.catalog import Product
 from referral.codes import Labels
-from referral.content import CampaignContent
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.gs1.target import Target

@@ -15,10 +15,11 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from referral import counters, people, spread, visits
+from referral import people, spread, visits
 from referral.deployment import Deployment
 from referral.links import Link
-from referral.placing import Sharing
+from referral.spread import counters
+from referral.spread.placing import Sharing
 from referral.visits import Opened
 
 AT_ONCE = 200

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from referral import amendments, audit, campaigns, catalog, coupons, items, publishing, signoff
-from referral.amendments import Terms
-from referral.campaigns import Campaign
+from referral import audit, campaigns, catalog, coupons
+from referral.campaigns import Campaign, amendments, publishing, signoff
+from referral.campaigns.amendments import Terms
 from referral.catalog import Product
 from referral.db import transaction
 from referral.deployment import Deployment
+from referral.redemption import items
 from referral.rewards import Rule, What, draws
 
 

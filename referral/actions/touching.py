@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from referral import campaigns, graph, people
 from referral.links import Link, LinkCodec, Touch
-from referral.placing import latest_of
+from referral.spread.placing import latest_of
 
 TOKEN_LENGTH_MAX = 200
 

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, dead_links, idempotency, items, misses, people, pictures, rewards
+from referral import campaigns, dead_links, idempotency, misses, people, pictures, rewards
 from referral.actions.looking import look
 from referral.actions.sealing import seal
 from referral.actions.sifting import sift
 from referral.deployment import Deployment
+from referral.redemption import items
 
 
 def release_rewards(deployment: Deployment) -> int:

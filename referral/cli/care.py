@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from referral import actions, ledger, seals
+from referral import actions, ledger
 from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, sentence
 from referral.cli.spread import in_words
@@ -15,10 +15,11 @@ from referral.config import LANGUAGES, Config, ConfigError
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
 from referral.errors import Problem
+from referral.ledger import seals
 from referral.reports import alarms, risk_health
 from referral.reports import batches as batch_reports
-from referral.tickets import NotGiven
 from referral.wechat import OfficialAccount
+from referral.wechat.tickets import NotGiven
 
 TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
 FINDINGS_SHOWN_MAX = 20

@@ -6,9 +6,9 @@ from random import Random
 
 import click
 
-from referral import cascades, replay
-from referral.cascades import REPRODUCTION_MAX, Shape
 from referral.cli.output import answer, json_option
+from referral.spread import cascades, replay
+from referral.spread.cascades import REPRODUCTION_MAX, Shape
 
 TREES_MAX = 10_000_000
 DEFAULT = Shape()

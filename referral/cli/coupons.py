@@ -8,10 +8,10 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from referral import actions, coupon_lists
+from referral import actions
 from referral.cli.output import BY, answer, json_option, opened
 from referral.cli.setup import storable, text_of
-from referral.coupons import TITLE_LENGTH_MAX, PoolDraft
+from referral.coupons import TITLE_LENGTH_MAX, PoolDraft, lists
 from referral.reports import coupons as report
 from referral.reports.coupons import PoolLine
 
@@ -83,7 +83,7 @@ def add(slug: str, file: Path, as_json: bool) -> None:
     All of them, or none where one cannot be used; the lines are named then.
     """
     with file.open("rb") as opened_file:
-        codes = coupon_lists.read(opened_file.read(coupon_lists.BYTES_MAX + 1))
+        codes = lists.read(opened_file.read(lists.BYTES_MAX + 1))
     with opened() as deployment:
         added = actions.add_coupons(deployment, slug, codes, by=BY)
     answer({"pool": slug, "added": added}, as_json, f"Added {added:,} codes to {slug}.")
@@ -91,7 +91,7 @@ def add(slug: str, file: Path, as_json: bool) -> None:
 
 @coupons_group.command("generate")
 @click.argument("slug", callback=storable)
-@click.option("--count", type=click.IntRange(1, coupon_lists.CODES_MAX), required=True)
+@click.option("--count", type=click.IntRange(1, lists.CODES_MAX), required=True)
 @click.option("--prefix", default="", callback=storable, help="Capital letters and digits.")
 @json_option
 def generate(slug: str, count: int, prefix: str, as_json: bool) -> None:

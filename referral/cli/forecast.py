@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from referral import actions, campaigns, catalog
-from referral.assumptions import Assumptions
 from referral.campaigns import BUDGET_MAX
 from referral.cli.output import answer, json_option, opened, progress
 from referral.cli.setup import storable
@@ -26,6 +25,7 @@ from referral.forecast import (
     Terms,
     forecast,
 )
+from referral.forecast.assumptions import Assumptions
 from referral.reports import dry_run as trials
 from referral.reports import forecasts
 from referral.reports.dry_run import DAYS_MAX, DryRun

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from referral import actions, ledger, seals
+from referral import actions, ledger
 from referral.cli.output import answer, json_option, opened
-from referral.seals import Fault, KeptHead
+from referral.ledger import seals
+from referral.ledger.seals import Fault, KeptHead
 
 FAULTS_MAX = 100
 """How many broken entries and postings are listed; the first one is what is looked for."""

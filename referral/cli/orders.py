@@ -10,7 +10,7 @@ import click
 from referral.actions.importing import Imported, check_orders, import_orders
 from referral.cli.output import answer, json_option, opened, progress
 from referral.errors import Unavailable
-from referral.order_files import Fault, OrderFile
+from referral.orders.files import Fault, OrderFile
 
 FAULTS_SHOWN = 50
 

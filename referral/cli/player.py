@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from referral.cli.wire import Wire
 from referral.links import HOP_MAX, Link, LinkCodec, VisitorCookie
 from referral.people import new_visitor_id
-from referral.replay import ROOT, Cascades
+from referral.spread.replay import ROOT, Cascades
 
 CONNECTIONS = 8
 TIMEOUT_SECONDS = 60.0

@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from referral import actions, campaigns, people, replay
+from referral import actions, campaigns, people
 from referral.campaigns import Campaign, CampaignState, Draft
 from referral.cli.output import BY, answer, json_option, opened, progress
 from referral.cli.player import CONNECTIONS, Played, Player, PlayFailed, answers
 from referral.deployment import Deployment
-from referral.replay import Cascades
 from referral.reports import replays
+from referral.spread import replay
+from referral.spread.replay import Cascades
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0

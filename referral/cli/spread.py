@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from referral import actions, campaigns, counters
+from referral import actions, campaigns
 from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, progress
 from referral.reports import spread_export
 from referral.reports.spread_export import Format
+from referral.spread import counters
 
 DIFFERENCES_SHOWN = 50
 

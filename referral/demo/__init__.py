@@ -14,8 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, claims, ledger, staff, stores, tills, vouchers
-from referral.cascades import Parameters
+from referral import actions, campaigns, claims, ledger, staff, stores
 from referral.clock import HeldClock
 from referral.demo import brand
 from referral.demo.play import SEED, Progress, Stage, at_time, plan
@@ -23,8 +22,10 @@ from referral.deployment import Deployment
 from referral.ledger import Account
 from referral.links import Channel
 from referral.ranges import RangeState, Terms
+from referral.redemption import tills, vouchers
 from referral.reports import batches as batch_reports
 from referral.reports import trees
+from referral.spread.cascades import Parameters
 
 CODES_TO_TRY = 100
 REDEEMERS = 24

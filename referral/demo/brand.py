@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from random import Random
 
 from referral.campaigns import Draft
+from referral.campaigns.content import Content
 from referral.codes import Labels
-from referral.content import Content
-from referral.items import ItemDraft
+from referral.redemption.items import ItemDraft
 from referral.rewards import ForWhom, Rule, When
 from referral.stores import StoreKind
 

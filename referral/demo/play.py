@@ -15,8 +15,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, cascades, intake, links, people, visits
-from referral.cascades import Event, Parameters
+from referral import actions, campaigns, intake, links, people, visits
 from referral.clock import HeldClock
 from referral.codes import Code
 from referral.demo import brand
@@ -26,6 +25,8 @@ from referral.limits import Limits
 from referral.links import Channel, Link, VisitorCookie
 from referral.people import Contact
 from referral.places import in_market
+from referral.spread import cascades
+from referral.spread.cascades import Event, Parameters
 from referral.visits import Visit
 
 SEED = 20_285

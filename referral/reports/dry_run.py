@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import catalog, payouts
-from referral.campaigns import Campaign, CampaignState
+from referral import catalog
+from referral.campaigns import Campaign, CampaignState, payouts
 from referral.crypto import KeyRing
 from referral.reports import purchases
 from referral.reports.purchases import Made, Scope

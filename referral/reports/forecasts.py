@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from referral.assumptions import DAYS_MAX, Assumptions
 from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.forecast import Terms
+from referral.forecast.assumptions import DAYS_MAX, Assumptions
 from referral.reports.spread_rates import Rates, Scope, rates
 from referral.rewards import Rule
 

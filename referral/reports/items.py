@@ -8,12 +8,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import items, stores
-from referral.items import Item
+from referral import stores
+from referral.redemption import items
+from referral.redemption.items import Item
+from referral.redemption.vouchers import Voucher, VoucherState
 from referral.reports import lists
 from referral.reports.lists import PAGE, Listed
 from referral.rewards import wallets
-from referral.vouchers import Voucher, VoucherState
 
 OFFERS_MAX = 200
 

@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters
 from referral.campaigns import Campaign
 from referral.db import run
 from referral.graph import Referral, SpreadNode
 from referral.people import Visitor
+from referral.spread import counters
 
 WALK_MAX = 1_000
 """How many people are looked at one by one, the nearest first."""

@@ -7,11 +7,11 @@ from io import StringIO
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters
-from referral.forests import NOTHING
 from referral.graph import SpreadNode
 from referral.links import visitor_name
-from referral.replay import ROOT, Cascades
+from referral.spread import counters
+from referral.spread.forests import NOTHING
+from referral.spread.replay import ROOT, Cascades
 
 AT_ONCE = 5_000
 

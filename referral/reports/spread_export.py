@@ -15,10 +15,10 @@ from xml.sax.saxutils import quoteattr
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters
 from referral.graph import SpreadNode
 from referral.links import visitor_name
 from referral.people import Visitor
+from referral.spread import counters
 
 AT_ONCE = 2_000
 """Visitors that are read at a time, each time in a transaction of its own: a slow download holds

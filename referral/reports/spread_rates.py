@@ -15,8 +15,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from referral.branching import Floats, Ints
 from referral.claims import Claim
+from referral.forecast.branching import Floats, Ints
 from referral.graph import Referral, SpreadNode
 from referral.orders import Order
 from referral.people import Visitor

@@ -8,12 +8,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters, graph, people
+from referral import graph, people
 from referral.crypto import KeyRing
-from referral.forests import Counts
 from referral.graph import Referral, SpreadNode
 from referral.links import visitor_name
 from referral.people import Customer, Visitor
+from referral.spread import counters
+from referral.spread.forests import Counts
 
 DEPTH_MAX = 10
 """How many levels one answer may hold; branches below are asked for on their own."""

@@ -7,16 +7,17 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import items, stores, vouchers
+from referral import stores
 from referral.crypto import KeyRing
 from referral.errors import Problem
-from referral.items import Item
 from referral.people import Customer
+from referral.redemption import items, vouchers
+from referral.redemption.items import Item
+from referral.redemption.tills import Till
+from referral.redemption.vouchers import Voucher, VoucherState
 from referral.reports import lists
 from referral.reports.lists import PAGE, Listed
 from referral.stores import Store
-from referral.tills import Till
-from referral.vouchers import Voucher, VoucherState
 
 
 @dataclass(frozen=True)

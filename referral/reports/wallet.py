@@ -9,7 +9,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters, people
+from referral import people
 from referral.batches import Batch
 from referral.catalog import Product
 from referral.claims import Claim
@@ -17,6 +17,7 @@ from referral.crypto import KeyRing
 from referral.graph import Referral
 from referral.people import Customer
 from referral.rewards import Reward, RewardState, Why, Withheld
+from referral.spread import counters
 
 LISTED_MAX = 50
 """How much of a list one answer holds, newest first."""

@@ -6,7 +6,7 @@ an account of its own, and paid by what becomes available later.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -15,6 +15,9 @@ from referral import ledger
 from referral.db import Base, run
 from referral.ledger import Kind, Move
 from referral.rewards.records import Reward, RewardState
+
+BACK_LASTS = timedelta(days=30)
+"""How long what comes back too late, after the day it would have expired, can still be spent."""
 
 
 class Lot(Base):
@@ -155,7 +158,8 @@ def give_back(
 ) -> int:
     """Undo the entry `spent` of `spend`: out of the account `source`, back to where it came from.
 
-    Debts that were made in the meantime are paid first. The customer, who may be the one into whom
+    Debts that were made in the meantime are paid first. What would have expired by now can be spent
+    for `BACK_LASTS` more. The customer, who may be the one into whom
     the spender was merged, is locked by the caller. Returns the ledger's entry.
     """
     lots = tx.scalars(sa.select(Lot).where(Lot.entry_id == spent).order_by(Lot.reward_id)).all()
@@ -170,7 +174,7 @@ def give_back(
         wallet = ledger.account(tx, Kind.wallet, customer_id, unit)
         moves.append(Move(source, wallet, amount - paid))
     entry_id = ledger.post(tx, key=key, what=what, moves=moves, now=now)
-    _restore(tx, rewards, amount - paid)
+    _restore(tx, rewards, amount - paid, now)
     return entry_id
 
 
@@ -188,7 +192,7 @@ def _spent_lots(tx: Session, customer_id: int, unit: str, first: Sequence[int]) 
     ).all()
 
 
-def _restore(tx: Session, rewards: Sequence[Reward], amount: int) -> None:
+def _restore(tx: Session, rewards: Sequence[Reward], amount: int, now: datetime) -> None:
     """Make rewards hold so much more of what was spent of them."""
     for reward in rewards:
         room = reward.amount - reward.left - reward.taken_back - reward.lapsed
@@ -197,6 +201,8 @@ def _restore(tx: Session, rewards: Sequence[Reward], amount: int) -> None:
             break
         reward.left += put
         reward.state = RewardState.available
+        if reward.expires_at is not None and reward.expires_at <= now:
+            reward.expires_at = now + BACK_LASTS
         amount -= put
     assert amount == 0, "what was spent is always of some reward"
     tx.flush()

@@ -14,10 +14,10 @@ from flask import Blueprint, Response, request, url_for
 
 from referral import campaigns, catalog, pictures
 from referral.campaigns import Campaign, CampaignState, UnknownCampaign
+from referral.campaigns.content import Content
 from referral.catalog import Product
 from referral.config import LANGUAGES
-from referral.content import Content
-from referral.coupon_lists import CouponListTooLong
+from referral.coupons.lists import CouponListTooLong
 from referral.db import Database
 from referral.errors import InvalidInput, NotFound
 from referral.pictures import UPLOAD_BYTES_MAX, PictureTooLarge

@@ -3,7 +3,8 @@
 from apiflask import APIFlask
 from flask_babel import format_number, ngettext
 
-from referral import coupons, items
+from referral import coupons
+from referral.redemption import items
 from referral.web.context import deployment
 from referral.web.language import language, money
 

@@ -10,15 +10,16 @@ from flask_babel import format_date, format_number, get_locale, ngettext
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from referral import actions, items, people, vouchers
+from referral import actions, people
 from referral.actions import redeeming
 from referral.errors import Problem
 from referral.printing import qr
+from referral.redemption import items, vouchers
+from referral.redemption.vouchers import Voucher, VoucherState
 from referral.reports import customers
 from referral.reports import items as report
 from referral.reports import vouchers as voucher_report
 from referral.reports.items import Offer
-from referral.vouchers import Voucher, VoucherState
 from referral.web.context import SignedInCustomer, customer, deployment, now
 from referral.web.language import in_words, language
 from referral.web.member import Page, member

@@ -8,8 +8,7 @@ from functools import reduce
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from referral import markets
-from referral.campaigns import Campaign, CreditedTouch
+from referral.campaigns import Campaign, CreditedTouch, markets
 from referral.catalog import Product
 from referral.rewards import (
     ForWhom,

@@ -22,14 +22,15 @@ from flask_babel import format_datetime
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from referral import actions, tills, vouchers
+from referral import actions
 from referral.errors import Problem, TooMany
+from referral.redemption import tills, vouchers
+from referral.redemption.tills import Till, TillTokens
+from referral.redemption.vouchers import KEY_LENGTH_MAX, UnknownVoucher, Voucher
 from referral.reports import items as item_report
 from referral.reports import vouchers as report
 from referral.reports.vouchers import AtTill
 from referral.stores import Store
-from referral.tills import Till, TillTokens
-from referral.vouchers import KEY_LENGTH_MAX, UnknownVoucher, Voucher
 from referral.web import errors, redeeming
 from referral.web.context import deployment, now, remote_address, signed_in_id
 from referral.web.language import in_words, language

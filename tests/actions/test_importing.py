@@ -10,8 +10,8 @@ from referral.actions import importing
 from referral.actions.importing import Imported, check_orders, import_orders
 from referral.deployment import Deployment
 from referral.errors import Unavailable
-from referral.order_files import ADVICE, OrderFile
 from referral.orders import Order, OrderDiffers, Refund, RefundTooLarge, UnknownOrder
+from referral.orders.files import ADVICE, OrderFile
 from referral.people import Customer, UnknownCustomer
 from referral.reports import customers
 from tests.cast import Brand, open_brand

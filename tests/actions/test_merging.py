@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from referral import actions, audit, counters, forests, ledger, people, risk
+from referral import actions, audit, ledger, people, risk
 from referral.actions.reversing import reverse
 from referral.claims import Claim
 from referral.clock import HeldClock
 from referral.db import Base
 from referral.deployment import Deployment
-from referral.forests import Now
 from referral.graph import Referral
 from referral.ledger import Account, Kind
 from referral.links import Channel, Link, Touch
@@ -28,6 +27,8 @@ from referral.reports import customers as reports
 from referral.reports import referrals, trees, wallet
 from referral.rewards import Reason, Reward, RewardState, wallets
 from referral.rewards.caps import RewardCap
+from referral.spread import counters, forests
+from referral.spread.forests import Now
 from tests.cast import PER_CLAIM, PER_FRIEND, RULES, Brand, Person, cast_of, open_brand
 from tests.races import at_once, overtaken
 

@@ -8,14 +8,17 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from referral import actions, audit, ledger, vouchers
+from referral import actions, audit, ledger
 from referral.actions import Accepted, Redeemed, Undone
 from referral.actions.redeeming import EnoughOfThese, NotEnoughPoints, OnlyWon, PriceChanged
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.idempotency import IdempotencyMismatch
-from referral.items import (
+from referral.people import UnknownCustomer
+from referral.pictures import UnknownPicture
+from referral.redemption import vouchers
+from referral.redemption.items import (
     STOCK_MAX,
     ItemExists,
     ItemNotBegun,
@@ -25,12 +28,8 @@ from referral.items import (
     OutOfStock,
     UnknownItem,
 )
-from referral.people import UnknownCustomer
-from referral.pictures import UnknownPicture
-from referral.rewards import Reward, RewardState
-from referral.stores import UnknownStore
-from referral.tills import TillClosed, UnknownTill
-from referral.vouchers import (
+from referral.redemption.tills import TillClosed, UnknownTill
+from referral.redemption.vouchers import (
     HandedOver,
     OtherStore,
     TooLateToUndo,
@@ -39,6 +38,8 @@ from referral.vouchers import (
     VoucherExpired,
     VoucherUndone,
 )
+from referral.rewards import Reward, RewardState
+from referral.stores import UnknownStore
 from tests.cast import Brand, cast_of, open_brand
 from tests.races import at_once, overtaken
 from tests.rewarded import (

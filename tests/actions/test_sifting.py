@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from referral import actions, counters, intake, people, spread
+from referral import actions, intake, people, spread
 from referral.actions import Sifted, sifting
 from referral.campaigns import Campaign
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.forests import Counts
 from referral.links import Channel, Link
-from referral.placing import Opening
 from referral.reports import campaigns as figures
-from referral.spread import SpreadNode
+from referral.spread import SpreadNode, counters
+from referral.spread.forests import Counts
+from referral.spread.placing import Opening
 from referral.visits import NEVER_RAN, Kind, Visit, VisitRow, new_event_id
 from tests.cast import add_product, cast_of, open_brand, publish
 from tests.conftest import START

@@ -13,7 +13,7 @@ from referral.misses import Misses
 from tests.cast import cast_of, open_brand
 from tests.cli.conftest import Referral, told
 from tests.test_places import CITIES, mmdb
-from tests.wechat import FakeWechat
+from tests.wechat.fake import FakeWechat
 
 
 def test_rewards_are_released_when_their_hold_is_over(

@@ -11,7 +11,7 @@ from referral.deployment import Deployment
 from referral.ledger import Account, LedgerEntry
 from tests.cast import cast_of, open_brand
 from tests.cli.conftest import Referral, check_failed, told
-from tests.test_seals import around_the_guards
+from tests.ledger.test_seals import around_the_guards
 
 NOTHING_SEALED = {"blocks": 0, "entries": 0, "postings": 0}
 

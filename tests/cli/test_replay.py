@@ -24,12 +24,12 @@ from referral.cli import player
 from referral.cli import replay as command
 from referral.cli.wire import Wire
 from referral.config import Config
-from referral.counters import GraphCount
 from referral.deployment import Deployment, open_deployment
 from referral.graph import SpreadNode
 from referral.links import HOP_MAX, visitor_id
 from referral.people import Visitor
 from referral.reports import campaigns, replays
+from referral.spread.counters import GraphCount
 from tests.cast import add_product, open_brand, publish
 from tests.cli.conftest import Referral, check_failed, told
 from tests.conftest import settings_of

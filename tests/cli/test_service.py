@@ -16,11 +16,11 @@ import pytest
 import zxingcpp
 
 from referral import demo
-from referral.cascades import Parameters
 from referral.cli import service
 from referral.cli.server import STOP_SECONDS
 from referral.config import Config
 from referral.demo import brand
+from referral.spread.cascades import Parameters
 from tests.cli.conftest import Referral, check_failed, told
 from tests.conftest import settings_of
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from referral.counters import GraphCount
 from referral.deployment import Deployment
+from referral.spread.counters import GraphCount
 from tests.cast import Brand, cast_of, open_brand
 from tests.cli.conftest import Referral, check_failed, told
 

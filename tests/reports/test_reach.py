@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters, people
+from referral import people
 from referral.campaigns import Campaign
 from referral.clock import HeldClock
 from referral.db import Database
@@ -18,6 +18,7 @@ from referral.deployment import Deployment
 from referral.graph import SpreadNode
 from referral.reports import reach
 from referral.reports.reach import Elsewhere, Reach, Step
+from referral.spread import counters
 from tests.cast import Brand, Person, cast_of, open_brand, publish
 
 

@@ -8,14 +8,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import counters, graph, replay
+from referral import graph
 from referral.campaigns import Campaign
-from referral.counters import GraphCount
 from referral.deployment import Deployment
 from referral.graph import SpreadNode
 from referral.links import Channel, Link, visitor_name
-from referral.replay import ROOT, Cascades
 from referral.reports import replays
+from referral.spread import counters, replay
+from referral.spread.counters import GraphCount
+from referral.spread.replay import ROOT, Cascades
 from tests.cast import add_product, publish
 
 T0 = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

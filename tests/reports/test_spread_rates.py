@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from referral import people
-from referral.branching import Offspring
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.forecast.branching import Offspring
 from referral.reports import forecasts, spread_rates
 from referral.reports.spread_rates import Rates, Scope
 from tests.cast import Brand, Person, open_brand

@@ -9,8 +9,8 @@ from flask import Flask
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from tests.cast import Brand, add_product, issue, publish
+from tests.coupons.test_pools import add_pool
 from tests.readers import Reader
-from tests.test_coupons import add_pool
 from tests.web.test_me import words
 from tests.web.test_pages import WIRE_BYTES_MAX
 

@@ -8,8 +8,8 @@ from flask import Flask
 
 from referral import actions, create_app
 from referral.campaigns import Campaign, ShopNotListed
+from referral.campaigns.content import CampaignContent
 from referral.config import Config
-from referral.content import CampaignContent
 from referral.deployment import Deployment, open_deployment
 from referral.links import Link
 from referral.pictures import made_ready

@@ -10,7 +10,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from referral import wording
+from referral.campaigns import wording
 from referral.config import LANGUAGES
 from referral.rewards import ForWhom, Rule, When
 from referral.web import promises, reward_words

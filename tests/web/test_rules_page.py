@@ -10,8 +10,8 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from referral import actions, wording
-from referral.campaigns import Campaign, Draft
+from referral import actions
+from referral.campaigns import Campaign, Draft, wording
 from referral.clock import HeldClock
 from referral.config import LANGUAGES
 from referral.deployment import Deployment

@@ -6,12 +6,13 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from referral import actions, vouchers
+from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.limits import Limits
-from referral.tills import Till, TillTokens
-from referral.vouchers import Voucher
+from referral.redemption import vouchers
+from referral.redemption.tills import Till, TillTokens
+from referral.redemption.vouchers import Voucher
 from tests.cast import Brand, open_brand
 from tests.readers import Reader
 from tests.rewarded import add_item, add_till, give, states

@@ -11,10 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from referral import actions, vouchers
+from referral import actions
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
-from referral.tills import TillTokens
+from referral.redemption import vouchers
+from referral.redemption.tills import TillTokens
 from tests.cast import cast_of, open_brand
 from tests.conftest import SECRET_KEYS, Contexts, settings_of
 from tests.rewarded import add_item, add_till, give

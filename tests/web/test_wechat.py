@@ -19,7 +19,7 @@ from referral.wechat import SDK, sign
 from tests.readers import PHONE, Reader
 from tests.servers import free_port
 from tests.web.conftest import PER_FRIEND, Brand
-from tests.wechat import FakeWechat
+from tests.wechat.fake import FakeWechat
 
 SAFARI = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "

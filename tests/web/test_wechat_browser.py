@@ -22,7 +22,7 @@ from referral.wechat import SDK, sign
 from tests.conftest import Contexts
 from tests.servers import ServiceProcess
 from tests.web.conftest import Brand, make_brand
-from tests.wechat import FakeWechat
+from tests.wechat.fake import FakeWechat
 
 pytestmark = pytest.mark.browser
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
-from referral import actions, campaigns, signoff
-from referral.amendments import NotPublished, Terms, TermsMadeWorse
+from referral import actions, campaigns
 from referral.campaigns import (
     BUDGET_MAX,
     AlreadyPublished,
@@ -22,17 +21,20 @@ from referral.campaigns import (
     ShopNotListed,
     Unit,
     UnknownCampaign,
+    signoff,
 )
-from referral.content import MORE_PICTURES_MAX, CampaignContent, Content, Landing, Language
+from referral.campaigns.amendments import NotPublished, Terms, TermsMadeWorse
+from referral.campaigns.content import MORE_PICTURES_MAX, CampaignContent, Content, Landing
+from referral.campaigns.phrases import Kind
+from referral.campaigns.publishing import CampaignOver, DepthTooGreat, DrawNeedsOrganiser, Refused
+from referral.campaigns.signoff import NothingToSignOff
 from referral.coupons import NoSuchPool, PoolCurrency, PoolOver
-from referral.phrases import Kind
 from referral.pictures import UnknownPicture
-from referral.publishing import CampaignOver, DepthTooGreat, DrawNeedsOrganiser, Refused
 from referral.reports import campaigns as report
 from referral.rewards import RULES_MAX, Rule
 from referral.rewards.draws import DrawChanged
 from referral.rewards.paid_sharing import PaysForSharing, Rules
-from referral.signoff import NothingToSignOff
+from referral.texts import Language
 from referral.web.api import auth
 from referral.web.api.endpoint import Output, get, patch, post
 from referral.web.api.paging import Page, bad_cursor

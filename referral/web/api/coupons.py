@@ -7,15 +7,6 @@ from flask import g
 from pydantic import Field
 
 from referral import actions, coupons
-from referral.coupon_lists import (
-    CODES_MAX,
-    BadCouponList,
-    BadPrefix,
-    CouponListTooLong,
-    Listed,
-    NotACouponList,
-    checked,
-)
 from referral.coupons import (
     CouponState,
     PoolDraft,
@@ -25,6 +16,15 @@ from referral.coupons import (
     Title,
     UnknownCoupon,
     UnknownPool,
+)
+from referral.coupons.lists import (
+    CODES_MAX,
+    BadCouponList,
+    BadPrefix,
+    CouponListTooLong,
+    Listed,
+    NotACouponList,
+    checked,
 )
 from referral.errors import TooMany
 from referral.reports import coupons as report

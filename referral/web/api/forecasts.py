@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field, create_model
 
 from referral import actions, campaigns, catalog
-from referral.assumptions import Assumptions
 from referral.campaigns import UnknownCampaign
 from referral.forecast import SEED_DEFAULT, Day, Interval, forecast
+from referral.forecast.assumptions import Assumptions
 from referral.reports import dry_run as trials
 from referral.reports import forecasts
 from referral.reports.dry_run import DAYS_MAX, Line, Totals

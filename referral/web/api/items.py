@@ -5,7 +5,8 @@ from datetime import datetime
 from pydantic import ConfigDict, Field
 
 from referral import actions
-from referral.items import (
+from referral.pictures import UnknownPicture
+from referral.redemption.items import (
     STOCK_MAX,
     ItemDraft,
     ItemExists,
@@ -13,7 +14,6 @@ from referral.items import (
     NotSoMuchStock,
     UnknownItem,
 )
-from referral.pictures import UnknownPicture
 from referral.reports import items as report
 from referral.reports.items import ItemLine
 from referral.stores import UnknownStore

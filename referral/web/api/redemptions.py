@@ -5,19 +5,26 @@ from datetime import datetime
 
 from pydantic import Field
 
-from referral import actions, vouchers
+from referral import actions
 from referral.actions import redeeming
-from referral.items import SLUG_LENGTH_MAX, ItemNotBegun, ItemOver, OutOfStock, UnknownItem
 from referral.people import UnknownCustomer
-from referral.reports import vouchers as report
-from referral.stores import slugs
-from referral.vouchers import (
+from referral.redemption import vouchers
+from referral.redemption.items import (
+    SLUG_LENGTH_MAX,
+    ItemNotBegun,
+    ItemOver,
+    OutOfStock,
+    UnknownItem,
+)
+from referral.redemption.vouchers import (
     REASON_LENGTH_MAX,
     TooLateToUndo,
     UnknownVoucher,
     VoucherExpired,
     VoucherState,
 )
+from referral.reports import vouchers as report
+from referral.stores import slugs
 from referral.web.api import auth
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.reading import Id, Input

@@ -8,10 +8,10 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from referral import actions, catalog
-from referral.amendments import NotPublished, Terms
 from referral.campaigns import Campaign, CampaignState, campaign_by_slug
+from referral.campaigns.amendments import NotPublished, Terms
+from referral.campaigns.payouts import BOUND_PERCENT, bound_of
 from referral.errors import Problem, Unavailable
-from referral.payouts import BOUND_PERCENT, bound_of
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.staff import drafts, refusals, rule_rows

@@ -8,7 +8,7 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from referral import actions, catalog, publishing, signoff
+from referral import actions, catalog
 from referral.campaigns import (
     AlreadyPublished,
     Campaign,
@@ -17,13 +17,15 @@ from referral.campaigns import (
     EndsTooEarly,
     ShopNotListed,
     campaign_by_slug,
+    publishing,
+    signoff,
 )
+from referral.campaigns.content import MORE_PICTURES_MAX
+from referral.campaigns.markets import NAMES
+from referral.campaigns.payouts import BOUND_PERCENT, Payout, bound_of
 from referral.catalog import Product
 from referral.config import LANGUAGES
-from referral.content import MORE_PICTURES_MAX
 from referral.errors import InvalidInput, NotFound, Problem, Unavailable
-from referral.markets import NAMES
-from referral.payouts import BOUND_PERCENT, Payout, bound_of
 from referral.pictures import UnknownPicture
 from referral.printing import cards
 from referral.reports import campaigns as figures

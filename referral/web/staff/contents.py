@@ -7,8 +7,7 @@ from flask_babel import gettext as _
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from referral.campaigns import Campaign
-from referral.config import LANGUAGES
-from referral.content import (
+from referral.campaigns.content import (
     BODY_LENGTH_MAX,
     MORE_PICTURES_MAX,
     ORGANISER_LENGTH_MAX,
@@ -19,6 +18,7 @@ from referral.content import (
     Content,
     Landing,
 )
+from referral.config import LANGUAGES
 from referral.errors import N_
 from referral.pictures import SHA256
 from referral.web.staff.forms import Form

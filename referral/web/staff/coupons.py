@@ -9,15 +9,8 @@ from flask_babel import format_number, ngettext
 from flask_babel import gettext as _
 from pydantic import ValidationError
 
-from referral import actions, coupon_lists, coupons
+from referral import actions, coupons
 from referral.config import LANGUAGES
-from referral.coupon_lists import (
-    BYTES_MAX,
-    CODES_MAX,
-    BadCouponList,
-    CouponListTooLong,
-    NotACouponList,
-)
 from referral.coupons import (
     HOW_TO_LENGTH_MAX,
     LASTS_DAYS_MAX,
@@ -28,6 +21,14 @@ from referral.coupons import (
     PoolExists,
     PoolFull,
     PoolOver,
+    lists,
+)
+from referral.coupons.lists import (
+    BYTES_MAX,
+    CODES_MAX,
+    BadCouponList,
+    CouponListTooLong,
+    NotACouponList,
 )
 from referral.reports import coupons as report
 from referral.staff import Right, StaffMember
@@ -76,7 +77,7 @@ def coupon_pool(member: StaffMember, slug: str) -> Page:
 def upload_coupons(member: StaffMember, slug: str) -> Page:
     form = Form()
     sent = request.files.get("list")
-    faults: list[coupon_lists.Fault] = []
+    faults: list[lists.Fault] = []
     file = b""
     if sent is not None and sent.filename:
         with sent.stream:
@@ -85,7 +86,7 @@ def upload_coupons(member: StaffMember, slug: str) -> Page:
         form.refuse("list", _("Please choose a file."))
         return _pool_page(slug, form), 422
     try:
-        added = actions.add_coupons(deployment(), slug, coupon_lists.read(file), by=name_of(member))
+        added = actions.add_coupons(deployment(), slug, lists.read(file), by=name_of(member))
     except BadCouponList as problem:
         form.refuse("list", _(problem.title))
         faults = problem.faults[:FAULTS_SHOWN_MAX]
@@ -103,8 +104,8 @@ def generate_coupons(member: StaffMember, slug: str) -> Page:
     form = Form(request.form)
     count = form.whole("count", low=1, high=CODES_MAX)
     prefix = form.typed("prefix").upper()
-    if not coupon_lists.PREFIX.fullmatch(prefix):
-        form.refuse("prefix", _(coupon_lists.BadPrefix.advice))
+    if not lists.PREFIX.fullmatch(prefix):
+        form.refuse("prefix", _(lists.BadPrefix.advice))
     if form.ok and count is not None:
         try:
             made = actions.generate_coupons(
@@ -200,7 +201,7 @@ def _list_page(form: Form) -> str:
 
 
 def _pool_page(
-    slug: str, form: Form, faults: list[coupon_lists.Fault] | None = None, more: int = 0
+    slug: str, form: Form, faults: list[lists.Fault] | None = None, more: int = 0
 ) -> str:
     with deployment().db.read() as tx:
         line = report.line(tx, coupons.pool_by_slug(tx, slug), now())

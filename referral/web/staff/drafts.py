@@ -21,10 +21,10 @@ from referral.campaigns import (
     CreditedTouch,
     Draft,
 )
-from referral.content import Landing
+from referral.campaigns.content import Landing
+from referral.campaigns.markets import DEFAULT, NAMES
+from referral.campaigns.payouts import units_of
 from referral.errors import N_
-from referral.markets import DEFAULT, NAMES
-from referral.payouts import units_of
 from referral.rewards import Rule, What
 from referral.web.staff import contents, rule_rows
 from referral.web.staff.forms import Form, as_typed

@@ -11,9 +11,9 @@ from referral.campaigns import (
     ShopNotListed,
     campaign_by_slug,
 )
+from referral.campaigns.publishing import DrawNeedsOrganiser
 from referral.config import LANGUAGES
 from referral.pictures import UnknownPicture
-from referral.publishing import DrawNeedsOrganiser
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.language import in_words, language

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
+from referral.campaigns.wording import Finding
 from referral.errors import N_
 from referral.web.language import OWN_NAMES
 from referral.web.staff.forms import Form
-from referral.wording import Finding
 
 PARTS = {"title": N_("Title"), "body": N_("Text"), "share_text": N_("Text to send along")}
 

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from referral import actions, catalog
-from referral.assumptions import DAYS_MAX, RUN_NODES_MAX, Assumptions
 from referral.campaigns import Campaign, campaign_by_slug
 from referral.errors import N_
 from referral.forecast import SEED_DEFAULT, Forecast, Terms, forecast
+from referral.forecast.assumptions import DAYS_MAX, RUN_NODES_MAX, Assumptions
 from referral.reports import dry_run as trials
 from referral.reports import forecasts
 from referral.reports.dry_run import DryRun, Line

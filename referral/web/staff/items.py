@@ -9,9 +9,11 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from pydantic import ValidationError
 
-from referral import actions, audit, items
+from referral import actions, audit
 from referral.config import LANGUAGES
-from referral.items import (
+from referral.pictures import UnknownPicture
+from referral.redemption import items
+from referral.redemption.items import (
     PER_PERSON_MAX,
     POINTS_MAX,
     SLUG_LENGTH_MAX,
@@ -25,7 +27,6 @@ from referral.items import (
     ItemTerms,
     NotSoMuchStock,
 )
-from referral.pictures import UnknownPicture
 from referral.reports import items as report
 from referral.reports import stores as store_report
 from referral.staff import Right, StaffMember

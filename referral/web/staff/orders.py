@@ -6,8 +6,8 @@ from werkzeug.datastructures import FileStorage
 
 from referral import audit, campaigns, graph, orders, rewards
 from referral.actions.importing import Imported, check_orders, import_orders
-from referral.order_files import BadOrderFile, OrderFile
 from referral.orders import NUMBER_LENGTH_MAX
+from referral.orders.files import BadOrderFile, OrderFile
 from referral.reports import lists
 from referral.reports import orders as report
 from referral.staff import Right, StaffMember

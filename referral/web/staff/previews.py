@@ -6,13 +6,13 @@ from typing import Any
 
 from referral import catalog
 from referral.campaigns import Campaign, CampaignState
-from referral.config import LANGUAGES
-from referral.content import (
+from referral.campaigns.content import (
     BODY_LENGTH_MAX,
     SHARE_TEXT_LENGTH_MAX,
     TITLE_LENGTH_MAX,
     Landing,
 )
+from referral.config import LANGUAGES
 from referral.web import landing, pictures
 from referral.web.context import deployment, now
 from referral.web.language import speaking

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from flask_babel import format_number
 from flask_babel import gettext as _
 
-from referral.amendments import TermsMadeWorse, Worsening
+from referral.campaigns.amendments import TermsMadeWorse, Worsening
+from referral.campaigns.payouts import BOUND_PERCENT
+from referral.campaigns.publishing import BudgetMissing, PayoutOverBound, PrizeOverCap, UnknownPrize
 from referral.errors import N_, Problem
-from referral.payouts import BOUND_PERCENT
-from referral.publishing import BudgetMissing, PayoutOverBound, PrizeOverCap, UnknownPrize
 from referral.web import promises
 from referral.web.language import money
 

@@ -3,9 +3,10 @@
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
-from referral import actions, stores, tills
+from referral import actions, stores
+from referral.redemption import tills
+from referral.redemption.tills import NAME_LENGTH_MAX, TillTokens
 from referral.staff import Right, StaffMember
-from referral.tills import NAME_LENGTH_MAX, TillTokens
 from referral.web.context import deployment
 from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff

@@ -7,7 +7,7 @@ from flask import request
 from flask_babel import gettext as _
 
 from referral import actions, pictures
-from referral.content import MORE_PICTURES_MAX
+from referral.campaigns.content import MORE_PICTURES_MAX
 from referral.errors import InvalidInput
 from referral.pictures import UPLOAD_BYTES_MAX, Ready
 from referral.web.context import deployment

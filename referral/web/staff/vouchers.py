@@ -3,19 +3,20 @@
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
-from referral import actions, audit, vouchers
-from referral.reports import customers
-from referral.reports import items as item_report
-from referral.reports import stores as store_report
-from referral.reports import vouchers as report
-from referral.staff import Right, StaffMember
-from referral.vouchers import (
+from referral import actions, audit
+from referral.redemption import vouchers
+from referral.redemption.vouchers import (
     REASON_LENGTH_MAX,
     TooLateToUndo,
     UnknownVoucher,
     VoucherExpired,
     VoucherState,
 )
+from referral.reports import customers
+from referral.reports import items as item_report
+from referral.reports import stores as store_report
+from referral.reports import vouchers as report
+from referral.staff import Right, StaffMember
 from referral.web.context import deployment, now
 from referral.web.language import in_words, language
 from referral.web.staff import words

@@ -2,10 +2,11 @@
 
 import pytest
 
-from referral import actions, vouchers
+from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.vouchers import Voucher
+from referral.redemption import vouchers
+from referral.redemption.vouchers import Voucher
 from tests.cast import Brand, open_brand
 from tests.rewarded import add_store, add_till, give, held, stock
 from tests.web.api.conftest import Api, problem

@@ -14,13 +14,13 @@ from referral import actions
 from referral import staff as accounts
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.items import ItemDraft
 from referral.orders import OrderIn
+from referral.redemption.items import ItemDraft
 from referral.risk import VerdictRow
 from referral.stores import StoreKind
+from tests.coupons.test_pools import add_pool
 from tests.races import at_once
 from tests.readers import Reader
-from tests.test_coupons import add_pool
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import PASSWORD, sign_in, text
 

@@ -11,9 +11,9 @@ from stdnum import ean
 
 from referral import ranges
 from referral.campaigns import Campaign, Draft, campaign_by_slug
+from referral.campaigns.payouts import units_of
 from referral.catalog import product_by_gtin
 from referral.deployment import Deployment
-from referral.payouts import units_of
 from referral.rewards import Rule
 from referral.web.staff import drafts, rule_rows
 from referral.web.staff.forms import Form

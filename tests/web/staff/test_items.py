@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from referral import actions, vouchers
+from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.redemption import vouchers
+from referral.redemption.vouchers import Voucher
 from referral.reports import items as report
-from referral.vouchers import Voucher
 from tests.cast import Brand, cast_of, open_brand
 from tests.readers import Reader
 from tests.rewarded import add_item, add_store, add_till, give, held, states, stock

@@ -1,0 +1,25 @@
+"""What a campaign may bring and cost before it starts: simulated many times over. Pure."""
+
+from referral.forecast.simulation import (
+    RUNS_DEFAULT,
+    RUNS_MAX,
+    SEED_DEFAULT,
+    Day,
+    Forecast,
+    Interval,
+    Terms,
+    forecast,
+    order_amounts,
+)
+
+__all__ = [
+    "RUNS_DEFAULT",
+    "RUNS_MAX",
+    "SEED_DEFAULT",
+    "Day",
+    "Forecast",
+    "Interval",
+    "Terms",
+    "forecast",
+    "order_amounts",
+]

@@ -1,0 +1,425 @@
+"""Counters of the spread and of the referral tree: what is below a node, read from one row.
+
+Whoever changes a graph leaves a note of it (a trigger writes it, so nobody can forget) and touches
+no counter. `fold` works off many notes at once; one transaction at a time does, and nobody waits
+for it. An exact figure is the counter and what the few notes since then change. Why it is so:
+docs/adr/0010-counters.md.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache, partial
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral.db import Base, RowId, lock, run
+from referral.spread import forests
+from referral.spread.forests import NOTHING, Counts, Kept, Now
+
+TREE = 0
+"""The forest of the referral tree; a campaign's spread is the forest of the campaign's id."""
+FOLD_EVERY = 64
+"""One in so many of those who change a graph folds: so many notes lie about, on average."""
+FOLD_MAX = 2_000
+"""How many notes one fold works off: more would hold up whoever folds for too long."""
+ROWS_AT_ONCE = 5_000
+_LOCK = "graph counters"
+_NEWEST = (1 << 63) - 1
+
+
+class GraphCount(Base):
+    """A node of a forest as it has been counted, and what is below it."""
+
+    __tablename__ = "graph_counts"
+
+    forest: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    node: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    parent: Mapped[int | None] = mapped_column(sa.BigInteger)
+    is_customer: Mapped[bool] = mapped_column(sa.Boolean)
+    """Whether it counts as a customer; one with several browsers does at the first of them."""
+    direct: Mapped[int] = mapped_column(sa.BigInteger)
+    total: Mapped[int] = mapped_column(sa.BigInteger)
+    customers: Mapped[int] = mapped_column(sa.BigInteger)
+    depth: Mapped[int] = mapped_column(sa.Integer)
+
+    __table_args__ = (
+        sa.Index(None, "parent", "forest"),
+        sa.Index(
+            "ix_graph_counts_tops",
+            "forest",
+            "direct",
+            sqlite_where=sa.text("parent IS NULL AND direct > 0"),
+            postgresql_where=sa.text("parent IS NULL AND direct > 0"),
+        ),
+    )
+
+
+class GraphChange(Base):
+    """A note that a node was put in, moved, taken out or became a customer's. Triggers write it."""
+
+    __tablename__ = "graph_changes"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    forest: Mapped[int | None] = mapped_column(sa.Integer)
+    """None: wherever this visitor has a place."""
+    node: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (sa.Index(None, "forest", "id"),)
+
+
+# What has changed, as it is, and as it was counted with all above it. One statement, so that it
+# sees one moment: a node whose note it does not see is where it was counted.
+
+_KEPT = {
+    "sqlite": "LEFT JOIN graph_counts kept ON kept.forest = :forest AND kept.node = up.node",
+    # Looked up one by one: PostgreSQL expects hundreds of times as many rows as there are above
+    # what has changed, and would rather read the whole table.
+    "postgresql": "LEFT JOIN LATERAL (SELECT * FROM graph_counts WHERE forest = :forest "
+    "AND graph_counts.node = up.node LIMIT 1) kept ON true",
+}
+_CHANGED = """
+    WITH RECURSIVE {state},
+    up(node) AS (
+        SELECT node FROM state
+        UNION SELECT parent FROM state WHERE parent IS NOT NULL
+        UNION SELECT kept.parent FROM up {kept} WHERE kept.parent IS NOT NULL
+    )
+    SELECT 1 AS is_now, node, parent, is_customer, 0 AS direct, 0 AS total, 0 AS customers,
+        0 AS depth
+    FROM state
+    UNION ALL
+    SELECT 0, up.node, kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers,
+        kept.depth
+    FROM up {kept}
+"""
+_TREE_STATE = """
+    state(node, parent, is_customer) AS (
+        SELECT DISTINCT node, referrer_id, customer_id IS NOT NULL
+        FROM graph_changes LEFT JOIN referrals ON customer_id = node
+        WHERE forest = :forest AND graph_changes.id <= :last
+    )"""
+# A customer with several browsers counts at the one that was there first, so a change of one of
+# them is looked at for all of them. CROSS JOIN makes SQLite begin with the few browsers. Who has no
+# place any more is below nobody.
+_SPREAD_STATE = """
+    noted(node) AS (
+        SELECT node FROM graph_changes WHERE forest = :forest AND id <= :last
+        UNION
+        SELECT node FROM graph_changes
+        JOIN spread_nodes ON campaign_id = :forest AND visitor_id = node
+        WHERE forest IS NULL AND id <= :last
+    ),
+    changed(node) AS (
+        SELECT node FROM noted
+        UNION
+        SELECT other.id FROM noted
+        JOIN visitors one ON one.id = noted.node
+        JOIN visitors other ON other.customer_id = one.customer_id
+    ),
+    state(node, parent, is_customer) AS (
+        SELECT changed.node, place.parent_id,
+            CASE WHEN place.at IS NULL OR visitor.customer_id IS NULL THEN false ELSE NOT EXISTS (
+                SELECT 1 FROM visitors other CROSS JOIN spread_nodes earlier
+                WHERE other.customer_id = visitor.customer_id
+                AND earlier.campaign_id = :forest AND earlier.visitor_id = other.id
+                AND (earlier.at, earlier.visitor_id) < (place.at, place.visitor_id)
+            ) END
+        FROM changed
+        LEFT JOIN spread_nodes place
+            ON place.campaign_id = :forest AND place.visitor_id = changed.node
+        LEFT JOIN visitors visitor ON visitor.id = changed.node
+    )"""
+
+
+@cache
+def _changed(dialect: str, *, is_tree: bool) -> sa.TextClause:
+    state = _TREE_STATE if is_tree else _SPREAD_STATE
+    return sa.text(_CHANGED.format(state=state, kept=_KEPT[dialect]))
+
+
+# The same from scratch.
+_TREE = sa.text("SELECT customer_id, referrer_id, 1 FROM referrals")
+_SPREAD = sa.text(
+    """
+    SELECT place.visitor_id, place.parent_id,
+        CASE WHEN visitor.customer_id IS NOT NULL AND row_number() OVER (
+            PARTITION BY visitor.customer_id ORDER BY place.at, place.visitor_id
+        ) = 1 THEN 1 ELSE 0 END
+    FROM spread_nodes place LEFT JOIN visitors visitor ON visitor.id = place.visitor_id
+    WHERE place.campaign_id = :forest
+    """
+)
+
+_CHILD_DEPTHS = (
+    sa.select(GraphCount.parent, GraphCount.depth, sa.func.count().label("times"))
+    .where(GraphCount.forest == sa.bindparam("forest"))
+    .where(GraphCount.parent.in_(sa.bindparam("parents", expanding=True)))
+    .group_by(GraphCount.parent, GraphCount.depth)
+)
+
+
+_ANY_NOTES = sa.select(
+    sa.exists().where(
+        sa.or_(GraphChange.forest == sa.bindparam("forest"), GraphChange.forest.is_(None)),
+        GraphChange.id <= sa.bindparam("last"),
+    )
+)
+
+
+def _worked_out(tx: Session, forest: int, last: int) -> tuple[dict[int, Kept], set[int]]:
+    """What the notes up to `last` make of a forest's counters: see `forests.apply`."""
+    kept: dict[int, Kept] = {}
+    now: dict[int, Now] = {}
+    if not run(tx, _ANY_NOTES, forest=forest, last=last).scalar():
+        return {}, set()
+    statement = _changed(tx.get_bind().dialect.name, is_tree=forest == TREE)
+    for row in run(tx, statement, forest=forest, last=last):
+        if row.is_now:
+            now[row.node] = Now(row.parent, bool(row.is_customer))
+        elif row.direct is None:
+            kept[row.node] = Kept()
+        else:
+            kept[row.node] = Kept(row.parent, bool(row.is_customer), *row[4:])
+    if not now:
+        return {}, set()
+    for one in now.values():  # a parent that has no row yet
+        if one.parent is not None:
+            kept.setdefault(one.parent, Kept())
+    return forests.apply(kept, now, partial(_child_depths, tx, forest))
+
+
+def _child_depths(
+    tx: Session, forest: int, nodes: Collection[int]
+) -> Mapping[int, Mapping[int, int]]:
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    if nodes:
+        for row in run(tx, _CHILD_DEPTHS, forest=forest, parents=list(nodes)):
+            found[row.parent][row.depth] = row.times
+    return found
+
+
+# Working off
+
+
+def fold_now_and_then(tx: Session, node: int) -> None:
+    """Fold in one of `FOLD_EVERY` cases, chosen by the number of a node that changed."""
+    if node % FOLD_EVERY == 0:
+        fold(tx)
+
+
+_NOTES = (
+    sa.select(GraphChange.id, GraphChange.forest, GraphChange.node)
+    .order_by(GraphChange.id)
+    .limit(sa.bindparam("most"))
+)
+_FORESTS_OF = sa.text(
+    "SELECT DISTINCT campaign_id FROM spread_nodes WHERE visitor_id IN :visitors"
+).bindparams(sa.bindparam("visitors", expanding=True))
+_DROP_NOTES = sa.delete(GraphChange).where(
+    GraphChange.id.in_(sa.bindparam("notes", expanding=True))
+)
+
+
+def fold(tx: Session, most: int = FOLD_MAX) -> int:
+    """Work notes off into the counters, oldest first. Returns how many; 0 also while another
+    transaction is at it, which this one does not wait for."""
+    if not _try_lock(tx):
+        return 0
+    notes = run(tx, _NOTES, most=most).all()
+    if not notes:
+        return 0
+    everywhere = [note.node for note in notes if note.forest is None]
+    changed = {note.forest for note in notes if note.forest is not None}
+    if everywhere:
+        changed.update(run(tx, _FORESTS_OF, visitors=everywhere).scalars())
+    left: set[tuple[int | None, int]] = set()
+    for forest in sorted(changed):
+        rows, stuck = _worked_out(tx, forest, notes[-1].id)
+        gone = [node for node, one in rows.items() if one == Kept()]
+        _keep(tx, forest, {node: one for node, one in rows.items() if one != Kept()})
+        _drop(tx, forest, gone)
+        left.update((forest, node) for node in stuck)
+    # By their numbers: a note with a lower one may be committed only now.
+    done = [note.id for note in notes if (note.forest, note.node) not in left]
+    if done:
+        run(tx, _DROP_NOTES, notes=done)
+    return len(done)
+
+
+def _try_lock(tx: Session) -> bool:
+    """Whether this transaction may change counters. SQLite has one writer at a time anyway."""
+    if tx.get_bind().dialect.name != "postgresql":
+        return True
+    asked = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtext(_LOCK)))
+    return bool(tx.execute(asked).scalar())
+
+
+_UPSERT = """
+    INSERT INTO graph_counts
+        (forest, node, parent, is_customer, direct, total, customers, depth)
+    {rows}
+    ON CONFLICT (forest, node) DO UPDATE SET
+        parent = excluded.parent, is_customer = excluded.is_customer, direct = excluded.direct,
+        total = excluded.total, customers = excluded.customers, depth = excluded.depth
+"""
+_UPSERT_ROW = sa.text(
+    _UPSERT.format(
+        rows="VALUES (:forest, :node, :parent, :is_customer, :direct, :total, :customers, :depth)"
+    )
+)
+_UPSERT_ARRAYS = sa.text(
+    _UPSERT.format(
+        rows="SELECT :forest, * FROM unnest(CAST(:node AS bigint[]), CAST(:parent AS bigint[]), "
+        "CAST(:is_customer AS boolean[]), CAST(:direct AS bigint[]), CAST(:total AS bigint[]), "
+        "CAST(:customers AS bigint[]), CAST(:depth AS integer[]))"
+    )
+)
+
+
+def _keep(tx: Session, forest: int, rows: Mapping[int, Kept]) -> None:
+    """Write rows, many at once: PostgreSQL gets each column as an array."""
+    made = [
+        {
+            "node": node,
+            "parent": one.parent,
+            "is_customer": one.is_customer,
+            "direct": one.direct,
+            "total": one.total,
+            "customers": one.customers,
+            "depth": one.depth,
+        }
+        for node, one in rows.items()
+    ]
+    for start in range(0, len(made), ROWS_AT_ONCE):
+        part = made[start : start + ROWS_AT_ONCE]
+        if tx.get_bind().dialect.name == "postgresql":
+            columns = {name: [row[name] for row in part] for name in part[0]}
+            run(tx, _UPSERT_ARRAYS, forest=forest, **columns)
+        else:
+            tx.connection().execute(_UPSERT_ROW, [{"forest": forest, **row} for row in part])
+
+
+_DROP = sa.delete(GraphCount).where(
+    GraphCount.forest == sa.bindparam("forest"),
+    GraphCount.node.in_(sa.bindparam("nodes", expanding=True)),
+)
+
+
+def _drop(tx: Session, forest: int, nodes: Sequence[int]) -> None:
+    """Drop rows of which there is nothing to say any more."""
+    for start in range(0, len(nodes), ROWS_AT_ONCE):
+        run(tx, _DROP, forest=forest, nodes=nodes[start : start + ROWS_AT_ONCE])
+
+
+# Reading
+
+_ROWS = sa.select(
+    GraphCount.node,
+    GraphCount.direct,
+    GraphCount.total,
+    GraphCount.customers,
+    GraphCount.depth,
+).where(
+    GraphCount.forest == sa.bindparam("forest"),
+    GraphCount.node.in_(sa.bindparam("nodes", expanding=True)),
+)
+_TOPS = (
+    sa.select(GraphCount.node, GraphCount.direct)
+    .where(GraphCount.forest == sa.bindparam("forest"))
+    .where(GraphCount.parent.is_(None), GraphCount.direct > 0)
+    .order_by(GraphCount.direct.desc(), GraphCount.node)
+    .limit(sa.bindparam("most"))
+)
+
+
+def counts_of(tx: Session, forest: int, nodes: Collection[int]) -> dict[int, Counts]:
+    """What is below each of these nodes, exactly: their rows and what the notes since change."""
+    if not nodes:
+        return {}
+    since, _ = _worked_out(tx, forest, _NEWEST)
+    rows = run(tx, _ROWS, forest=forest, nodes=list(nodes))
+    found = {row.node: Counts(*row[1:]) for row in rows}
+    return {
+        node: since[node].counts if node in since else found.get(node, NOTHING) for node in nodes
+    }
+
+
+def tops(tx: Session, forest: int, *, offset: int, limit: int) -> list[int]:
+    """The nodes without a parent that have children, those with most of them first."""
+    since, _ = _worked_out(tx, forest, _NEWEST)
+    rows = run(tx, _TOPS, forest=forest, most=offset + limit + len(since))
+    direct = {row.node: int(row.direct) for row in rows if row.node not in since}
+    direct |= {node: one.direct for node, one in since.items() if one.parent is None and one.direct}
+    ordered = sorted(direct, key=lambda node: (-direct[node], node))
+    return ordered[offset : offset + limit]
+
+
+# From scratch
+
+
+def recount(tx: Session) -> int:
+    """Count every forest from scratch. Returns how many nodes there are."""
+    lock(tx, _LOCK)
+    notes = list(run(tx, sa.select(GraphChange.id)).scalars())
+    tx.execute(sa.delete(GraphCount))
+    total = 0
+    for forest in _forests(tx):
+        nodes = dict(_all_nodes(tx, forest))
+        counts = forests.count(nodes)
+        rows = {
+            node: Kept(*_place(nodes, node), **asdict(counted)) for node, counted in counts.items()
+        }
+        # As when folding: a node of which there is nothing to say needs no row.
+        _keep(tx, forest, {node: row for node, row in rows.items() if row != Kept()})
+        total += len(rows)
+    for start in range(0, len(notes), ROWS_AT_ONCE):
+        run(tx, _DROP_NOTES, notes=notes[start : start + ROWS_AT_ONCE])
+    return total
+
+
+def one_moment(tx: Session) -> None:
+    """Let all that this transaction reads be of the moment it begins; it must not have begun."""
+    if tx.get_bind().dialect.name == "postgresql":
+        tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def differences(tx: Session) -> Iterator[str]:
+    """Where the counters and a count from scratch differ, a sentence each. See `one_moment`."""
+    for forest in _forests(tx):
+        expected = forests.count(dict(_all_nodes(tx, forest)))
+        name = "the referral tree" if forest == TREE else f"the spread of campaign {forest}"
+        listed = sorted(expected)
+        for start in range(0, len(listed), ROWS_AT_ONCE):
+            found = counts_of(tx, forest, listed[start : start + ROWS_AT_ONCE])
+            for node, counts in found.items():
+                if counts != expected[node]:
+                    yield f"In {name}, {node} has {expected[node]} below and says {counts}."
+        strays = sa.select(GraphCount.node).where(
+            GraphCount.forest == forest, GraphCount.direct + GraphCount.total > 0
+        )
+        gone = [node for node in tx.scalars(strays) if node not in expected]
+        for start in range(0, len(gone), ROWS_AT_ONCE):
+            found = counts_of(tx, forest, gone[start : start + ROWS_AT_ONCE])
+            for node, counts in found.items():
+                if counts != NOTHING:  # or there is a note of its leaving
+                    yield f"In {name}, {node} is counted and not there."
+
+
+def _forests(tx: Session) -> Sequence[int]:
+    """Every forest there is."""
+    campaigns = tx.execute(sa.text("SELECT DISTINCT campaign_id FROM spread_nodes")).scalars()
+    return [TREE, *sorted(campaigns)]
+
+
+def _all_nodes(tx: Session, forest: int) -> Iterator[tuple[int, Now]]:
+    statement = _TREE if forest == TREE else _SPREAD.bindparams(forest=forest)
+    for node, parent, is_customer in tx.execute(statement):
+        yield node, Now(parent, bool(is_customer))
+
+
+def _place(nodes: Mapping[int, Now], node: int) -> tuple[int | None, bool]:
+    """A node's parent and whether it is a customer; nothing for one that is only a parent."""
+    now = nodes.get(node, Now(None))
+    return now.parent, now.is_customer

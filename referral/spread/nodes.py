@@ -1,0 +1,420 @@
+"""The spread of visitors per campaign: who opened whose link first, hop by hop."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from referral import people
+from referral.db import Base, insert_new, lock, run
+from referral.links import Link
+from referral.people import Visitor
+from referral.spread.placing import Opening, Place, Sharing, Touch, in_sequence
+
+NODES_AT_ONCE = 1_000
+
+
+class SpreadNode(Base):
+    """A visitor in a campaign's spread: whose link was opened first, and at which hop.
+
+    A node's hop is its parent's plus one. See `placing` for what decides on the parent and why
+    there can be no circle.
+    """
+
+    __tablename__ = "spread_nodes"
+
+    campaign_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("campaigns.id"), primary_key=True, autoincrement=False
+    )
+    visitor_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    parent_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """None for a first sharer."""
+    hop: Mapped[int] = mapped_column(sa.Integer)
+    channel: Mapped[str] = mapped_column(sa.String(12))
+    at: Mapped[datetime]
+    """When he first opened somebody's link; if he never did, when his own was first opened."""
+    touched_by: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Whose link he opened first, also if he was sharing before that."""
+    link_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    """The hop that link said."""
+    shared_at: Mapped[datetime | None]
+    """When somebody first opened his own link."""
+    shared_hop: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    """The hop his link said then."""
+    last_by: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Whose link he opened last."""
+    last_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        # Parents and visitors first: a customer's visitors are looked up in all campaigns at once.
+        sa.Index(None, "parent_id", "campaign_id"),
+        sa.Index(None, "visitor_id"),
+        sa.CheckConstraint("parent_id <> visitor_id", name="not_own_parent"),
+    )
+
+
+_NODE = SpreadNode.__table__.c
+_PLACE_OF = (_NODE.touched_by, _NODE.link_hop, _NODE.channel, _NODE.at)
+_SHARING_OF = (_NODE.shared_at, _NODE.shared_hop)
+_IN_CAMPAIGN = _NODE.campaign_id == sa.bindparam("campaign")
+_FIND_NODES = sa.select(
+    _NODE.visitor_id, _NODE.parent_id, _NODE.hop, *_PLACE_OF, *_SHARING_OF
+).where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
+# In the order of their numbers, so that two who want the same nodes do not wait in a circle.
+_LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
+_HOLD_NODE = _FIND_NODES.with_for_update(read=True)
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A visitor's row, as far as it decides anything."""
+
+    parent: int | None
+    hop: int
+    place: Place
+
+
+def _nodes(
+    tx: Session, statement: sa.Executable, campaign: int, *visitors: int
+) -> dict[int, _Node]:
+    return {
+        row.visitor_id: _Node(row.parent_id, row.hop, _place(row))
+        for row in run(tx, statement, campaign=campaign, visitors=visitors)
+    }
+
+
+def _place(row: Any) -> Place:
+    touch = sharing = None
+    if row.touched_by is not None:
+        touch = Touch(row.touched_by, row.at, row.link_hop, row.channel)
+    if row.shared_at is not None:
+        sharing = Sharing(row.shared_at, row.shared_hop)
+    return Place(touch, sharing)
+
+
+def _columns(place: Place, hop: int) -> dict[str, Any]:
+    """A node's columns but for its keys."""
+    touch, sharing = place.touch, place.sharing
+    at = touch.at if touch else sharing.at if sharing else None
+    return {
+        "parent_id": place.parent,
+        "hop": hop,
+        "channel": touch.channel if touch else "unknown",
+        "at": at,
+        "touched_by": touch.by if touch else None,
+        "link_hop": touch.hop if touch else None,
+        "shared_at": sharing.at if sharing else None,
+        "shared_hop": sharing.hop if sharing else None,
+    }
+
+
+def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
+    """Keep that `visitor` opened `link`. True when that decides his place.
+
+    Openings may arrive out of order, late and twice; see `placing`. A sharer whose own opening is
+    still on its way gets a node without a parent, at the hop that the link says.
+    """
+    if visitor == link.visitor:
+        return False
+    opening = Opening(visitor, link.visitor, link.hop, at, link.channel.name)
+    known = _nodes(tx, _FIND_NODES, link.campaign, visitor, link.visitor)
+    reader, sharer = known.get(visitor), known.get(link.visitor)
+    if reader is None and _add(tx, link.campaign, opening, sharer):
+        return True
+    decides = not _told_before(opening, reader, sharer) and _replace(tx, link.campaign, opening)
+    run(tx, _LAST, campaign=link.campaign, visitor=visitor, sharer=link.visitor, opened_at=at)
+    return decides
+
+
+_LAST = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
+    .where(
+        sa.or_(
+            _NODE.last_at.is_(None),
+            sa.tuple_(_NODE.last_at, _NODE.last_by)
+            < sa.tuple_(
+                sa.bindparam("opened_at", type_=_NODE.last_at.type),
+                sa.bindparam("sharer", type_=_NODE.last_by.type),
+            ),
+        )
+    )
+    .values(last_by=sa.bindparam("sharer"), last_at=sa.bindparam("opened_at"))
+)
+
+
+def _told_before(opening: Opening, reader: _Node | None, sharer: _Node | None) -> bool:
+    """Whether an opening says nothing new of anybody's place."""
+    if reader is None or sharer is None:
+        return False
+    opening = in_sequence(opening, reader.place, sharer.place)
+    is_known = sharer.place.shared(opening) == sharer.place
+    return is_known and reader.place.reached(opening) == reader.place
+
+
+def _add(tx: Session, campaign: int, opening: Opening, sharer: _Node | None) -> bool:
+    """Put a new reader below a sharer who keeps his place: nearly every opening is that, and none
+    of them waits for another. False when it is not, or no longer; nothing is lost then.
+    """
+    last = {"last_by": opening.sharer, "last_at": opening.at}
+    if sharer is None:
+        people.look_again(tx, opening.sharer, opening.at)
+        beginning = Place().shared(opening)
+        hop = beginning.top_hop
+        first = {"last_by": None, "last_at": None, **_columns(beginning, hop)}
+        rows = {opening.sharer: first}
+    else:
+        opening = in_sequence(opening, Place(), sharer.place)
+        held = _hold(tx, campaign, opening, sharer)
+        if held is None:
+            return False
+        hop, rows = held, {}
+    rows[opening.reader] = {**last, **_columns(Place().reached(opening), hop + 1)}
+    keyed = [
+        {"campaign_id": campaign, "visitor_id": visitor, **row}
+        for visitor, row in sorted(rows.items())
+    ]
+    return insert_new(tx, SpreadNode, keyed) == len(keyed)
+
+
+_FIRST_SHARED = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("sharer"))
+    .where(_NODE.shared_at.is_(None), _NODE.hop == sa.bindparam("known_hop"))
+    .where(_NODE.touched_by == sa.bindparam("known_touch"), _NODE.at == sa.bindparam("known_at"))
+    .values(shared_at=sa.bindparam("opened_at"), shared_hop=sa.bindparam("said"))
+)
+
+
+def _hold(tx: Session, campaign: int, opening: Opening, sharer: _Node) -> int | None:
+    """Keep a sharer where he is until the end of the transaction; his hop.
+
+    None when this opening moves him, or somebody else has just done so.
+    """
+    after = sharer.place.shared(opening)
+    if after == sharer.place:
+        if tx.get_bind().dialect.name == "postgresql":
+            held = _nodes(tx, _HOLD_NODE, campaign, opening.sharer).get(opening.sharer)
+            return sharer.hop if held == sharer else None
+        return sharer.hop
+    touch = sharer.place.touch
+    if touch is None or after.parent is None or sharer.place.sharing is not None:
+        return None
+    first = run(
+        tx,
+        _FIRST_SHARED,
+        campaign=campaign,
+        sharer=opening.sharer,
+        known_hop=sharer.hop,
+        known_touch=touch.by,
+        known_at=touch.at,
+        opened_at=opening.at,
+        said=opening.hop,
+    )
+    return sharer.hop if first.rowcount == 1 else None
+
+
+def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
+    """Let an opening change places that were known: it comes late, or out of order.
+
+    One transaction a campaign does so at a time. Readers who are just being added below a node
+    that moves are waited for, and get their hop from here.
+    """
+    lock(tx, f"spread|{campaign}")
+    empty = {"campaign_id": campaign, **_columns(Place(), 0), "at": opening.at}
+    numbers = sorted((opening.reader, opening.sharer))
+    rows = [{**empty, "visitor_id": number} for number in numbers]
+    if insert_new(tx, SpreadNode, rows):
+        people.look_again(tx, opening.sharer, opening.at)
+    nodes = _nodes(tx, _LOCK_NODES, campaign, *numbers)
+    reader, sharer = nodes[opening.reader], nodes[opening.sharer]
+    opening = in_sequence(opening, reader.place, sharer.place)
+    above = sharer.place.shared(opening)
+    above_hop = sharer.hop if above.parent is not None else above.top_hop
+    if _move(tx, campaign, opening.sharer, sharer, above, above_hop):
+        # The reader may be somewhere below.
+        reader = _nodes(tx, _FIND_NODES, campaign, opening.reader)[opening.reader]
+    below = reader.place.reached(opening)
+    if below.parent is None:
+        below_hop = below.top_hop
+    else:
+        below_hop = above_hop + 1 if below.parent == opening.sharer else reader.hop
+    _move(tx, campaign, opening.reader, reader, below, below_hop)
+    return below.parent == opening.sharer and reader.parent != opening.sharer
+
+
+_SET_NODE = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _columns(Place(), 0)})
+)
+_SHIFT = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
+    .values(hop=SpreadNode.hop + sa.bindparam("by"))
+)
+_CHILDREN = sa.select(_NODE.visitor_id).where(
+    _IN_CAMPAIGN, _NODE.parent_id.in_(sa.bindparam("visitors", expanding=True))
+)
+
+
+def _move(tx: Session, campaign: int, visitor: int, node: _Node, place: Place, hop: int) -> bool:
+    """Put a visitor where he belongs, with everybody below him. Whether that changed any hops."""
+    if place == node.place and hop == node.hop:
+        return False
+    values = {f"new_{name}": value for name, value in _columns(place, hop).items()}
+    run(tx, _SET_NODE, campaign=campaign, visitor=visitor, **values)
+    # Level by level: once a level is locked, nobody can come in below it unseen.
+    level = [visitor] if hop != node.hop else []
+    while level:
+        below: list[int] = []
+        for start in range(0, len(level), NODES_AT_ONCE):
+            part = level[start : start + NODES_AT_ONCE]
+            below += run(tx, _CHILDREN, campaign=campaign, visitors=part).scalars()
+        for start in range(0, len(below), NODES_AT_ONCE):
+            part = below[start : start + NODES_AT_ONCE]
+            run(tx, _SHIFT, campaign=campaign, visitors=part, by=hop - node.hop)
+        level = below
+    return hop != node.hop
+
+
+# Leaving: somebody who opened links turns out to be nobody
+
+
+def hold_still(tx: Session, campaign: int, visitors: Collection[int]) -> None:
+    """Let nobody else move these visitors, nor come in below them, in this transaction."""
+    lock(tx, f"spread|{campaign}")
+    ordered = sorted(visitors)
+    for start in range(0, len(ordered), NODES_AT_ONCE):
+        run(tx, _LOCK_NODES, campaign=campaign, visitors=ordered[start : start + NODES_AT_ONCE])
+
+
+_BELOW = sa.select(_NODE.parent_id, _NODE.visitor_id).where(
+    _NODE.parent_id.in_(sa.bindparam("visitors", expanding=True))
+)
+_LEAVE = sa.delete(SpreadNode).where(
+    _IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True))
+)
+_FIRST_BELOW = (
+    sa.select(_NODE.link_hop, sa.func.min(_NODE.at).label("first_at"))
+    .where(_IN_CAMPAIGN, _NODE.parent_id == sa.bindparam("sharer"))
+    .group_by(_NODE.link_hop)
+)
+
+
+def children_of(tx: Session, visitors: Collection[int]) -> list[tuple[int, int]]:
+    """Visitors among these, each with one right below, in whatever campaign."""
+    found = run(tx, _BELOW, visitors=list(visitors))
+    return [(row.parent_id, row.visitor_id) for row in found]
+
+
+def leave(tx: Session, campaign: int, visitors: Collection[int]) -> None:
+    """Take visitors out who have nobody below them; see `forget_opening` for those above."""
+    run(tx, _LEAVE, campaign=campaign, visitors=list(visitors))
+
+
+def forget_opening(
+    tx: Session, campaign: int, gone: Sharing, sharer: int, left: Callable[[], Iterable[Sharing]]
+) -> None:
+    """Let an opening of a sharer's link, `gone`, not have been; `left` tells those that were.
+
+    It matters if it was the first: then the sharer may belong elsewhere, or nowhere.
+    """
+    node = _nodes(tx, _FIND_NODES, campaign, sharer).get(sharer)
+    if node is None or node.place.sharing is None or gone.order > node.place.sharing.order:
+        return
+    # Those below may have come with a claim, without any visit.
+    below = run(tx, _FIRST_BELOW, campaign=campaign, sharer=sharer)
+    others = [*left(), *(Sharing(row.first_at, row.link_hop) for row in below)]
+    first = min(others, key=lambda sharing: sharing.order, default=None)
+    place = replace(node.place, sharing=first)
+    if place == Place():
+        leave(tx, campaign, [sharer])
+    else:
+        _move(tx, campaign, sharer, node, place, _hop_at(tx, campaign, node, place))
+
+
+def _hop_at(tx: Session, campaign: int, node: _Node, place: Place) -> int:
+    """The hop of a visitor who comes from `node` to a place."""
+    if place.parent is None or place.touch is None:
+        return place.top_hop
+    if place.parent == node.parent:
+        return node.hop
+    above = _nodes(tx, _FIND_NODES, campaign, place.parent).get(place.parent)
+    return (above.hop if above else place.touch.hop) + 1
+
+
+_TOUCHES_OF = (
+    sa.select(SpreadNode)
+    .join(Visitor, Visitor.id == SpreadNode.visitor_id)
+    .where(Visitor.customer_id == sa.bindparam("customer"), SpreadNode.touched_by.is_not(None))
+    .order_by(SpreadNode.at, SpreadNode.campaign_id)
+)
+
+
+def touches_of(tx: Session, customer_id: int) -> list[SpreadNode]:
+    """Where a customer's visitors opened somebody's link, first touch first."""
+    return list(tx.scalars(_TOUCHES_OF, {"customer": customer_id}))
+
+
+_HOP_OF = sa.select(SpreadNode.hop).where(
+    SpreadNode.campaign_id == sa.bindparam("campaign"),
+    SpreadNode.visitor_id == sa.bindparam("visitor"),
+)
+
+
+def _hop(tx: Session, campaign_id: int, visitor: int) -> int | None:
+    hop: int | None = run(tx, _HOP_OF, campaign=campaign_id, visitor=visitor).scalar()
+    return hop
+
+
+def hop_of(tx: Session, campaign_id: int, visitor: int) -> int:
+    """How many hops below a first sharer a visitor is; 0 for a first sharer."""
+    return _hop(tx, campaign_id, visitor) or 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One visitor on the way up, and the customer that visitor is, if any."""
+
+    visitor: int
+    customer: int | None
+
+
+def _path_up() -> sa.Select[Any]:
+    node = sa.orm.aliased(SpreadNode)
+    campaign: sa.BindParameter[int] = sa.bindparam("campaign")
+    base = (
+        sa.select(SpreadNode.parent_id.label("visitor_id"), sa.literal(1).label("steps"))
+        .where(SpreadNode.campaign_id == campaign)
+        .where(SpreadNode.visitor_id == sa.bindparam("visitor"))
+        .where(SpreadNode.parent_id.is_not(None))
+        .cte("path", recursive=True)
+    )
+    path = base.union_all(
+        sa.select(node.parent_id, base.c.steps + 1)
+        .join(base, node.visitor_id == base.c.visitor_id)
+        .where(node.campaign_id == campaign, node.parent_id.is_not(None))
+    )
+    return (
+        sa.select(path.c.visitor_id, Visitor.customer_id)
+        .outerjoin(Visitor, Visitor.id == path.c.visitor_id)
+        .order_by(path.c.steps)
+    )
+
+
+_PATH_UP = _path_up()
+
+
+def path_up(tx: Session, campaign_id: int, visitor: int) -> Iterator[Step]:
+    """The visitors above one in a campaign's spread, nearest first."""
+    for row in run(tx, _PATH_UP, campaign=campaign_id, visitor=visitor):
+        yield Step(row.visitor_id, row.customer_id)
+
+
+def step_of(tx: Session, visitor: int) -> Step:
+    """A visitor by itself."""
+    return Step(visitor, people.customer_of(tx, visitor))
