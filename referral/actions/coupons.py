@@ -1,4 +1,5 @@
-"""Coupons: pools of codes, uploaded or made up. Every list that comes in or goes out is noted."""
+"""Coupons: pools of codes, uploaded or made up. Every list that comes in or goes out is noted, and
+every used one that is made good again by hand."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import audit, coupons
-from referral.coupons import CouponPool, PoolDraft, Sealed, lists
+from referral import audit, coupons, people
+from referral.coupons import CouponPool, Held, PoolDraft, Sealed, lists, returns
 from referral.coupons.lists import Listed
 from referral.db import transaction
 from referral.deployment import Deployment
@@ -79,6 +80,46 @@ def use_by_order(tx: Session, deployment: Deployment, code: str, order: str, now
     """
     with suppress(coupons.UnknownCoupon, coupons.CouponUsed, coupons.CouponNotGood):
         coupons.use(tx, deployment.keys, code, by=order, now=now)
+
+
+@transaction
+def make_coupon_good(
+    tx: Session, deployment: Deployment, coupon_id: int, *, reason: str, by: str
+) -> Held:
+    """Make a used coupon good again, whatever became of the order; one that has expired for 30
+    days more.
+
+    Raises `NoSuchCoupon`, `CouponNotUsed`.
+    """
+    holder = returns.by_id(tx, coupon_id).holder
+    if holder is not None:
+        people.lock_customer(tx, holder)
+    held, now = returns.by_id(tx, coupon_id, for_update=True), deployment.clock.now()
+    order = returns.make_good(tx, held, now)
+    audit.note(
+        tx,
+        by=by,
+        action="coupon made good",
+        subject=subject_of(coupon_id),
+        details={"order": order, "reason": reason},
+        now=now,
+    )
+    return held
+
+
+def subject_of(coupon_id: int) -> str:
+    """What the audit log calls a coupon: its code is nobody's to read there."""
+    return f"coupon-code:{coupon_id}"
+
+
+def make_good_for_refund(tx: Session, coupon_id: int, order: str, now: datetime) -> None:
+    """Make the coupon good again that a refunded order had used, while it has not expired; its
+    holder is locked by the caller."""
+    held = returns.by_id(tx, coupon_id, for_update=True)
+    is_over = held.coupon.expires_at is not None and held.coupon.expires_at <= now
+    # Staff may have made it good in the meantime, and another order have used it.
+    if not is_over and held.coupon.used_by == order:
+        returns.make_good(tx, held, now)
 
 
 def _note(tx: Session, pool: CouponPool, action: str, count: int, by: str, now: datetime) -> None:

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from referral import campaigns, coupons, graph, orders, people, rewards
 from referral.actions import crediting
-from referral.actions.coupons import use_by_order
+from referral.actions.coupons import make_good_for_refund, use_by_order
 from referral.actions.proving import prove
 from referral.actions.reversing import reverse
 from referral.actions.touching import ViaReason, keep_touches, read_via
 from referral.campaigns import Campaign, payouts
-from referral.coupons import UnknownCoupon
+from referral.coupons import Held, UnknownCoupon, returns
 from referral.db import lock, transaction
 from referral.deployment import Deployment
 from referral.links import Touch
@@ -233,8 +233,9 @@ def _is_large_enough(campaign: Campaign, amount: int) -> bool:
 def refund_order(tx: Session, deployment: Deployment, number: str, sent: RefundIn) -> Refunded:
     """Keep a refund of the order with that number, and take back its share of what was paid.
 
-    A refund that was reported before gives the first answer. Raises `UnknownOrder`,
-    `RefundDiffers`, `RefundTooLarge`.
+    Once all of the order is refunded, the coupon that it used is good again. A refund that was
+    reported before gives the first answer. Raises `UnknownOrder`, `RefundDiffers`,
+    `RefundTooLarge`.
     """
     # Not the order's row: whoever holds a customer may want that, and we want customers below.
     lock(tx, f"order|{number}")
@@ -247,7 +248,22 @@ def refund_order(tx: Session, deployment: Deployment, number: str, sent: RefundI
     orders.check_refund(order, sent.amount)
     now = deployment.clock.now()
     share = Fraction(order.refunded + sent.amount, order.amount)
+    coupon = _coupon_to_return(tx, order, share, sent)
     cause = f"refund|{order.id}|{order.refunded + sent.amount}"
     reverse(tx, order.event, share, Reason.refunded, key=cause, now=now)
+    if coupon is not None:
+        make_good_for_refund(tx, coupon.coupon.id, order.external_id, now)
     made = orders.add_refund(tx, order, sent.external_id, sent.amount, now)
     return Refunded(made, order, False, rewards.of_event(tx, order.event))
+
+
+def _coupon_to_return(tx: Session, order: Order, share: Fraction, sent: RefundIn) -> Held | None:
+    """The coupon that is good again once this share of its order is refunded. Its holder is locked,
+    in one line with those who have the order's rewards."""
+    if share < 1 or not sent.coupon_back:
+        return None
+    used = returns.used_by(tx, order.external_id)
+    if used is not None and used.holder is not None:
+        for each in sorted({used.holder, *rewards.holders_of(tx, order.event)}):
+            people.lock_customer(tx, each)
+    return used

@@ -9,7 +9,7 @@ from referral import audit, campaigns, catalog, coupons
 from referral.campaigns import Campaign, amendments, publishing, signoff
 from referral.campaigns.amendments import Terms
 from referral.catalog import Product
-from referral.db import transaction
+from referral.db import lock, transaction
 from referral.deployment import Deployment
 from referral.redemption import items
 from referral.rewards import Rule, What, draws
@@ -123,5 +123,7 @@ def _promise_seed(deployment: Deployment, campaign: Campaign) -> None:
 
 
 def _locked(tx: Session, deployment: Deployment, slug: str) -> Campaign:
+    # Two that are to run side by side, published at once, are held against one another.
+    lock(tx, "terms of campaigns")
     event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
     return campaigns.campaign_by_slug(tx, slug, for_update=True)

@@ -1,24 +1,14 @@
 """Campaigns: what they say and promise, whether that may be published, and how it is changed."""
 
 from referral.campaigns.campaign import (
-    BUDGET_MAX,
-    HOLD_DAYS_DEFAULT,
     ID_MAX,
-    LASTS_DAYS_DEFAULT,
-    PERMIT_LENGTH_MAX,
-    SLUG,
-    UNIT_PATTERN,
-    WINDOW_DAYS_DEFAULT,
     AlreadyPublished,
     Campaign,
     CampaignExists,
     CampaignState,
-    CreditedTouch,
-    Draft,
     EndsTooEarly,
     PunishedWording,
     ShopNotListed,
-    Unit,
     UnknownCampaign,
     add_campaign,
     beside,
@@ -29,6 +19,18 @@ from referral.campaigns.campaign import (
     pictures_in_use,
     revise,
     running,
+)
+from referral.campaigns.draft import (
+    BUDGET_MAX,
+    HOLD_DAYS_DEFAULT,
+    LASTS_DAYS_DEFAULT,
+    PERMIT_LENGTH_MAX,
+    SLUG,
+    UNIT_PATTERN,
+    WINDOW_DAYS_DEFAULT,
+    CreditedTouch,
+    Draft,
+    Unit,
 )
 
 __all__ = [

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil
 
 from referral.rewards import (
+    NO_CURRENCY,
     POINT_VALUE,
     ForWhom,
     Odds,
@@ -92,8 +93,10 @@ def needs_least(rule: Rule) -> bool:
 
 
 def units_of(rules: Iterable[Rule], currency: str | None) -> set[str]:
-    """What the rules can pay, by the ledger's units; the price's currency where none is known."""
-    return {unit_of(what, of, currency or "XXX") for rule in rules for what, of in rule.prizes}
+    """What the rules can pay, by the ledger's units; store credit in `NO_CURRENCY` without one."""
+    return {
+        unit_of(what, of, currency or NO_CURRENCY) for rule in rules for what, of in rule.prizes
+    }
 
 
 def worth_of(what: What, of: str | None, worth: Worth) -> int:

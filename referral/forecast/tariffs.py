@@ -58,7 +58,7 @@ class Tariff:
     """A rule's prices."""
 
     rule: Rule
-    currency: str | None
+    currency: str
     _known: dict[Kind, tuple[int, ...]] = field(default_factory=dict)
 
     @property
@@ -79,6 +79,11 @@ class Tariff:
     def unit(self) -> str:
         """Of what it pays without a draw."""
         return unit_of(self.rule.what, self.rule.of, self.currency)
+
+    @property
+    def units(self) -> set[str]:
+        """Of all that it can pay."""
+        return {prize.unit for prize in self.prizes} or {self.unit}
 
     def amounts(self, kinds: Sequence[Kind]) -> npt.NDArray[np.int64]:
         """A row for each depth of `DEPTHS`, a column for each kind: what is paid, 0 for nothing.

@@ -152,6 +152,9 @@ class RefundIn(_Sent):
     """The shop's number of the refund; the same number again, of the same order, is the same."""
     amount: int = Field(gt=0, le=AMOUNT_MAX)
     """In minor units of the order's currency."""
+    coupon_back: bool = True
+    """Whether the coupon that the order used is good again once all of the order is refunded, if it
+    has not expired. Said with the refund that makes it all."""
 
 
 class Unpaid(StrEnum):

@@ -6,12 +6,13 @@ What the risk rules refused stays refused.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from referral import catalog
@@ -20,6 +21,7 @@ from referral.crypto import KeyRing
 from referral.reports import purchases
 from referral.reports.purchases import Made, Scope
 from referral.rewards import (
+    NO_CURRENCY,
     Grant,
     Limits,
     Lost,
@@ -31,6 +33,7 @@ from referral.rewards import (
     When,
     Why,
     Withheld,
+    caps,
     draws,
     evaluate,
     no_luck,
@@ -53,7 +56,7 @@ class Promise:
     rules: Sequence[Rule]
     budgets: Mapping[str, int] = field(default_factory=dict)
     """By unit; nothing is paid of a unit that is not there."""
-    currency: str | None = None
+    currency: str = NO_CURRENCY
     """Of store credit."""
     roll: Roll = no_luck
     """The numbers of its draws."""
@@ -90,8 +93,11 @@ class Paid:
     by_rule: list[Line]
 
 
-@dataclass(frozen=True)
-class DryRun:
+class DryRun(BaseModel):
+    """What rules would have paid, beside what was paid for the same purchases."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
     since: datetime
     until: datetime
     purchases: int
@@ -103,6 +109,7 @@ class DryRun:
     """How many of those are of customers whom somebody brought in."""
     would: Paid
     really: Paid
+    """What was granted, whatever was taken back since."""
     most: dict[str, int]
     """The most that one purchase would have been paid, by unit."""
     withheld: dict[str, int]
@@ -169,7 +176,7 @@ def promise_of(
         budgets = dict.fromkeys(payouts.units_of(promised, currency), NO_BOUND) | budgets
     own = campaign.draw_seed_encrypted
     roll = draws.roll_of(keys, own) if own else draws.roller(DRAFT_SEED)
-    return Promise(promised, budgets, currency or "XXX", roll)
+    return Promise(promised, budgets, currency or NO_CURRENCY, roll)
 
 
 def _after(now: datetime) -> datetime:
@@ -318,7 +325,7 @@ class _Trial:
         assert isinstance(each, Grant)
         is_limited = id(each.rule) in self._limited
         name = self._names[id(each.rule)]
-        scopes = list(_limits(each, day)) if is_limited else []
+        scopes = list(caps.scopes(each, day)) if is_limited else []
         if any(self._used[name, scope] + more > most for scope, more, most in scopes):
             return Why.limit_reached
         unit = each.unit(self.promise.currency)
@@ -328,21 +335,6 @@ class _Trial:
         for scope, more, _ in scopes:
             self._used[name, scope] += more
         return None
-
-
-def _limits(grant: Grant, day: date) -> Iterator[tuple[str, int, int]]:
-    """What a grant counts against: the scope, how much more, and the most there may be."""
-    limits, person = grant.rule.limits, grant.beneficiary
-    if limits.per_person:
-        yield f"person {person}", 1, limits.per_person
-    if limits.per_person_per_day:
-        yield f"person {person} on {day}", 1, limits.per_person_per_day
-    if limits.per_day:
-        yield f"on {day}", 1, limits.per_day
-    if limits.total:
-        yield "all", 1, limits.total
-    if limits.budget:
-        yield "amount", grant.amount, limits.budget
 
 
 def _refused(tx: Session, scope: Scope) -> dict[str, dict[Why, set[int]]]:

@@ -19,7 +19,7 @@ from referral.codes import Label
 from referral.crypto import KeyRing, LostKey
 from referral.db import run
 from referral.graph import Referral
-from referral.people import Identity, IdentityKind, Visitor
+from referral.people import Consent, Identity, IdentityKind, Visitor
 from referral.risk import (
     BlockedCustomer,
     CustomerNetwork,
@@ -45,14 +45,6 @@ STAR_MAX = 200
 """How many customers of a referrer the later look takes in."""
 CHAIN_MAX = 10
 """How far up it goes."""
-
-VERIFIED = (
-    IdentityKind.phone,
-    IdentityKind.email,
-    IdentityKind.wechat,
-    IdentityKind.wechat_union,
-)
-"""Identities that only their owner could have given."""
 
 _UP_FROM: sa.BindParameter[int] = sa.bindparam("referrer")
 _BUYER: sa.BindParameter[int] = sa.bindparam("customer")
@@ -360,17 +352,19 @@ def _above(tx: Session, start: int, moment: datetime) -> list[int]:
 
 
 def _guests(tx: Session, above: Sequence[int], moment: datetime) -> int:
-    """How many in a row have nothing that only they could have given."""
-    verified = set(
+    """How many in a row never signed in.
+
+    Signing in takes a one-time code or WeChat, and is when people consent. A phone number alone
+    proves nobody: a shop's order or a script may have made it up.
+    """
+    signed_in = set(
         tx.scalars(
-            sa.select(Identity.customer_id).where(
-                Identity.customer_id.in_(above),
-                Identity.kind.in_(VERIFIED),
-                Identity.created_at <= moment,
+            sa.select(Consent.customer_id).where(
+                Consent.customer_id.in_(above), Consent.given_at <= moment
             )
         )
     )
-    return next((n for n, each in enumerate(above) if each in verified), len(above))
+    return next((n for n, each in enumerate(above) if each in signed_in), len(above))
 
 
 def _single_file(tx: Session, above: Sequence[int], moment: datetime) -> list[int]:

@@ -6,6 +6,7 @@ them, `wallets` spends them, and `records` says what is stored.
 
 from referral.rewards import caps, draws, wallets
 from referral.rewards.evaluation import (
+    NO_CURRENCY,
     POINT_VALUE,
     Grant,
     Lost,
@@ -52,6 +53,7 @@ from referral.rewards.rules import (
 
 __all__ = [
     "AMOUNT_MAX",
+    "NO_CURRENCY",
     "POINT_VALUE",
     "RULES_MAX",
     "Chance",

@@ -43,7 +43,7 @@ def line_up(tx: Session, campaign_id: int, grants: Sequence[Grant], day: date) -
 
     As they come, two events could each wait for a counter that the other one holds.
     """
-    wanted = {(each.rule.id, scope) for each in grants for scope, _, _ in _scopes(each, day)}
+    wanted = {(each.rule.id, scope) for each in grants for scope, _, _ in scopes(each, day)}
     if len(wanted) < 2:
         return
     for rule, scope in sorted(wanted):
@@ -59,7 +59,7 @@ def take(tx: Session, campaign_id: int, grant: Grant, day: date) -> bool:
     `day` is that of the brand's calendar.
     """
     done: list[tuple[str, int]] = []
-    for scope, more, most in _scopes(grant, day):
+    for scope, more, most in scopes(grant, day):
         same = {"campaign_id": campaign_id, "rule": grant.rule.id, "scope": scope}
         insert_new(tx, RewardCap, {**same, "used": 0})
         if not _add(tx, campaign_id, grant.rule.id, scope, more, most):
@@ -72,7 +72,7 @@ def take(tx: Session, campaign_id: int, grant: Grant, day: date) -> bool:
 
 def give_back(tx: Session, campaign_id: int, grant: Grant, day: date) -> None:
     """Take back the counting of a grant that was then not paid, in the same transaction."""
-    for scope, more, _ in _scopes(grant, day):
+    for scope, more, _ in scopes(grant, day):
         _add(tx, campaign_id, grant.rule.id, scope, -more, 2**62)
 
 
@@ -97,7 +97,8 @@ def _person(customer_id: int) -> str:
     return f"person {customer_id}"
 
 
-def _scopes(grant: Grant, day: date) -> Iterator[tuple[str, int, int]]:
+def scopes(grant: Grant, day: date) -> Iterator[tuple[str, int, int]]:
+    """What a grant counts against: the scope, how much more, and the most there may be."""
     limits = grant.rule.limits
     if limits.per_person:
         yield _person(grant.beneficiary), 1, limits.per_person

@@ -74,8 +74,14 @@ class Grant:
         return unit_of(self.what, self.of, currency)
 
 
+NO_CURRENCY = "XXX"
+"""What store credit is reckoned in where nobody knows its currency yet, as in a draft before the
+first product: the code that ISO 4217 has for it. Nothing is ever granted in it."""
+
+
 def unit_of(what: What, of: str | None, currency: str | None) -> str:
-    """The ledger's unit of what a rule pays."""
+    """The ledger's unit of what a rule pays. Raises `ValueError` for store credit of no currency:
+    whoever only estimates says `NO_CURRENCY`."""
     if what is What.credit:
         if currency is None:
             raise ValueError("store credit needs the campaign's currency")

@@ -155,17 +155,19 @@ def give_back(
     key: str,
     what: str,
     now: datetime,
+    among: sa.ColumnElement[bool] | None = None,
 ) -> int:
     """Undo the entry `spent` of `spend`: out of the account `source`, back to where it came from.
 
     Debts that were made in the meantime are paid first. What would have expired by now can be spent
-    for `BACK_LASTS` more. The customer, who may be the one into whom
+    for `BACK_LASTS` more. `among` says which rewards it may go back to, where not any that
+    something was spent of will do. The customer, who may be the one into whom
     the spender was merged, is locked by the caller. Returns the ledger's entry.
     """
     lots = tx.scalars(sa.select(Lot).where(Lot.entry_id == spent).order_by(Lot.reward_id)).all()
     amount = sum(lot.amount for lot in lots)
     # The rewards before the accounts, as everywhere.
-    rewards = _spent_lots(tx, customer_id, unit, [lot.reward_id for lot in lots])
+    rewards = _spent_lots(tx, customer_id, unit, [lot.reward_id for lot in lots], among)
     paid = min(debt_of(tx, customer_id, unit), amount)
     moves = []
     if paid:
@@ -178,13 +180,20 @@ def give_back(
     return entry_id
 
 
-def _spent_lots(tx: Session, customer_id: int, unit: str, first: Sequence[int]) -> Sequence[Reward]:
+def _spent_lots(
+    tx: Session,
+    customer_id: int,
+    unit: str,
+    first: Sequence[int],
+    among: sa.ColumnElement[bool] | None,
+) -> Sequence[Reward]:
     """The rewards that something was spent of, locked: those of `first`, then others, for where
     the first have been taken back since."""
     spent = Reward.amount - Reward.left - Reward.taken_back - Reward.lapsed
     return tx.scalars(
         sa.select(Reward)
         .where(Reward.holder_id == customer_id, Reward.unit == unit, spent > 0)
+        .where(sa.true() if among is None else among)
         .where(Reward.state != RewardState.pending)
         .order_by(Reward.id.not_in(first), Reward.id.desc())
         .with_for_update()

@@ -80,7 +80,7 @@ class Facts:
     children: Sequence[datetime] = ()
     """When the latest customers came whom the referrer brought in, this one included."""
     guests: int | None = None
-    """How many customers in a row, from the referrer up, have nothing that was verified."""
+    """How many customers in a row, from the referrer up, never signed in."""
     star: Quiet | None = None
     """Those whom the referrer brought in."""
     chain: Quiet | None = None

@@ -40,16 +40,6 @@ from tests.races import at_once, overtaken
 Cast = tuple[Person, Person, Person]
 
 
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
-
-
-@pytest.fixture
-def cast(brand: Brand) -> Cast:
-    return cast_of(brand)
-
-
 def everything(brand: Brand) -> list[Any]:
     """All that a claim may change."""
     with brand.deployment.db.read() as tx:

@@ -14,7 +14,7 @@ from referral.deployment import Deployment
 from referral.orders import OrderIn
 from referral.rewards.draws import DrawChanged
 from tests.cast import add_product, cast_of, publish
-from tests.coupons.test_pools import add_pool, find, listed, open_with, state
+from tests.pools import add_pool, find, listed, open_with, state
 
 
 def place(deployment: Deployment, number: str, coupon: str) -> int:

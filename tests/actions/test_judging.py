@@ -320,7 +320,7 @@ def test_regions_and_the_referrers_own_scan(brand: Brand) -> None:
             label=Label.inner,
             region=region,
         )
-        intake.hand_in(brand.deployment, visit, None)
+        intake.hand_in(brand.deployment, visit)
 
     bob.open(alice.link())
     for index, region in ((1, "CN-GD"), (2, "CN-BJ"), (3, "SG")):

@@ -1,6 +1,5 @@
 """Sifting: what never ran a page is no person, and whoever proves himself gets all back."""
 
-import inspect
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +15,9 @@ from referral.actions import Sifted, sifting
 from referral.campaigns import Campaign
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.links import Channel, Link
+from referral.intake.events import Visited
+from referral.intake.storing import store
+from referral.links import Channel
 from referral.reports import campaigns as figures
 from referral.spread import SpreadNode, counters
 from referral.spread.forests import Counts
@@ -51,7 +52,7 @@ def opens(
         hop=hop + 1,
         channel=Channel.copy,
     )
-    intake.hand_in(deployment, visit, Link(campaign.id, sharer, None, hop, Channel.copy))
+    intake.hand_in(deployment, visit)
 
 
 def runs(deployment: Deployment, *visitors: int) -> None:
@@ -380,7 +381,6 @@ def test_in_whatever_order_they_leave_and_return_the_spread_is_that_of_the_peopl
 
 
 def _open(tx: Session, campaign: Campaign, opening: Opening) -> None:
-    link = Link(campaign.id, opening.sharer, None, opening.hop, Channel.unknown)
     visit = Visit(
         Kind.open,
         opening.at,
@@ -390,7 +390,7 @@ def _open(tx: Session, campaign: Campaign, opening: Opening) -> None:
         parent=opening.sharer,
         hop=opening.hop + 1,
     )
-    inspect.unwrap(intake.hand_in)(tx, None, visit, link)
+    store(tx, [Visited(visit)])
 
 
 def _sift_all(tx: Session, day: int = 1) -> None:

@@ -22,7 +22,7 @@ from referral.people import (
     WrongSignInCode,
 )
 from referral.wechat import WechatTaken
-from tests.cast import Brand, cast_of, open_brand
+from tests.cast import Brand, cast_of
 from tests.races import at_once, overtaken
 
 ALICE = people.phone("13800138000")
@@ -290,11 +290,6 @@ def test_two_customers_who_take_one_browser_at_once_get_one_each(deployment: Dep
 
 
 # Customers that staff or the API bring
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
 
 
 def test_a_customer_of_the_api_is_the_one_who_signs_in_later(brand: Brand) -> None:

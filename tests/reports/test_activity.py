@@ -1,12 +1,9 @@
 """A batch's figures: each scan counted once and where it belongs, other batches' never."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy.orm import Session
 
 from referral import actions, intake, people
 from referral.batches import Batch
@@ -19,19 +16,14 @@ from referral.reports.activity import RegionCounts, Totals
 from referral.reports.periods import Period
 from referral.visits import Kind, Visit, new_event_id
 from tests.cast import GTIN, ON_SALE, Brand, cast_of, issue, open_brand
+from tests.reports.conftest import read
 
-T = TypeVar("T")
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @pytest.fixture
 def brand(deployment: Deployment) -> Brand:
     return open_brand(deployment, labels=Labels.pair)
-
-
-def read(brand: Brand, report: Callable[[Session], T]) -> T:
-    with brand.deployment.db.read() as tx:
-        return report(tx)
 
 
 def scan(

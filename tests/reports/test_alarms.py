@@ -158,7 +158,7 @@ def test_scanning_one_bottle_over_and_over_buys_no_silence(
             code_index=code.index,
             label=code.label,
         )
-        deployment.db.transact(lambda tx, visit=visit: visits.remember_scan(tx, visit))
+        deployment.db.transact(lambda tx, visit=visit: visits.remember_scans(tx, [visit]))
     [alarm] = current(deployment)
     assert alarm.scans == 1
 

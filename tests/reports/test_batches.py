@@ -1,33 +1,19 @@
 """Batches as lists and pages show them: facts, states of their codes, ranges, what was done."""
 
-from collections.abc import Callable
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from referral import actions
 from referral.batches import Scheme, UnknownBatch
 from referral.codes import Labels
-from referral.deployment import Deployment
 from referral.ranges import RangeState, Terms
 from referral.reports import batches
 from referral.reports.batches import BatchLine
-from tests.cast import GTIN, ON_SALE, SIZE, Brand, add_product, cast_of, issue, open_brand
-
-T = TypeVar("T")
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
-
-
-def read(brand: Brand, report: Callable[[Session], T]) -> T:
-    with brand.deployment.db.read() as tx:
-        return report(tx)
+from tests.cast import GTIN, ON_SALE, SIZE, Brand, add_product, cast_of, issue
+from tests.reports.conftest import read
 
 
 def test_batches_come_with_the_states_of_their_codes(brand: Brand) -> None:

@@ -8,7 +8,6 @@ import pytest
 from referral import intake, people, visits
 from referral.clock import HeldClock
 from referral.codes import Label
-from referral.deployment import Deployment
 from referral.links import Channel, visitor_name
 from referral.reports import campaigns as figures
 from referral.reports.campaigns import Edge, Metrics
@@ -20,14 +19,8 @@ from tests.cast import (
     Brand,
     Person,
     cast_of,
-    open_brand,
     publish,
 )
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
 
 
 def metrics(brand: Brand) -> Metrics:

@@ -1,29 +1,11 @@
 """Flags as staff see them: the latest first, by batch, code and kind."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
-import pytest
-from sqlalchemy.orm import Session
-
 from referral.clock import HeldClock
-from referral.deployment import Deployment
 from referral.flags import Flag, raise_flags
 from referral.reports import flags
 from referral.reports.flags import FlagLine
-from tests.cast import Brand, issue, open_brand
-
-T = TypeVar("T")
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
-
-
-def read(brand: Brand, report: Callable[[Session], T]) -> T:
-    with brand.deployment.db.read() as tx:
-        return report(tx)
+from tests.cast import Brand, issue
+from tests.reports.conftest import read
 
 
 def raise_flag(brand: Brand, batch_id: int, index: int, kind: Flag, region: str | None) -> None:

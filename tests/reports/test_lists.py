@@ -1,11 +1,6 @@
 """The lists of the staff console: newest first, counted right, page by page."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
-
-import pytest
-from sqlalchemy.orm import Session
 
 from referral import actions
 from referral.clock import HeldClock
@@ -25,21 +20,9 @@ from tests.cast import (
     cast_of,
     draft,
     issue,
-    open_brand,
     publish,
 )
-
-T = TypeVar("T")
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
-
-
-def read(brand: Brand, report: Callable[[Session], T]) -> T:
-    with brand.deployment.db.read() as tx:
-        return report(tx)
+from tests.reports.conftest import read
 
 
 def test_products_with_their_batches_codes_and_claims(brand: Brand) -> None:

@@ -14,17 +14,11 @@ from referral import people
 from referral.campaigns import Campaign
 from referral.clock import HeldClock
 from referral.db import Database
-from referral.deployment import Deployment
 from referral.graph import SpreadNode
 from referral.reports import reach
 from referral.reports.reach import Elsewhere, Reach, Step
 from referral.spread import counters
-from tests.cast import Brand, Person, cast_of, open_brand, publish
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
+from tests.cast import Brand, Person, cast_of, publish
 
 
 def somebody(brand: Brand, number: int) -> Person:

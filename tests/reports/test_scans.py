@@ -17,11 +17,6 @@ from referral.visits import Kind, Visit, new_event_id
 from tests.cast import ON_SALE, Brand, Person, cast_of, open_brand
 
 
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
-
-
 def scan(person: Person, index: int = 0, region: str | None = None) -> Verdict:
     """Look at a code as the page does: first the verdict, then this scan is kept."""
     d = person.brand.deployment

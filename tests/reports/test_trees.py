@@ -182,11 +182,6 @@ def test_the_way_to_the_root_is_nearest_first(deployment: Deployment, planted: l
 # The spread
 
 
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
-
-
 def test_the_spread_shows_its_anonymous_hops(brand: Brand, clock: HeldClock) -> None:
     alice, bob, charlie = cast_of(brand)
     alice.claim(0)

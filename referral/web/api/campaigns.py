@@ -31,6 +31,7 @@ from referral.campaigns.signoff import NothingToSignOff
 from referral.coupons import NoSuchPool, PoolCurrency, PoolOver
 from referral.pictures import UnknownPicture
 from referral.reports import campaigns as report
+from referral.reports.campaigns import Metrics
 from referral.rewards import RULES_MAX, Rule
 from referral.rewards.draws import DrawChanged
 from referral.rewards.paid_sharing import PaysForSharing, Rules
@@ -170,38 +171,6 @@ class CampaignList(Output):
 
     items: list[CampaignOut]
     next: str | None
-
-
-class MetricsOut(Output):
-    """Figures of a campaign. Fetches, opens and engagements are three things: never add them."""
-
-    fetches: int
-    """A machine asked for a link or a code: previews, crawlers."""
-    opens: int
-    """A person's browser loaded a link."""
-    engagements: int
-    """The page ran and was seen; once a visitor and day."""
-    visitors: int
-    """Different browsers that opened a link."""
-    shares: int
-    """Presses on a share button."""
-    scans: int
-    """A person's browser loaded a code."""
-    claims: int
-    new_customers: int
-    """Customers whose first claim fell to this campaign."""
-    referred_customers: int
-    """Those of them whom another customer brought in."""
-    cost: int
-    """Points granted and not reversed."""
-    budget_left: int
-    """Points that can still be granted."""
-    orders: int
-    """Orders that fall under its rules."""
-    order_amount: int
-    """What they came to, in minor units of the campaign's currency."""
-    refunded_amount: int
-    """What of that was refunded."""
 
 
 class EdgeOut(Output):
@@ -370,12 +339,12 @@ def _changed(campaign: Campaign, changes: Mapping[str, Any]) -> CampaignContent:
     return checked(CampaignContent, told)
 
 
-@get("/campaigns/<slug>/metrics", answer=MetricsOut, problems=[UnknownCampaign])
-def get_metrics(slug: str) -> MetricsOut:
+@get("/campaigns/<slug>/metrics", answer=Metrics, problems=[UnknownCampaign])
+def get_metrics(slug: str) -> Metrics:
     """Get a campaign's figures."""
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_slug(tx, slug)
-        return MetricsOut(**report.as_numbers(report.metrics(tx, campaign)))
+        return report.metrics(tx, campaign)
 
 
 @get("/campaigns/<slug>/spread", query=Page, answer=SpreadPage, problems=[UnknownCampaign])

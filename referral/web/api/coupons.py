@@ -9,6 +9,7 @@ from pydantic import Field
 from referral import actions, coupons
 from referral.coupons import (
     CouponState,
+    Held,
     PoolDraft,
     PoolExists,
     PoolFull,
@@ -26,9 +27,12 @@ from referral.coupons.lists import (
     NotACouponList,
     checked,
 )
+from referral.coupons.returns import CouponNotUsed
 from referral.errors import TooMany
+from referral.people import REASON_LENGTH_MAX
 from referral.reports import coupons as report
 from referral.reports.coupons import PoolLine
+from referral.texts import Line
 from referral.web.api.auth import caller
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Page, following
@@ -52,6 +56,12 @@ class GenerateIn(Input):
     count: int = Field(ge=1, le=CODES_MAX)
     prefix: str = Field(default="", max_length=12, examples=["TEA"])
     """What each begins with: capital letters and digits."""
+
+
+class MakeGoodIn(Input):
+    """Why a used coupon is to be good again."""
+
+    reason: Line = Field(min_length=1, max_length=REASON_LENGTH_MAX)
 
 
 class PayerOut(Output):
@@ -218,11 +228,39 @@ def get_coupon(code: str) -> CouponOut:
 
     Capitals, spaces and dashes make no difference. To use it, report the order with it.
     """
+    return _coupon(_found(code))
+
+
+@post(
+    "/coupons/<code>/make-good",
+    body=MakeGoodIn,
+    answer=CouponOut,
+    statuses={200: "Good again"},
+    problems=[UnknownCoupon, CouponNotUsed, TooMany],
+)
+def make_coupon_good(code: str, body: MakeGoodIn) -> CouponOut:
+    """Make a used coupon good again.
+
+    Such as when the shop could not deliver. When all of an order is refunded this happens by
+    itself, while the coupon has not expired; one that has is good for 30 days more. The reason is
+    kept in the audit log.
+    """
+    found = _found(code)
+    actions.make_coupon_good(deployment(), found.coupon.id, reason=body.reason, by=caller())
+    return _coupon(_found(code))
+
+
+def _found(code: str) -> Held:
+    """Raises `UnknownCoupon`, `TooMany`: trying codes out is limited."""
     limits = deployment().limits
     tried = limits.coupon_lookup(g.api_key_id)
     with deployment().db.read() as tx:
         held = coupons.find(tx, deployment().keys, code)
-    limits.give_back(tried)  # only trying codes out is limited
+    limits.give_back(tried)
+    return held
+
+
+def _coupon(held: Held) -> CouponOut:
     return CouponOut(
         state=held.state_at(now()),
         pool=held.pool.slug,

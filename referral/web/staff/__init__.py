@@ -8,12 +8,14 @@ import referral.web.staff.batches
 import referral.web.staff.campaigns
 import referral.web.staff.cases
 import referral.web.staff.codes
+import referral.web.staff.coupon_codes
 import referral.web.staff.coupons
 import referral.web.staff.customers
 import referral.web.staff.editing
 import referral.web.staff.flags
 import referral.web.staff.forecasts
 import referral.web.staff.home
+import referral.web.staff.intake
 import referral.web.staff.items
 import referral.web.staff.labels
 import referral.web.staff.merging

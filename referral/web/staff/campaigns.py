@@ -36,19 +36,26 @@ from referral.rewards import RULES_MAX
 from referral.staff import Right, StaffMember
 from referral.web import pictures, promises
 from referral.web.context import deployment
-from referral.web.language import OWN_NAMES, in_words
+from referral.web.language import OWN_NAMES
 from referral.web.security import allow
 from referral.web.staff import contents, drafts, findings, refusals, rule_rows
 from referral.web.staff.auth import Page, name_of, require, signed_in
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 from referral.web.staff.spread import names_in
-from referral.web.staff.uploads import take_pictures
+from referral.web.staff.uploads import FIRST, take_pictures
 
 SHARERS_SHOWN = 10
 ENTRIES_SHOWN = 5
 WHATS_MAX = 200
 """How many pools and items a rule has to choose from."""
+_FIELDS: Mapping[type[Problem], str] = {
+    CampaignExists: "slug",
+    EndsTooEarly: "ends_at",
+    UnknownPicture: FIRST,
+    ShopNotListed: "buy_url",
+}
+"""Which field of its form a campaign was refused for."""
 
 
 @staff.get("/campaigns")
@@ -75,17 +82,8 @@ def add_campaign(member: StaffMember) -> Page:
         return _form_page(form, None)
     draft = drafts.read(form, _gtins(), _zone(), currency=_currency())
     if draft is not None:
-        try:
+        with form.refusing(_FIELDS):
             actions.add_campaign(deployment(), draft)
-        except CampaignExists as problem:
-            form.refuse("slug", _(problem.title))
-        except EndsTooEarly as problem:
-            form.refuse("ends_at", in_words(problem))
-        except UnknownPicture as problem:
-            form.refuse("upload", in_words(problem))
-        except ShopNotListed as problem:
-            form.refuse("buy_url", in_words(problem))
-        else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=draft.slug), 303)
     return _form_page(form, None), 422
@@ -112,15 +110,8 @@ def revise_campaign(member: StaffMember, slug: str) -> Page:
         return _form_page(form, campaign)
     draft = drafts.read(form, _gtins(), _zone(), campaign, _currency())
     if draft is not None:
-        try:
+        with form.refusing(_FIELDS):
             actions.revise_campaign(deployment(), slug, draft)
-        except EndsTooEarly as problem:
-            form.refuse("ends_at", in_words(problem))
-        except UnknownPicture as problem:
-            form.refuse("upload", in_words(problem))
-        except ShopNotListed as problem:
-            form.refuse("buy_url", in_words(problem))
-        else:
             flash(_("The draft is kept. Nobody sees it until you publish it."))
             return redirect(url_for(".campaign", slug=slug), 303)
     return _form_page(form, campaign), 422

@@ -54,13 +54,8 @@ def add_pool(member: StaffMember) -> Page:
     form = Form(request.form)
     draft = _draft(form)
     if draft is not None and form.ok:
-        try:
+        with form.refusing({PoolExists: "slug", PoolOver: "expires_at"}):
             pool = actions.add_pool(deployment(), draft, by=name_of(member))
-        except PoolExists as problem:
-            form.refuse("slug", _(problem.title))
-        except PoolOver as problem:
-            form.refuse("expires_at", in_words(problem))
-        else:
             flash(_("“%(name)s” is added. Now put codes into it.", name=pool.slug))
             return redirect(url_for(".coupon_pool", slug=pool.slug), 303)
     return _list_page(form), 422
@@ -107,13 +102,10 @@ def generate_coupons(member: StaffMember, slug: str) -> Page:
     if not lists.PREFIX.fullmatch(prefix):
         form.refuse("prefix", _(lists.BadPrefix.advice))
     if form.ok and count is not None:
-        try:
+        with form.refusing({PoolOver: "count", PoolFull: "count"}):
             made = actions.generate_coupons(
                 deployment(), slug, prefix=prefix, count=count, by=name_of(member)
             )
-        except (PoolOver, PoolFull) as problem:
-            form.refuse("count", in_words(problem))
-        else:
             _say_added(len(made))
             return redirect(url_for(".coupon_pool", slug=slug), 303)
     return _pool_page(slug, form), 422

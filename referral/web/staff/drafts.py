@@ -25,7 +25,7 @@ from referral.campaigns.content import Landing
 from referral.campaigns.markets import DEFAULT, NAMES
 from referral.campaigns.payouts import units_of
 from referral.errors import N_
-from referral.rewards import Rule, What
+from referral.rewards import NO_CURRENCY, Rule, What
 from referral.web.staff import contents, rule_rows
 from referral.web.staff.forms import Form, as_typed
 
@@ -46,8 +46,6 @@ TOUCHES = (
     ),
 )
 """Which link counts: value, label and what it means."""
-NO_CURRENCY = "XXX"
-"""Of store credit, where no product says which currency it is."""
 _UNIT = re.compile(UNIT_PATTERN)
 
 
@@ -150,7 +148,7 @@ def read_terms(form: Form, rules: Sequence[Rule], currency: str | None) -> dict[
 
 def _budgets(form: Form, rules: Sequence[Rule], currency: str | None) -> Mapping[str, int]:
     """What is put up beside points: what the rules pay needs one, anything else may have one."""
-    needed = units_of(rules, currency or NO_CURRENCY) - {"points"}
+    needed = units_of(rules, currency) - {"points"}
     budgets = {}
     for unit in sorted(needed | set(budget_units(form, currency))):
         name = f"budget-{unit}"

@@ -1,5 +1,7 @@
 """What readers see of a campaign, edited at any time, and its page seen before it is kept."""
 
+from collections.abc import Mapping
+
 from flask import flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
@@ -13,17 +15,25 @@ from referral.campaigns import (
 )
 from referral.campaigns.publishing import DrawNeedsOrganiser
 from referral.config import LANGUAGES
+from referral.errors import Problem
 from referral.pictures import UnknownPicture
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
-from referral.web.language import in_words, language
+from referral.web.language import language
 from referral.web.security import allow
 from referral.web.staff import contents, findings, previews
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.campaigns import content_parts
 from referral.web.staff.forms import Form
-from referral.web.staff.uploads import take_pictures
+from referral.web.staff.uploads import FIRST, take_pictures
+
+_FIELDS: Mapping[type[Problem], str] = {
+    UnknownPicture: FIRST,
+    ShopNotListed: "buy_url",
+    DrawNeedsOrganiser: "organiser",
+}
+"""Which field of its form new content was refused for."""
 
 
 @staff.get("/campaigns/<slug>/content")
@@ -42,18 +52,12 @@ def edit_content(member: StaffMember, slug: str) -> Page:
     content = contents.read(form)
     if content is not None:
         try:
-            actions.edit_content(deployment(), slug, lambda _campaign: content)
+            with form.refusing(_FIELDS):
+                actions.edit_content(deployment(), slug, lambda _campaign: content)
+                flash(_("Kept. Readers see it from now on."))
+                return redirect(url_for(".campaign", slug=slug), 303)
         except PunishedWording as problem:
             findings.refuse(form, problem.findings)
-        except UnknownPicture as problem:
-            form.refuse("upload", in_words(problem))
-        except ShopNotListed as problem:
-            form.refuse("buy_url", in_words(problem))
-        except DrawNeedsOrganiser as problem:
-            form.refuse("organiser", in_words(problem))
-        else:
-            flash(_("Kept. Readers see it from now on."))
-            return redirect(url_for(".campaign", slug=slug), 303)
     return _form_page(form, campaign), 422
 
 

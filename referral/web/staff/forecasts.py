@@ -25,7 +25,7 @@ from referral.reports import forecasts
 from referral.reports.dry_run import DryRun, Line
 from referral.reports.forecasts import Beginning
 from referral.reports.spread_rates import Rate
-from referral.rewards import ForWhom
+from referral.rewards import NO_CURRENCY, ForWhom
 from referral.staff import Right, StaffMember
 from referral.web import order_words, promises
 from referral.web.context import deployment
@@ -168,10 +168,11 @@ def campaign_forecast(member: StaffMember, slug: str) -> Page:
         campaign = campaign_by_slug(tx, slug)
         terms, begun = _beginning(tx, campaign, source)
     is_sent = "seeds" in request.args
-    form = Form(request.args) if is_sent else _form_of(begun.assumptions, terms.currency)
+    currency = terms.currency or NO_CURRENCY
+    form = Form(request.args) if is_sent else _form_of(begun.assumptions, currency)
     found = None
     if is_sent:
-        assumptions = _read(form, terms.currency)
+        assumptions = _read(form, currency)
         if assumptions is not None:
             rng = np.random.default_rng(SEED_DEFAULT)
             found = forecast(rng, assumptions, terms, RUNS, most=NODES_MAX)
@@ -235,14 +236,14 @@ def _beginning(tx: Session, campaign: Campaign, source: str) -> tuple[Terms, Beg
 # The form
 
 
-def _form_of(assumptions: Assumptions, currency: str | None) -> Form:
+def _form_of(assumptions: Assumptions, currency: str) -> Form:
     form = Form()
     for entry in (*SPREAD, *MORE):
         value = getattr(assumptions, entry.name)
         form.values[entry.name] = "" if value is None else _typed(value * entry.scale)
     form.values[AMOUNT] = ""
     if assumptions.order_amount:
-        places = get_currency_precision(currency or "")
+        places = get_currency_precision(currency)
         form.values[AMOUNT] = f"{assumptions.order_amount / 10**places:.{places}f}"
     return form
 
@@ -252,13 +253,13 @@ def _typed(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def _read(form: Form, currency: str | None) -> Assumptions | None:
+def _read(form: Form, currency: str) -> Assumptions | None:
     """What was entered; None with sentences beside the fields that are wrong."""
     values: dict[str, Any] = {}
     for entry in (*SPREAD, *MORE):
         values[entry.name] = _number(form, entry)
     if form.typed(AMOUNT):
-        values[AMOUNT] = form.price(AMOUNT, currency or "XXX")
+        values[AMOUNT] = form.price(AMOUNT, currency)
     elif values["orders"]:
         form.refuse(AMOUNT, _("Please fill this in: some of the purchases are orders."))
     if not form.ok:

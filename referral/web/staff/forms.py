@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -16,6 +17,8 @@ from werkzeug.datastructures import MultiDict
 
 from referral import texts
 from referral.catalog import PRICE_MAX
+from referral.errors import Conflict, Problem
+from referral.web.language import in_words
 
 YEAR_MIN, YEAR_MAX = 2000, 2200
 E = TypeVar("E", bound=StrEnum)
@@ -45,6 +48,19 @@ class Form:
     def refuse(self, name: str, sentence: str) -> None:
         """Say what is wrong with a field; what was said first stays."""
         self.errors.setdefault(name, sentence)
+
+    @contextmanager
+    def refusing(self, fields: Mapping[type[Problem], str]) -> Iterator[None]:
+        """What an action inside refuses is said beside a field; `fields` are by the problem.
+
+        Of a name that is taken (a `Conflict`) the title says enough there, without its advice.
+        """
+        try:
+            yield
+        except tuple(fields) as problem:
+            name = next(fields[kind] for kind in type(problem).__mro__ if kind in fields)
+            is_taken = isinstance(problem, Conflict)
+            self.refuse(name, _(problem.title) if is_taken else in_words(problem))
 
     def typed(self, name: str) -> str:
         """A field in one line: full-width digits and letters read as the ordinary ones."""

@@ -5,9 +5,11 @@ from datetime import timedelta
 from flask import render_template
 
 from referral.campaigns import Campaign, CampaignState
+from referral.intake import parked
 from referral.reports import alarms, batches, dead_links, flags, lists
 from referral.reports import campaigns as figures
 from referral.staff import Right, StaffMember
+from referral.web import intake_figures
 from referral.web.context import deployment, now
 from referral.web.staff import words
 from referral.web.staff.auth import Page, require
@@ -36,6 +38,8 @@ def home(member: StaffMember) -> Page:
             campaigns=campaigns,
             batches=batches.lines(tx, limit=LATEST).rows,
             alarms=alarms.current(tx, now()),
+            found=intake_figures.health(),
+            parked=parked.count_waiting(tx),
             flags=flags.counts(tx, since=now() - FLAGS_OF),
             dead_links=dead_links.counts(tx, since=now() - DEAD_LINKS_OF),
             products=lists.products(tx, limit=LATEST).rows,

@@ -31,13 +31,13 @@ from referral.reports import items as report
 from referral.reports import stores as store_report
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
-from referral.web.language import OWN_NAMES, in_words, language
+from referral.web.language import OWN_NAMES, language
 from referral.web.pictures import picture_url
 from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.contents import picture_of
 from referral.web.staff.forms import Form, as_typed, offset_of
-from referral.web.staff.uploads import take_pictures
+from referral.web.staff.uploads import FIRST, take_pictures
 
 REASON_LENGTH_MAX = 200
 CHANGES_SHOWN = 20
@@ -71,13 +71,8 @@ def add_item(member: StaffMember) -> Page:
     terms = _read(form)
     draft = _checked(form, ItemDraft, {**terms, "slug": slug, "stock": stock})
     if draft is not None:
-        try:
+        with form.refusing({ItemExists: "slug", UnknownPicture: FIRST}):
             actions.add_item(deployment(), draft, by=name_of(member))
-        except ItemExists as problem:
-            form.refuse("slug", _(problem.title))
-        except UnknownPicture as problem:
-            form.refuse("upload", in_words(problem))
-        else:
             flash(_("“%(name)s” is added.", name=items.title_of(draft.titles, language())))
             return redirect(url_for(".item", slug=draft.slug), 303)
     return _form_page(form, None), 422
@@ -100,15 +95,10 @@ def revise_item(member: StaffMember, slug: str) -> Page:
     reason = form.text("reason", most=REASON_LENGTH_MAX)
     terms = _checked(form, ItemTerms, _read(form))
     if terms is not None:
-        try:
+        with form.refusing({NotSoMuchStock: "change_stock", UnknownPicture: FIRST}):
             actions.revise_item(
                 deployment(), slug, terms, change_stock=change, reason=reason, by=name_of(member)
             )
-        except NotSoMuchStock as problem:
-            form.refuse("change_stock", in_words(problem))
-        except UnknownPicture as problem:
-            form.refuse("upload", in_words(problem))
-        else:
             flash(_("Kept. Customers see it from now on."))
             return redirect(url_for(".item", slug=slug), 303)
     return _form_page(form, slug), 422

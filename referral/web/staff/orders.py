@@ -6,6 +6,7 @@ from werkzeug.datastructures import FileStorage
 
 from referral import audit, campaigns, graph, orders, rewards
 from referral.actions.importing import Imported, check_orders, import_orders
+from referral.coupons import returns
 from referral.orders import NUMBER_LENGTH_MAX
 from referral.orders.files import BadOrderFile, OrderFile
 from referral.reports import lists
@@ -52,6 +53,7 @@ def order(member: StaffMember, order_id: int) -> Page:
             withheld=withheld,
             referrer=referrer,
             refunds=orders.refunds_of(tx, found),
+            coupon=returns.used_by(tx, found.external_id),
             decisions=audit.of_subject(tx, found.event),
             names=lists.names(tx, deployment().keys, sorted(mentioned)),
             order_words=order_words,

@@ -38,7 +38,7 @@ def add_product(member: StaffMember) -> Page:
     if labels not in set(Labels):
         form.refuse("labels", _("Please choose one of these."))
     if form.ok and price is not None and currency is not None:
-        try:
+        with form.refusing({ProductExists: "gtin"}):
             actions.add_product(
                 deployment(),
                 gtin=gtin,
@@ -47,9 +47,6 @@ def add_product(member: StaffMember) -> Page:
                 currency=currency,
                 labels=Labels(labels),
             )
-        except ProductExists as problem:
-            form.refuse("gtin", _(problem.title))
-        else:
             flash(_("“%(name)s” is added.", name=name))
             return redirect(url_for(".product", gtin=gtin), 303)
     return _page(form), 422
@@ -71,6 +68,7 @@ def _page(form: Form) -> str:
         listed = lists.products(tx, offset=offset_of(request.args))
     used = listed.rows[0].currency if listed.rows else CURRENCY_DEFAULT
     form.values.setdefault("currency", used)
+    labels = [(value, _(word)) for value, word in LABELS.items()]
     return render_template(
-        "staff/products.html", listed=listed, form=form, words=words, labels=LABELS
+        "staff/products.html", listed=listed, form=form, words=words, labels=labels
     )

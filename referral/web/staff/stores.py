@@ -16,7 +16,7 @@ from referral.stores import (
     StoreKind,
 )
 from referral.web.context import deployment
-from referral.web.staff import regions
+from referral.web.staff import regions, words
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
@@ -39,13 +39,10 @@ def add_store(member: StaffMember) -> Page:
     kind = form.one_of("kind", set(StoreKind))
     region = _region(form)
     if form.ok and kind is not None:
-        try:
+        with form.refusing({StoreExists: "slug"}):
             actions.add_store(
                 deployment(), slug=slug, name=name, kind=StoreKind(kind), region=region
             )
-        except StoreExists as problem:
-            form.refuse("slug", _(problem.title))
-        else:
             flash(_("“%(name)s” is added.", name=name))
             return redirect(url_for(".stores"), 303)
     return _page(form), 422
@@ -71,4 +68,5 @@ def _region(form: Form) -> str | None:
 def _page(form: Form) -> str:
     with deployment().db.read() as tx:
         listed = report.lines(tx, offset=offset_of(request.args))
-    return render_template("staff/stores.html", listed=listed, form=form, kinds=StoreKind)
+    kinds = [(kind.value, words.store_kind(kind)) for kind in StoreKind]
+    return render_template("staff/stores.html", listed=listed, form=form, kinds=kinds)

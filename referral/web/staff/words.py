@@ -144,6 +144,7 @@ ENTRIES = {
     "taken back": N_("Taken back"),
     "one person's wallets": N_("Wallets of one person put together"),
     "coupon used": N_("Coupon used"),
+    "coupon good again": N_("Coupon good again"),
     "redeemed": N_("Redeemed"),
     "redemption undone": N_("Redemption undone"),
     "redemption expired": N_("Voucher expired"),
@@ -163,6 +164,15 @@ VOUCHERS = {
 }
 # The mark beside each, by the state of something else that it looks like.
 VOUCHER_PILLS = {"issued": "pending", "accepted": "available", "undone": "reversed"}
+COUPONS = {
+    "free": N_("Nobody has it yet"),
+    "waiting": N_("On hold"),
+    "valid": N_("Can be used"),
+    "used": N_("Used"),
+    "withdrawn": N_("Withdrawn"),
+    "expired": N_("Expired"),
+}
+COUPON_PILLS = {"waiting": "pending", "valid": "available", "withdrawn": "reversed"}
 RULES_OF_CREDIT = {
     None: N_("No link with a customer above it had been opened in time"),
     CreditedTouch.first: N_("First link opened, nearest customer above it"),
@@ -219,6 +229,14 @@ def voucher_state(name: str) -> str:
 
 def voucher_pill(name: str) -> str:
     return VOUCHER_PILLS.get(name, name)
+
+
+def coupon_state(name: str) -> str:
+    return _(COUPONS.get(name, name))
+
+
+def coupon_pill(name: str) -> str:
+    return COUPON_PILLS.get(name, name)
 
 
 def item_change(change: AuditEntry) -> str:

@@ -5,7 +5,7 @@ import pytest
 from referral import limits
 from referral.deployment import Deployment
 from tests.cast import Brand, Person, cast_of
-from tests.coupons.test_pools import open_with, undo, use
+from tests.pools import open_with, undo, use
 from tests.web.api.conftest import Api, problem
 
 POOL = {

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from referral import ledger
+from referral import actions, ledger
 from referral.deployment import Deployment
-from tests.cast import RULES, cast_of, open_brand
+from tests.cast import RULES, cast_of, draft, open_brand
 from tests.web.api.conftest import Api, problem
 
 FORECAST = "/campaigns/spring/forecast"
@@ -47,6 +47,18 @@ def test_a_forecast_tells_its_assumptions_and_intervals(busy: Api, deployment: D
     assert busy.made(FORECAST, {**SMALL, "seed": 7}) != found
     assert busy.made(FORECAST)["runs"] == 1_000
     assert postings(deployment) == before
+
+
+def test_store_credit_of_a_draft_before_the_first_product_has_no_currency(
+    api: Api, deployment: Deployment
+) -> None:
+    credit = {"when": "claim", "for": "person", "what": "credit", "amount": 300}
+    actions.add_campaign(deployment, draft(rules=[credit]))
+    found = api.made(FORECAST, SMALL)
+    assert found["currency"] is None
+    assert found["paid"]["XXX"] == found["cost"], "in minor units of whatever it will be"
+    assert found["cost"]["low"] > 0
+    assert api.made(DRY_RUN)["purchases"] == 0
 
 
 @pytest.mark.parametrize(

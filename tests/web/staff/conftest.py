@@ -8,9 +8,14 @@ import pytest
 from flask import Flask
 
 from referral import actions
+from referral.campaigns import Draft
 from referral.deployment import Deployment
+from referral.orders import OrderIn
+from referral.risk import Mode
 from referral.staff import Role
+from tests.pools import add_pool, order
 from tests.readers import Reader
+from tests.rewarded import add_item, add_till, give
 from tests.web.conftest import Brand
 
 PASSWORD = "four ordinary words here"
@@ -79,6 +84,31 @@ def spread_brand(brand: Brand, alice: Reader, bob: Reader, charlie: Reader) -> B
     charlie.claim(brand.path(2))
     actions.rename(brand.deployment, 1, "Alice")
     return brand
+
+
+@pytest.fixture
+def busy_brand(spread_brand: Brand) -> Brand:
+    """The same with one of all else that has a page: a till, an item and a voucher for it, a pool
+    and a coupon that an order used, and a case."""
+    d = spread_brand.deployment
+    add_till(d)
+    add_item(d)
+    give(spread_brand, 1, 100)
+    actions.redeem(d, 1, "cup", key="press")
+    add_pool(d, "TEA-0001", "TEA-0002")
+    give_coupon = {"when": "order", "for": "person", "what": "coupon", "of": "tea", "amount": 1}
+    terms = {"rules": [{**give_coupon, "least": 10_000}], "budgets": {"coupon:tea": 2}}
+    draft = Draft(slug="coupons", title="Coupons", hold_days=0, budget=0, **terms)
+    actions.add_campaign(d, draft)
+    actions.publish_campaign(d, "coupons")
+    placed = {"external_id": "A-1", "customer_id": 1, "amount": 10_000, "currency": "CNY"}
+    actions.place_order(d, OrderIn.model_validate(placed))
+    order(d, "A-2", "TEA-0001")
+    actions.set_risk_rule(d, "misses_first", Mode.on, points=60, by="tests")
+    for _ in range(12):
+        d.guessing.wrong_code(2, None, None)
+    actions.claim(d, spread_brand.code(3), 2)
+    return spread_brand
 
 
 def text(reader: Reader) -> str:

@@ -18,7 +18,7 @@ from referral.orders import OrderIn
 from referral.redemption.items import ItemDraft
 from referral.risk import VerdictRow
 from referral.stores import StoreKind
-from tests.coupons.test_pools import add_pool
+from tests.pools import add_pool
 from tests.races import at_once
 from tests.readers import Reader
 from tests.web.conftest import Brand

@@ -9,7 +9,7 @@ from werkzeug.datastructures import FileStorage
 from referral import coupons
 from referral.audit import AuditEntry
 from referral.deployment import Deployment
-from tests.coupons.test_pools import add_pool, open_with
+from tests.pools import add_pool, open_with
 from tests.readers import Reader
 from tests.web.staff.conftest import text
 

@@ -3,7 +3,6 @@
 import html
 import io
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -303,12 +302,11 @@ def test_the_preview_of_edited_content_keeps_the_campaign_s_terms(
 @pytest.mark.browser
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_preview_follows_what_is_typed(
-    brand: Brand, olga: None, live_server: Callable[..., Any], desktop: Contexts
+    brand: Brand, olga: None, site: str, desktop: Contexts
 ) -> None:
-    server = live_server()
     page = desktop("en-GB", viewport={"width": 1440, "height": 900}).new_page()
-    sign_in(page, server.url)
-    page.goto(f"{server.url}/staff/new-campaign")
+    sign_in(page, site)
+    page.goto(f"{site}/staff/new-campaign")
     shown = page.frame_locator("iframe[name=preview]")
     heading = shown.get_by_role("heading", level=1)
     expect(heading).to_have_text("…")
@@ -346,18 +344,17 @@ def test_the_preview_follows_what_is_typed(
     assert len(page.context.pages) == 1
     assert "referral_visitor" not in {each["name"] for each in page.context.cookies()}
     page.go_back()
-    assert page.url == f"{server.url}/staff/", "the preview leaves no trace in the history"
+    assert page.url == f"{site}/staff/", "the preview leaves no trace in the history"
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_without_scripts_a_button_shows_the_preview(
-    brand: Brand, olga: None, live_server: Callable[..., Any], desktop: Contexts
+    brand: Brand, olga: None, site: str, desktop: Contexts
 ) -> None:
-    server = live_server()
     page = desktop("en-GB", java_script_enabled=False).new_page()
-    sign_in(page, server.url)
-    page.goto(f"{server.url}/staff/campaigns/spring/content")
+    sign_in(page, site)
+    page.goto(f"{site}/staff/campaigns/spring/content")
     page.locator("#en-title").fill("Harvest")
     page.get_by_role("radio", name="English").check()
     page.get_by_role("button", name="Show the preview").click()

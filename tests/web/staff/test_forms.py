@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import ean
@@ -13,6 +15,7 @@ from referral import ranges
 from referral.campaigns import Campaign, Draft, campaign_by_slug
 from referral.campaigns.payouts import units_of
 from referral.catalog import product_by_gtin
+from referral.coupons import PoolExists, PoolOver, UnknownPool
 from referral.deployment import Deployment
 from referral.rewards import Rule
 from referral.web.staff import drafts, rule_rows
@@ -43,6 +46,20 @@ AWKWARD = {
 }
 
 TERMS = ("lot", "made_on", "expires_on", "market", "store", "sale_from", "sale_until")
+
+
+def test_what_an_action_refuses_is_said_beside_its_field(app: Flask) -> None:
+    form, fields = Form(), {PoolExists: "slug", PoolOver: "expires_at"}
+    with app.test_request_context("/staff/", headers={"Accept-Language": "en"}):
+        for problem in (PoolExists(), PoolOver()):
+            with form.refusing(fields):
+                raise problem
+        with pytest.raises(UnknownPool), form.refusing(fields):
+            raise UnknownPool()
+    assert form.errors == {
+        "slug": "There is a pool of coupons with this short name already.",
+        "expires_at": "The coupons of this pool have expired. Make a new pool with a later date.",
+    }
 
 
 def test_an_owner_sets_up_a_brand_from_nothing(owner: Reader, deployment: Deployment) -> None:

@@ -1,8 +1,6 @@
 """The rules in the campaign form: added, taken away, refused in words; and better terms later."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -261,15 +259,14 @@ def test_a_draft_has_no_better_terms(brand: Brand, owner: Reader) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_with_scripts_rules_come_and_go_on_the_page(
-    brand: Brand, olga: None, live_server: Callable[..., Any], desktop: Contexts
+    brand: Brand, olga: None, site: str, desktop: Contexts
 ) -> None:
-    server = live_server()
     page = desktop("en-GB").new_page()
-    page.goto(f"{server.url}/staff/sign-in")
+    page.goto(f"{site}/staff/sign-in")
     page.locator("#email").fill("olga@brand.example")
     page.locator("#password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.goto(f"{server.url}{NEW}")
+    page.goto(f"{site}{NEW}")
     page.evaluate("window.stays = true")
     page.locator("#title").fill("Harvest")
     rules = page.locator("fieldset.rule")
