@@ -3,7 +3,7 @@
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check bench lint types format i18n setup clean
+.PHONY: help run test test-long check bench install lint types format i18n setup clean
 
 PORT ?= 8000
 export PORT
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-long  run the slow tests as well, and those of pages and commands on both databases'
 	@echo 'make check      what a contribution must pass: formatting, lint, types, tests'
 	@echo 'make bench      measure speed, as ratios within one run; see bench/README.md'
+	@echo 'make install    set up the service alone, for production; see docs/deploy.md'
 	@echo 'make format     format the code and fix what can be fixed by itself'
 	@echo 'make i18n       bring the translation catalogues up to date with the code'
 	@echo 'make clean      remove what the other targets made (not the data in var/)'
@@ -48,6 +49,8 @@ check: lint types test
 
 bench: setup
 	@$(BIN)/python -m bench
+
+install: $(VENV)/installed $(MO)
 
 setup: $(VENV)/installed-test $(MO)
 

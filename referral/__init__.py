@@ -38,8 +38,8 @@ def create_app(config: Config | None = None, *, deployment: Deployment | None = 
         template_folder=str(ROOT / "templates"),
     )
     app.config["MAX_CONTENT_LENGTH"] = REQUEST_BYTES_MAX
-    if hops := deployment.config.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     web.set_up(app)
     web.connect(app, deployment)
+    if hops := deployment.config.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     return app

@@ -67,6 +67,8 @@ class Config:
     sender: str = "demo"
     """How one-time codes travel: ``demo``, ``smtp://...``, ``smtps://...`` or ``https://...``."""
     wechat: WechatSettings | None = None
+    intake: str = "direct"
+    """How visits go in: ``direct`` into the database, or through a ``stream`` in Redis."""
     shops: tuple[str, ...] = ()
     """The hosts a campaign may redirect to, as `shops.listed` writes them."""
 
@@ -108,6 +110,7 @@ class Config:
             wechat=_wechat(
                 {name: setting(f"WECHAT_{name}") for name in (*WECHAT_NEEDED, *WECHAT_OPTIONAL)}
             ),
+            intake=_intake(setting("INTAKE"), setting("REDIS_URL")),
             shops=_shops(setting("SHOPS")),
         )
         return _with_checked_sender(config)
@@ -133,6 +136,17 @@ def _database_url(value: str) -> str:
     raise ConfigError(
         f"REFERRAL_DATABASE_URL names {backend}; only sqlite and postgresql are supported."
     )
+
+
+def _intake(value: str, redis_url: str) -> str:
+    if value not in ("", "direct", "stream"):
+        raise ConfigError(f"REFERRAL_INTAKE: {value!r} is neither `direct` nor `stream`.")
+    if value == "stream" and not redis_url:
+        raise ConfigError(
+            "REFERRAL_INTAKE: visits go through a stream in Redis or Valkey; "
+            "set REFERRAL_REDIS_URL as well, or leave this out."
+        )
+    return value or ("stream" if redis_url else "direct")
 
 
 def _redis_url(value: str) -> str | None:

@@ -129,6 +129,11 @@ class Database:
                 time.sleep(RETRY_SECONDS * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
         raise AssertionError("unreachable")
 
+    @property
+    def joined(self) -> Session | None:
+        """The session of the transaction this thread is in; None outside of one."""
+        return self._joined.get()
+
     def _turn(self) -> AbstractContextManager[None]:
         return self._writers.turn(SQLITE_BUSY_SECONDS) if self._writers else nullcontext()
 
@@ -192,6 +197,75 @@ def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int
     """Insert one row and return its ``id``; None when a unique key says it is there."""
     statement = _insert_new_id(tx.get_bind().dialect.name, model.__table__)
     return _connection(tx).execute(statement, row).scalar_one_or_none()
+
+
+def insert_many(
+    tx: Session, model: type[Base], rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]
+) -> set[Any]:
+    """Insert many rows at once, leaving out those a unique key says are there.
+
+    All rows have the same columns. Returns what `key` names of those that were new: a value each,
+    or a tuple where it names several columns.
+    """
+    if not rows:
+        return set()
+    names = tuple(rows[0])
+    if is_sqlite(tx):
+        tx.flush()
+        found = _connection(tx).execute(_insert_returning(model.__table__, key), rows)
+    else:
+        columns = {name: [row[name] for row in rows] for name in names}
+        found = run(tx, _insert_arrays(model.__table__, names, key), **columns)
+    return set(found.scalars()) if len(key) == 1 else {tuple(row) for row in found}
+
+
+def upsert_many(
+    tx: Session, model: type[Base], rows: Sequence[Mapping[str, Any]], change: Change
+) -> None:
+    """`upsert` many rows at once, of different keys and with the same columns."""
+    if is_sqlite(tx):
+        tx.flush()
+        _connection(tx).execute(upsert(tx, model, change), rows)
+        return
+    names = tuple(rows[0])
+    columns = {name: [row[name] for row in rows] for name in names}
+    run(tx, _upsert_arrays(model.__table__, names, change), **columns)
+
+
+# PostgreSQL gets each column as an array: one statement, however many rows there are.
+
+
+def _arrays(table: Any, names: tuple[str, ...]) -> sa.Select[Any]:
+    kinds = [postgresql.ARRAY(table.c[name].type) for name in names]
+    pairs = zip(names, kinds, strict=True)
+    arrays = [sa.cast(sa.bindparam(name, type_=_AsItIs()), kind) for name, kind in pairs]
+    rows = sa.func.unnest(*arrays).table_valued(*names).render_derived()
+    return sa.select(*(rows.c[name] for name in names))
+
+
+class _AsItIs(sa.types.UserDefinedType[Any]):
+    """A value that the driver knows how to send."""
+
+    cache_ok = True
+
+
+@functools.cache
+def _insert_arrays(table: Any, names: tuple[str, ...], key: tuple[str, ...]) -> Any:
+    statement = postgresql.insert(table).from_select(names, _arrays(table, names))
+    return statement.on_conflict_do_nothing().returning(*(table.c[name] for name in key))
+
+
+@functools.cache
+def _upsert_arrays(table: Any, names: tuple[str, ...], change: Change) -> Any:
+    statement = postgresql.insert(table).from_select(names, _arrays(table, names))
+    set_ = change(table.c, statement.excluded)
+    return statement.on_conflict_do_update(index_elements=[*table.primary_key], set_=set_)
+
+
+@functools.cache
+def _insert_returning(table: Any, key: tuple[str, ...]) -> Any:
+    statement = _insert("sqlite", table).on_conflict_do_nothing()
+    return statement.returning(*(table.c[name] for name in key))
 
 
 def upsert(
@@ -261,6 +335,22 @@ def _connection(tx: Session) -> sa.Connection:
     if known is None:
         known = tx.info["connection"] = tx.connection()
     return known
+
+
+def is_sqlite(tx: Session) -> bool:
+    return tx.get_bind().dialect.name == "sqlite"
+
+
+def as_a_whole(tx: Session) -> AbstractContextManager[Any]:
+    """What is done inside is undone when it raises, and the transaction goes on."""
+    tx.flush()
+    return _connection(tx).begin_nested()
+
+
+def one_moment(tx: Session) -> None:
+    """Let all that this transaction reads be of the moment it begins; it must not have begun."""
+    if not is_sqlite(tx):
+        tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
 def lock(tx: Session, name: str) -> None:

@@ -12,6 +12,8 @@ from referral.crypto import KeyRing
 from referral.db import Database
 from referral.dead_links import DeadLinks
 from referral.guessing import Guessing
+from referral.intake import Intake
+from referral.intake.stream import VisitStream
 from referral.limits import Limits
 from referral.links import LinkCodec
 from referral.misses import Misses
@@ -34,6 +36,9 @@ class Deployment:
     directory: BatchDirectory
     showcase: Showcase
     limits: Limits
+    stream: VisitStream | None
+    """Where visits wait for a worker, if they do."""
+    intake: Intake
     guessing: Guessing
     misses: Misses
     dead_links: DeadLinks
@@ -73,6 +78,8 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
     clock = clock or DatabaseClock(db.now)
     keys = KeyRing(config.secret_keys)
     limits = Limits(db, keys, clock, config.redis_url)
+    is_streamed = config.redis_url is not None and config.intake == "stream"
+    stream = VisitStream(config.redis_url or "") if is_streamed else None
     return Deployment(
         config=config,
         db=db,
@@ -83,6 +90,8 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
         directory=BatchDirectory(db),
         showcase=Showcase(db),
         limits=limits,
+        stream=stream,
+        intake=Intake(db, stream),
         guessing=Guessing(limits.redis, keys, clock),
         misses=Misses(db, clock),
         dead_links=DeadLinks(db, clock),

@@ -9,12 +9,12 @@ an address, and signed. Nothing is stored until it is opened.
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 from referral.crypto import KeyRing, TokenSigner, decode_base64, encode_base64
 
@@ -186,6 +186,17 @@ class LinkCodec:
     def token(self, link: Link) -> str:
         return self._signer.sign(self._hidden(link))
 
+    def tokens(self, link: Link, channels: Iterable[Channel]) -> dict[Channel, str]:
+        """The tokens of one link put through each of these channels; faster than one by one."""
+        ways = list(dict.fromkeys(channels))
+        begin = link.pack()[:-1]
+        hidden = self._encryptor().update(b"".join(begin + bytes((way,)) for way in ways))
+        size = _LINK.size
+        return {
+            way: self._signer.sign(hidden[place * size : (place + 1) * size])
+            for place, way in enumerate(ways)
+        }
+
     def read(self, token: str) -> Link | None:
         """The link in a token, or None for one that is cut, altered or foreign."""
         signed = self._signer.unsign(token)
@@ -253,7 +264,10 @@ class LinkCodec:
 
     def _hidden(self, link: Link) -> bytes:
         """Encrypted: a customer's number in an address or a cookie is nobody's business."""
-        return self._ciphers[self._newest].encryptor().update(link.pack())
+        return self._encryptor().update(link.pack())
+
+    def _encryptor(self) -> CipherContext:
+        return self._ciphers[self._newest].encryptor()
 
     def _shown(self, block: bytes, key_id: str) -> Link:
         return Link.unpack(self._ciphers[key_id].decryptor().update(block))

@@ -22,11 +22,13 @@ from referral import (  # noqa: F401
     ranges,
     rewards,
     risk,
+    rollups,
     spread,
     staff,
     stores,
     visits,
 )
+from referral.intake import parked  # noqa: F401
 from referral.ledger import seals  # noqa: F401
 from referral.redemption import items, tills, vouchers  # noqa: F401
 from referral.spread import counters  # noqa: F401

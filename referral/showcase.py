@@ -1,7 +1,8 @@
 """Campaigns as whoever opens a link is shown them, kept in memory for a moment.
 
 Openings come by the hundred a second and want the same few rows. What another process changes
-about a running campaign shows within `KEEP_SECONDS`; whatever pays asks the database.
+about a running campaign shows within `KEEP_SECONDS`; whatever pays asks the database. While the
+database is away, what was read last goes on being shown.
 """
 
 from collections.abc import Hashable
@@ -14,6 +15,7 @@ from referral import campaigns, catalog
 from referral.campaigns import Campaign, CampaignState
 from referral.catalog import Product
 from referral.db import Database
+from referral.errors import Unavailable
 
 KEEP_SECONDS = 1.0
 
@@ -26,6 +28,8 @@ class Shown:
     products: tuple[Product, ...]
     made: dict[Hashable, Any] = field(default_factory=dict)
     """What was made from them and is as good as they are, such as a page in one language."""
+    names: dict[int, str | None] = field(default_factory=dict)
+    """The names of customers whose links were opened, as they were then."""
 
 
 class Showcase:
@@ -37,12 +41,24 @@ class Showcase:
         self._kept: dict[int, tuple[float, Shown]] = {}
 
     def find(self, campaign_id: int) -> Shown | None:
-        """A campaign, running or not; None where there is none. Raises `Unavailable`."""
+        """A campaign, running or not; None where there is none.
+
+        Raises `Unavailable` when the database is away and nothing is known of it.
+        """
         kept = self._kept
         read_at, shown = kept.get(campaign_id, (float("-inf"), None))
         if shown is not None and monotonic() - read_at < KEEP_SECONDS:
             return shown
-        return self._read(campaign_id, kept)
+        try:
+            return self._read(campaign_id, kept)
+        except Unavailable:
+            if shown is None:
+                raise
+            # As if it had been read now: not everybody who opens a link should ask in vain.
+            with self._lock:
+                if kept.get(campaign_id) == (read_at, shown):
+                    kept[campaign_id] = (monotonic(), shown)
+            return shown
 
     def forget(self) -> None:
         """Read again at the next look: this process has changed a campaign."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.codes import Code, Label
-from referral.db import Base, RowId, insert_new, run, upsert
+from referral.db import Base, RowId, insert_many, run, upsert
 from referral.flags import Flag
 from referral.links import Channel
 from referral.places import REGION_LENGTH_MAX
@@ -50,6 +50,8 @@ class VisitRow(Base):
     batch_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     code_index: Mapped[int | None] = mapped_column(sa.BigInteger)
     label: Mapped[str | None] = mapped_column(sa.String(5))
+    store_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """The store that the scanned package went to."""
     region: Mapped[str | None] = mapped_column(sa.String(REGION_LENGTH_MAX))
     """Where it came from, coarsely: ISO 3166 of a country or of one of its parts."""
     machine: Mapped[str | None] = mapped_column(sa.String(20))
@@ -131,6 +133,8 @@ class Visit:
     batch: int | None = None
     code_index: int | None = None
     label: Label | None = None
+    store: int | None = None
+    """The store that the scanned package went to."""
     region: str | None = None
     flags: tuple[Flag, ...] = ()
     """What of a scanned code staff should look at."""
@@ -158,12 +162,12 @@ def engagement_id(visitor: int, campaign: int, day: datetime) -> UUID:
     return uuid5(_ENGAGEMENT, f"{visitor}|{campaign}|{day:%Y-%m-%d}")
 
 
-def record(tx: Session, visits: Sequence[Visit]) -> int:
-    """Store visits, each once. Returns how many were new."""
+def record(tx: Session, visits: Sequence[Visit]) -> set[UUID]:
+    """Store visits, each once. Returns the events that were new."""
     rows = [
         {
             "event_id": visit.event_id,
-            "kind": visit.kind,
+            "kind": visit.kind.value,
             "at": visit.at,
             "campaign_id": visit.campaign,
             "visitor_id": visit.visitor,
@@ -172,13 +176,19 @@ def record(tx: Session, visits: Sequence[Visit]) -> int:
             "channel": visit.channel.name,
             "batch_id": visit.batch,
             "code_index": visit.code_index,
-            "label": visit.label,
+            "label": None if visit.label is None else visit.label.value,
+            "store_id": visit.store,
             "region": visit.region,
             "machine": visit.machine,
         }
         for visit in visits
     ]
-    return insert_new(tx, VisitRow, rows)
+    return insert_many(tx, VisitRow, rows, ("event_id",))
+
+
+def known_among(tx: Session, event_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these events that are stored."""
+    return set(tx.scalars(sa.select(VisitRow.event_id).where(VisitRow.event_id.in_(event_ids))))
 
 
 # Openings that turn out to be a machine's, or a person's after all
@@ -209,9 +219,19 @@ _OPENED = sa.select(
     VisitRow.at,
 )
 _PEOPLES = _OPENED.where(_IS_OPEN, _BY)
-_MACHINES = _OPENED.where(_IS_NEVER_RAN, _BY).order_by(VisitRow.at, VisitRow.id)
-_TAKE = sa.update(VisitRow).where(_IS_OPEN, _BY).values(kind=Kind.fetch, machine=NEVER_RAN)
-_GIVE_BACK = sa.update(VisitRow).where(_IS_NEVER_RAN, _BY).values(kind=Kind.open, machine=None)
+_WHOLE = tuple(VisitRow.__table__.c)
+_TAKE = (
+    sa.update(VisitRow)
+    .where(_IS_OPEN, _BY)
+    .values(kind=Kind.fetch, machine=NEVER_RAN)
+    .returning(*_WHOLE)
+)
+_GIVE_BACK = (
+    sa.update(VisitRow)
+    .where(_IS_NEVER_RAN, _BY)
+    .values(kind=Kind.open, machine=None)
+    .returning(*_WHOLE)
+)
 _READERS = (
     sa.select(VisitRow.parent_id, VisitRow.visitor_id)
     .where(_IS_OPEN, VisitRow.parent_id.in_(sa.bindparam("sharers", expanding=True)))
@@ -225,22 +245,49 @@ _FIRST = (
 )
 
 
+def opening_of(visit: Visit) -> Opened:
+    """What a visit that is an opening says."""
+    if visit.visitor is None or visit.campaign is None or visit.hop is None:
+        raise ValueError("no opening")
+    # Visits keep the hop of the reader, links that of the sharer.
+    return Opened(
+        visit.visitor, visit.campaign, visit.parent, visit.hop - 1, visit.channel, visit.at
+    )
+
+
 def opened_by(tx: Session, visitors: Sequence[int]) -> list[Opened]:
     """What these visitors opened, as far as it counts as people's."""
     return [_opened(row) for row in run(tx, _PEOPLES, visitors=visitors)]
 
 
-def count_as_machines(tx: Session, visitors: Collection[int]) -> None:
-    """Turn all that these visitors opened into fetches."""
-    run(tx, _TAKE, visitors=list(visitors))
+def count_as_machines(tx: Session, visitors: Collection[int]) -> list[Visit]:
+    """Turn all that these visitors opened into fetches; these, as they are now."""
+    return [_visit(row) for row in run(tx, _TAKE, visitors=list(visitors))]
 
 
-def count_as_people(tx: Session, visitors: Collection[int]) -> list[Opened]:
-    """Turn what `count_as_machines` did to these visitors back; what it was, in order."""
-    found = [_opened(row) for row in run(tx, _MACHINES, visitors=list(visitors))]
-    if found:
-        run(tx, _GIVE_BACK, visitors=list(visitors))
-    return found
+def count_as_people(tx: Session, visitors: Collection[int]) -> list[Visit]:
+    """Turn what `count_as_machines` did to these visitors back; the openings, in their order."""
+    found = [_visit(row) for row in run(tx, _GIVE_BACK, visitors=list(visitors))]
+    return sorted(found, key=lambda visit: (visit.at, visit.event_id))
+
+
+def _visit(row: Any) -> Visit:
+    return Visit(
+        Kind(row.kind),
+        row.at,
+        row.event_id,
+        row.visitor_id,
+        row.campaign_id,
+        row.parent_id,
+        row.hop,
+        Channel.named(row.channel),
+        row.batch_id,
+        row.code_index,
+        None if row.label is None else Label(row.label),
+        row.store_id,
+        row.region,
+        machine=row.machine,
+    )
 
 
 def _opened(row: Any) -> Opened:
@@ -264,13 +311,33 @@ def first_openings(tx: Session, campaign: int, sharer: int) -> list[tuple[int, d
 # Codes
 
 
-def remember_scan(tx: Session, visit: Visit) -> None:
-    """Note that this device has seen this code."""
-    code = {"batch_id": visit.batch, "index": visit.code_index, "label": visit.label}
-    device = {**code, "visitor_id": visit.visitor, "first_at": visit.at}
-    if insert_new(tx, ScannedCode, device):
-        row = {**code, "first_at": visit.at, "region": visit.region, "devices": 1}
-        run(tx, upsert(tx, SeenCode, _one_device_more), **row)
+def remember_scans(tx: Session, scans: Sequence[Visit]) -> None:
+    """Note which devices have seen which codes; all of them are people's."""
+    firsts: dict[_Device, Visit] = {}
+    for visit in sorted(scans, key=lambda visit: visit.at, reverse=True):
+        firsts[_device(visit)] = visit
+    rows = [
+        {**_code(visit), "visitor_id": visit.visitor, "first_at": visit.at}
+        for _, visit in sorted(firsts.items())
+    ]
+    new = insert_many(tx, ScannedCode, rows, ("batch_id", "index", "label", "visitor_id"))
+    statement = upsert(tx, SeenCode, _one_device_more)
+    for device in sorted(new):
+        visit = firsts[device]
+        run(tx, statement, **_code(visit), first_at=visit.at, region=visit.region, devices=1)
+
+
+_Device = tuple[int, int, str, int]
+"""A code by batch, index and label, and a visitor."""
+
+
+def _device(visit: Visit) -> _Device:
+    return (*_code(visit).values(), visit.visitor)  # type: ignore[return-value]
+
+
+def _code(visit: Visit) -> dict[str, int | str | None]:
+    label = None if visit.label is None else visit.label.value
+    return {"batch_id": visit.batch, "index": visit.code_index, "label": label}
 
 
 def _one_device_more(old: Any, new: Any) -> dict[str, Any]:

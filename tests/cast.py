@@ -108,7 +108,7 @@ class Person:
             channel=link.channel,
         )
         if arrives:
-            intake.hand_in(d, visit, None if arrival.is_own else link)
+            intake.hand_in(d, visit)
         return arrival
 
     def claim(self, index: int, batch: Batch | None = None) -> Claimed:
@@ -167,9 +167,11 @@ def add_product(
     )
 
 
-def issue(deployment: Deployment, gtin: str = GTIN, *, on_sale: int = ON_SALE) -> Batch:
+def issue(
+    deployment: Deployment, gtin: str = GTIN, *, on_sale: int = ON_SALE, name: str = "a batch"
+) -> Batch:
     """A batch of which the first `on_sale` codes are activated."""
-    batch = actions.issue_batch(deployment, gtin=gtin, count=SIZE, name="a batch", by="tests")
+    batch = actions.issue_batch(deployment, gtin=gtin, count=SIZE, name=name, by="tests")
     if on_sale:
         actions.set_range(
             deployment, batch.id, RangeState.activated, start=0, end=on_sale, by="tests"

@@ -13,6 +13,7 @@ import shutil
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What takes long begins first, so that no worker is left with it at the end.
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("browser", "race"))))
     if config.getoption("--both-databases"):
         return
     on: defaultdict[str, set[str]] = defaultdict(set)
@@ -149,6 +152,12 @@ def valkey(worker_id: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def _valkey_client(valkey: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(valkey) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "referral.db"
     upgrade(f"sqlite:///{path}")
@@ -170,14 +179,15 @@ def _engines() -> Iterator[dict[str, sa.Engine]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(db, "_engine", lambda url: kept[url] if url in kept else make(url))
         yield kept
+    for engine in kept.values():
+        engine.dispose()
 
 
-def _begin(kept: dict[str, sa.Engine], url: str) -> None:
-    """Let the engine at `url` begin with new connections: the database is another one."""
-    if url in kept:
-        kept[url].dispose()
-    else:
-        kept[url] = db._engine(url)
+def _leave(database: Database) -> None:
+    """Close a database that is not used again. PostgreSQL's is emptied and used again, over the
+    same connections: a new one has to learn all tables before it is fast."""
+    if database.is_sqlite:
+        database.close()
 
 
 @pytest.fixture(scope="session")
@@ -201,10 +211,12 @@ def database_url(request: pytest.FixtureRequest, _engines: dict[str, sa.Engine])
     else:
         url = request.getfixturevalue("_postgres_database")
         empty_tables(url)
-    _begin(_engines, url)
+    if url not in _engines:
+        _engines[url] = db._engine(url)
     yield url
-    check_ledger(url)
-    _engines[url].dispose()
+    database = Database(url)
+    check_ledger(database)
+    _leave(database)
 
 
 @pytest.fixture(params=DATABASES)
@@ -219,19 +231,20 @@ def bare_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     drop_database(server, name)
 
 
-def check_ledger(url: str) -> None:
-    """Fail unless the ledger in the database at `url` adds up."""
-    database = Database(url)
-    try:
-        tables = sa.inspect(database.engine).get_table_names()
-        if ledger.Posting.__tablename__ not in tables:
+def check_ledger(database: Database) -> None:
+    """Fail unless the ledger in the database adds up."""
+    with database.read() as tx:
+        if not sa.inspect(tx.connection()).has_table(ledger.Posting.__tablename__):
             return  # a test about migrations took it down
-        with database.read() as tx:
-            findings = ledger.verify(tx)
-    finally:
-        database.close()
+        findings = ledger.verify(tx)
     if findings:
         pytest.fail("the ledger does not add up:\n" + "\n".join(findings), pytrace=False)
+
+
+def check_ledger_at(url: str) -> None:
+    """`check_ledger` of a database that nobody has open."""
+    with closing(Database(url)) as database:
+        check_ledger(database)
 
 
 # --- the service in this process --------------------------------------------------------------
@@ -250,8 +263,7 @@ def config(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) ->
     redis_url = None
     if database_url.startswith("postgresql"):
         redis_url = request.getfixturevalue("valkey")
-        with redis.Redis.from_url(redis_url) as connection:
-            connection.flushdb()
+        request.getfixturevalue("_valkey_client").flushdb()
     return Config(
         database_url=database_url,
         data_dir=data_dir,
@@ -265,7 +277,7 @@ def config(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) ->
 def deployment(config: Config, clock: HeldClock) -> Iterator[Deployment]:
     opened = open_deployment(config, clock=clock)
     yield opened
-    opened.db.close()
+    _leave(opened.db)
 
 
 @pytest.fixture(scope="session")
@@ -318,7 +330,7 @@ def live_server(config: Config) -> Iterator[Callable[..., ServiceProcess]]:
         server.discard()
         own_database = server.environment["REFERRAL_DATABASE_URL"]
         if own_database != config.database_url:
-            check_ledger(own_database)
+            check_ledger_at(own_database)
 
 
 def settings_of(config: Config) -> dict[str, str]:
@@ -326,6 +338,7 @@ def settings_of(config: Config) -> dict[str, str]:
     return {
         "REFERRAL_DATABASE_URL": config.database_url,
         "REFERRAL_REDIS_URL": config.redis_url or "",
+        "REFERRAL_INTAKE": config.intake,
         "REFERRAL_DATA_DIR": str(config.data_dir),
         "REFERRAL_SECRET_KEYS": ",".join(config.secret_keys),
         "REFERRAL_SENDER": config.sender,

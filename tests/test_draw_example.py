@@ -19,7 +19,7 @@ from referral.reports.draws import NoDraw
 from referral.rewards import Reward, Withheld, draws
 from tests import reference_draws
 from tests.cast import Brand, Person, add_product, cast_of, issue, publish
-from tests.coupons.test_pools import pool_draft, undo
+from tests.pools import pool_draft, undo
 from tests.readers import Reader
 
 DOC = (Path(__file__).parent.parent / "docs" / "draws.md").read_text()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -249,6 +250,8 @@ def fresh(deployment: Deployment, _sqlite_template: Path) -> Fresh:
             shutil.copyfile(_sqlite_template, path)
         else:
             empty_tables(deployment.config.database_url)
+            with redis.Redis.from_url(str(deployment.config.redis_url)) as connection:
+                connection.flushdb()  # what was counted against limits
 
     return empty
 

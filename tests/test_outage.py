@@ -12,7 +12,7 @@ from referral.clock import HeldClock
 from referral.config import Config
 from referral.deployment import open_deployment
 from referral.errors import Unavailable
-from tests.conftest import SECRET_KEYS, START, check_ledger
+from tests.conftest import SECRET_KEYS, START, check_ledger_at
 from tests.readers import Reader
 from tests.servers import PostgresServer
 from tests.web.conftest import Brand, make_brand
@@ -65,7 +65,7 @@ def test_a_database_that_went_away_comes_back_by_itself(tmp_path: Path) -> None:
         assert alice.heading == "It is yours"
         assert brand.metrics().claims == 2
         brand.deployment.db.close()
-        check_ledger(url)
+        check_ledger_at(url)
 
 
 def test_a_table_that_stays_locked_holds_nobody_for_long(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_table_that_stays_locked_holds_nobody_for_long(tmp_path: Path) -> None
         alice.claim(brand.path(1))
         assert alice.heading == "It is yours"
         brand.deployment.db.close()
-        check_ledger(url)
+        check_ledger_at(url)
 
 
 def test_a_locked_database_says_to_try_again(
@@ -107,4 +107,4 @@ def test_a_locked_database_says_to_try_again(
     alice.claim(brand.path(1))
     assert alice.heading == "It is yours"
     brand.deployment.db.close()
-    check_ledger(url)
+    check_ledger_at(url)

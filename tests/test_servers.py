@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from referral import ledger
 from tests import servers
-from tests.conftest import check_ledger
+from tests.conftest import check_ledger_at
 from tests.processes import ServerError, is_alive
 from tests.servers import PostgresServer, ValkeyServer, create_database, drop_database
 
@@ -184,8 +184,8 @@ def test_a_ledger_that_does_not_add_up_fails_its_test(deployment):
         change = sa.update(ledger.Account).where(ledger.Account.id == account)
         deployment.db.transact(lambda tx: tx.execute(change.values(balance=value)))
 
-    check_ledger(url)
+    check_ledger_at(url)
     set_balance(5)
     with pytest.raises(pytest.fail.Exception, match="does not add up"):
-        check_ledger(url)
+        check_ledger_at(url)
     set_balance(0)

@@ -1,11 +1,14 @@
 """Campaigns kept in memory for a moment: as they were read, and never older than promised."""
 
+from typing import NoReturn
+
 import pytest
 import sqlalchemy as sa
 
 from referral import actions, showcase
 from referral.campaigns import Campaign, Draft
 from referral.deployment import Deployment
+from referral.errors import Unavailable
 from referral.showcase import Showcase
 from tests.cast import add_product, publish
 
@@ -43,6 +46,31 @@ def test_what_this_process_changes_shows_at_once(
     shown = deployment.showcase.find(campaign.id)
     deployment.showcase.forget()
     assert deployment.showcase.find(campaign.id) is not shown
+
+
+def test_what_was_read_last_is_shown_while_the_database_is_away(
+    deployment: Deployment, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(showcase, "KEEP_SECONDS", 0.0)
+    shown = deployment.showcase.find(campaign.id)
+    asked = []
+
+    def away() -> NoReturn:
+        asked.append(1)
+        raise Unavailable()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deployment.db, "read", away)
+        assert deployment.showcase.find(campaign.id) is shown
+        patched.setattr(showcase, "KEEP_SECONDS", 1e9)
+        assert deployment.showcase.find(campaign.id) is shown
+        assert len(asked) == 1, "it is not asked again at every look"
+        with pytest.raises(Unavailable):
+            Showcase(deployment.db).find(campaign.id)
+    retitle(deployment, "Another title")
+    again = deployment.showcase.find(campaign.id)
+    assert again is not None
+    assert again.campaign.title == "Another title"
 
 
 def test_a_draft_and_nothing_at_all_are_not_kept(

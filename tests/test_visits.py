@@ -1,6 +1,7 @@
 """Visits: stored once each, and how often a code was seen."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -46,7 +47,7 @@ def test_a_visit_is_stored_as_it_came(deployment: Deployment) -> None:
         region="CN-GD",
         machine="head",
     )
-    assert deployment.db.transact(lambda tx: visits.record(tx, [visit])) == 1
+    assert deployment.db.transact(lambda tx: visits.record(tx, [visit])) == {visit.event_id}
     [row] = stored(deployment)
     assert (row.kind, row.at, row.event_id) == ("open", NOON, visit.event_id)
     assert (row.visitor_id, row.campaign_id, row.parent_id, row.hop) == (2**62, 7, 2**61, 3)
@@ -57,13 +58,13 @@ def test_a_visit_is_stored_as_it_came(deployment: Deployment) -> None:
 def test_a_visit_that_arrives_twice_is_stored_once(deployment: Deployment) -> None:
     first, second, third = (Visit(Kind.open, NOON, new_event_id(), n) for n in range(3))
 
-    def work(*arriving: Visit) -> int:
+    def work(*arriving: Visit) -> set[UUID]:
         return deployment.db.transact(lambda tx: visits.record(tx, arriving))
 
-    assert work(first, second) == 2
-    assert work(second, third, third) == 1
-    assert work(first) == 0
-    assert work() == 0
+    assert work(first, second) == {first.event_id, second.event_id}
+    assert work(second, third, third) == {third.event_id}
+    assert work(first) == set()
+    assert work() == set()
     assert {row.event_id for row in stored(deployment)} == {
         visit.event_id for visit in (first, second, third)
     }
@@ -100,7 +101,7 @@ def scan(deployment: Deployment, batch: Batch, visitor: int, at: datetime, index
         code_index=index,
         label=Label.inner,
     )
-    deployment.db.transact(lambda tx: visits.remember_scan(tx, visit))
+    deployment.db.transact(lambda tx: visits.remember_scans(tx, [visit]))
 
 
 def seen(deployment: Deployment, batch: Batch, visitor: int | None) -> tuple[int, datetime | None]:

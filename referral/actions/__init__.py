@@ -8,6 +8,7 @@ from referral.actions.coupons import (
     add_coupons,
     add_pool,
     generate_coupons,
+    make_coupon_good,
     take_out_coupons,
 )
 from referral.actions.customers import (
@@ -66,6 +67,7 @@ from referral.actions.setup import (
     set_range,
 )
 from referral.actions.sifting import Sifted, sift
+from referral.actions.taking_in import replay_parked
 from referral.actions.terms import amend, publish_campaign, sign_off, worth_of
 from referral.actions.upkeep import Swept, expire_rewards, release_rewards, sweep
 
@@ -115,6 +117,7 @@ __all__ = [
     "issue_batch",
     "join_pages",
     "look",
+    "make_coupon_good",
     "make_link",
     "merge_customers",
     "place_order",
@@ -124,6 +127,7 @@ __all__ = [
     "refund_order",
     "release_rewards",
     "rename",
+    "replay_parked",
     "request_sign_in_code",
     "revise_campaign",
     "revise_item",

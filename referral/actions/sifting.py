@@ -15,12 +15,12 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from referral import people, spread, visits
+from referral import people, rollups, spread, visits
 from referral.deployment import Deployment
 from referral.links import Link
 from referral.spread import counters
 from referral.spread.placing import Sharing
-from referral.visits import Opened
+from referral.visits import Kind, Opened
 
 AT_ONCE = 200
 """How many visitors one transaction looks at: it keeps those who move in the spread waiting."""
@@ -90,7 +90,7 @@ def _take_out(tx: Session, visitors: Collection[int], opened: Sequence[Opened]) 
     """Let nobody have opened what these visitors did."""
     if not opened:
         return
-    visits.count_as_machines(tx, visitors)
+    rollups.turn(tx, visits.count_as_machines(tx, visitors), was=Kind.open)
     for campaign in sorted({each.campaign for each in opened}):
         spread.leave(tx, campaign, visitors)
     for (campaign, sharer), gone in sorted(_first_of(opened).items()):
@@ -115,7 +115,9 @@ def _first_left(tx: Session, campaign: int, sharer: int) -> list[Sharing]:
 
 def _put_back(tx: Session, visitors: Collection[int]) -> list[Opened]:
     """Count what these visitors opened as people's again; which openings that are."""
-    opened = visits.count_as_people(tx, visitors)
+    back = visits.count_as_people(tx, visitors)
+    rollups.turn(tx, back, was=Kind.fetch)
+    opened = [visits.opening_of(visit) for visit in back]
     for each in opened:
         if each.parent is not None:
             link = Link(each.campaign, each.parent, None, each.hop, each.channel)

@@ -12,6 +12,7 @@ from referral.cli.codes import codes
 from referral.cli.coupons import coupons_group
 from referral.cli.draws import draws_group
 from referral.cli.forecast import dry_run_command, forecast_command
+from referral.cli.intake import parked_group, recount_command, worker_command
 from referral.cli.ledger import ledger_group
 from referral.cli.orders import orders_group
 from referral.cli.output import Commands
@@ -37,9 +38,9 @@ def cli() -> None:
 
 
 for command in (
-    *(run, serve, demo),
+    *(run, serve, worker_command, demo),
     *(db_group, staff, api_key, product, stores_group, campaign, codes, orders_group),
-    *(spread_group, cascades_command, replay_command),
+    *(spread_group, cascades_command, replay_command, recount_command, parked_group),
     *(forecast_command, dry_run_command),
     *(coupons_group, draws_group),
     *(ledger_group, rewards_group, risk_group, sweep, doctor),

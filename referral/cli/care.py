@@ -1,7 +1,7 @@
 """Looking after a deployment: whether it is well, and what has to be done now and then."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from referral import actions, ledger
 from referral.actions import Sifted
-from referral.cli.output import answer, json_option, opened, sentence
+from referral.cli.intake_checks import intake_checks
+from referral.cli.output import Check, answer, json_option, opened, sentence
 from referral.cli.spread import in_words
 from referral.config import LANGUAGES, Config, ConfigError
 from referral.db import migration_head, migration_of
@@ -71,23 +72,10 @@ def sweep(as_json: bool) -> None:
     answer(asdict(swept), as_json, words)
 
 
-@dataclass(frozen=True)
-class Check:
-    name: str
-    ok: bool
-    words: str
-    alarm: bool = False
-    """Nothing is broken, but somebody should look."""
-
-    @property
-    def mark(self) -> str:
-        return "LOOK" if self.alarm else "ok" if self.ok else "FAIL"
-
-
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check settings, database, Redis, WeChat, keys, translations, ledger; exit 1 on trouble.
+    """Check settings, database, Redis, visits, WeChat, keys, texts, ledger; exit 1 on trouble.
 
     Wrong codes in unusual numbers are shown as well; they are no trouble of this service.
     """
@@ -123,6 +111,7 @@ def _checks() -> Iterator[Check]:
         database = _database(deployment)
         yield database
         if database.ok:
+            yield from intake_checks(deployment)
             yield _keys(deployment)
             yield _ledger(deployment)
             yield _seals(deployment)

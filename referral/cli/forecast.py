@@ -1,8 +1,6 @@
 """`forecast` and `dry-run`: what a campaign may come to, and what its rules would have come to."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -99,7 +97,7 @@ def forecast_command(
         with opened() as deployment:
             begun, terms, measured = _of_database(deployment, slug, source or "all", look_back)
     if file is not None:
-        terms = Terms(_rules(file), terms.budgets, terms.currency or "XXX", terms.worth)
+        terms = Terms(_rules(file), terms.budgets, terms.currency, terms.worth)
     if budget is not None:
         budgets = {**terms.budgets, "points": budget}
         terms = Terms(terms.rules, budgets, terms.currency, terms.worth)
@@ -109,7 +107,7 @@ def forecast_command(
         found = forecast(np.random.default_rng(seed), assumptions, terms, runs)
     told = {"seed": seed, "assumptions": assumptions.model_dump()}
     told |= {"measured": sorted(measured - given.keys()), "currency": terms.currency}
-    answer(told | asdict(found), as_json, _words(found, terms, measured - given.keys()))
+    answer(told | found.model_dump(), as_json, _words(found, terms, measured - given.keys()))
 
 
 def _of_database(
@@ -226,11 +224,7 @@ def dry_run_command(slug: str, days: int | None, file: Path | None, as_json: boo
             days=days,
             rules=rules,
         )
-    answer(json.loads(json.dumps(asdict(found), default=_time)), as_json, _tried(found))
-
-
-def _time(value: Any) -> str:
-    return str(value.isoformat().replace("+00:00", "Z"))
+    answer(found.model_dump(mode="json"), as_json, _tried(found))
 
 
 def _tried(found: DryRun) -> str:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,21 @@ INT64_MAX = 2**63 - 1
 BATCH_ID = click.IntRange(1, INT64_MAX)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `referral doctor` looked at."""
+
+    name: str
+    ok: bool
+    words: str
+    alarm: bool = False
+    """Nothing is broken, but somebody should look."""
+
+    @property
+    def mark(self) -> str:
+        return "LOOK" if self.alarm else "ok" if self.ok else "FAIL"
 
 
 class Commands(click.Group):

@@ -138,7 +138,7 @@ def _note_ran(deployment: Deployment, played: Played) -> None:
     now = deployment.clock.now()
     for start in range(0, len(visitors), NOTED_AT_ONCE):
         part = visitors[start : start + NOTED_AT_ONCE]
-        deployment.db.transact(partial(people.note_all_ran, visitors=part, at=now))
+        deployment.db.transact(partial(people.note_all_ran, ran=dict.fromkeys(part, now)))
 
 
 def _read(file: Path) -> Cascades:

@@ -88,7 +88,7 @@ def serve(
         log_dictconfig=LOGGING,
     )
     if end_with is not None:
-        threading.Thread(target=_end_with, args=(end_with,), daemon=True).start()
+        threading.Thread(target=end_with_parent, args=(end_with,), daemon=True).start()
     server.when_spawned = lambda: _when_answering(host, port, when_ready)
     _when_told_to_end(server.signal_handler_interrupt)
     server.serve(target_loader=partial(_load, os.getpid()), wrap_loader=False)
@@ -174,7 +174,7 @@ def _end_once() -> None:
 
 def _load(main_pid: int) -> Callable[..., Any]:
     """The application, made in a worker."""
-    threading.Thread(target=_end_with, args=(main_pid,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(main_pid,), daemon=True).start()
     _end_once()
     sys.setswitchinterval(SWITCH_SECONDS)
     from referral import create_app
@@ -186,7 +186,7 @@ def _load(main_pid: int) -> Callable[..., Any]:
     return app
 
 
-def _end_with(main_pid: int) -> None:
+def end_with_parent(main_pid: int) -> None:
     """End this process when the one that started it is gone: it would go on holding the port."""
     while os.getppid() == main_pid:
         time.sleep(PARENT_SECONDS)

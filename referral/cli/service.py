@@ -3,10 +3,12 @@
 import os
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import click
 
 from referral.cli import server
+from referral.cli.intake import worker_beside
 from referral.cli.output import answer, json_option, opened, progress
 from referral.config import Config
 from referral.db import upgrade
@@ -27,18 +29,29 @@ port_option = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @port_option
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option(
+    "--worker/--no-worker",
+    default=True,
+    help="Whether to run a `referral worker` beside it, where visits wait in a stream.",
+    show_default=True,
+)
 @click.option("--end-with", type=int, hidden=True, help="End when this parent process ends.")
-def serve(host: str, port: int, workers: int, end_with: int | None) -> None:
+def serve(host: str, port: int, workers: int, worker: bool, end_with: int | None) -> None:
     """Start the service. Needs a migrated database; see `db upgrade`."""
     config = _config(port)
-    server.serve(
-        config,
-        host=host,
-        port=port,
-        workers=workers,
-        when_ready=lambda: _say(f"Listening on {host}, port {port}; open {config.base_url}"),
-        end_with=end_with,
-    )
+    with _worker_beside(config) if worker else nullcontext():
+        server.serve(
+            config,
+            host=host,
+            port=port,
+            workers=workers,
+            when_ready=lambda: _say(f"Listening on {host}, port {port}; open {config.base_url}"),
+            end_with=end_with,
+        )
+
+
+def _worker_beside(config: Config) -> AbstractContextManager[None]:
+    return worker_beside() if config.intake == "stream" else nullcontext()
 
 
 @click.command()
@@ -53,13 +66,14 @@ def run(host: str, port: int, workers: int) -> None:
     server.check_port(host, port)  # before the long work, not after it
     upgrade(config.database_url)
     found = _demo()
-    server.serve(
-        config,
-        host=host,
-        port=port,
-        workers=workers,
-        when_ready=lambda: print(_welcome(config, found), flush=True),
-    )
+    with _worker_beside(config):
+        server.serve(
+            config,
+            host=host,
+            port=port,
+            workers=workers,
+            when_ready=lambda: print(_welcome(config, found), flush=True),
+        )
 
 
 @click.command()

@@ -9,6 +9,7 @@ import click
 from referral import actions, campaigns
 from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, progress
+from referral.db import one_moment
 from referral.reports import spread_export
 from referral.reports.spread_export import Format
 from referral.spread import counters
@@ -77,7 +78,7 @@ def recount(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Compare every counter with a count from scratch; exit 1 if any differs."""
     with opened() as deployment, deployment.db.read() as tx:
-        counters.one_moment(tx)
+        one_moment(tx)
         found = list(islice(counters.differences(tx), DIFFERENCES_SHOWN))
     words = "\n".join(found) or "The counters are what a count from scratch gives."
     answer({"ok": not found, "differences": found}, as_json, words)

@@ -272,7 +272,6 @@ class Stage:
         self._hand_in(
             step,
             visits.Kind.open,
-            None if arrival.is_own else link,
             visitor=arrival.cookie.visitor,
             parent=None if arrival.is_own else link.visitor,
             hop=link.hop + 1,
@@ -300,9 +299,7 @@ class Stage:
         states[number] = replace(state, link=link)
         return link.through(put)
 
-    def _hand_in(
-        self, step: Step, kind: visits.Kind, link: Link | None = None, **more: object
-    ) -> None:
+    def _hand_in(self, step: Step, kind: visits.Kind, **more: object) -> None:
         region = self._plan.people[step.event.person].region
         visit = Visit(
             kind,
@@ -312,7 +309,7 @@ class Stage:
             region=None if kind is visits.Kind.fetch else region,
             **more,  # type: ignore[arg-type]
         )
-        intake.hand_in(self._deployment, visit, link)
+        intake.hand_in(self._deployment, visit)
 
     def _code(self, step: Step) -> Code:
         assert step.package is not None

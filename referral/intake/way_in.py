@@ -1,66 +1,78 @@
-"""The one way in for visits: handed in here, they are stored with everything that follows.
+"""The one way in for visits: through the stream where there is one, else into the database.
 
-Every effect has a unique key, so a visit that arrives twice counts once.
+Every event has a number made once, and every effect of it a unique key: what arrives twice counts
+once. What has been handed in outlives any process that is killed afterwards.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
-from sqlalchemy.orm import Session
-
-from referral import flags, graph, people, visits
-from referral.db import HasDatabase, transaction
-from referral.links import Link
-from referral.spread import counters
-from referral.visits import Kind, Visit
-
-PROOFS = {Kind.engagement, Kind.share}
-"""What only a page that runs reports: from then on its browser is taken for a person's."""
+from referral.db import Database
+from referral.errors import Unavailable
+from referral.intake.events import Event, Ran, Visited
+from referral.intake.storing import store
+from referral.intake.stream import StreamAway, VisitStream
+from referral.intake.together import Together
+from referral.visits import Visit
 
 
-@transaction
-def hand_in(
-    tx: Session,
-    deployment: HasDatabase,
-    visit: Visit,
-    link: Link | None = None,
-    customer: int | None = None,
-) -> bool:
-    """Store one visit. Whether it was new.
+class HasIntake(Protocol):
+    @property
+    def intake(self) -> "Intake": ...
 
-    `link` is the one that was opened, when it may lead to credit; `customer` is who is signed in
-    on the visitor's browser, which may have lost its cookie and be a new visitor.
+
+class Intake:
+    """Hands events in; those of several threads at a time as one."""
+
+    def __init__(self, db: Database, stream: VisitStream | None) -> None:
+        self._db = db
+        self._stream = stream
+        self._together = Together(self._send)
+
+    def take(self, event: Event) -> bool:
+        """Hand one event in. False when it is known to have been handed in before.
+
+        Raises `Unavailable` when it is not.
+        """
+        transaction = self._db.joined
+        if transaction is not None:
+            return store(transaction, [event])[0]
+        return self._together.hand_in(event)
+
+    def _send(self, events: Sequence[Event]) -> Sequence[bool]:
+        if self._stream is None:
+            return self._store(events)
+        try:
+            self._stream.add(events)
+        except StreamAway:  # it may have got them all the same: then they come twice
+            try:
+                return self._store(events)
+            except Unavailable:
+                # What was only slow a moment ago is the one that is left.
+                return self._try_again(self._stream, events)
+        return [True] * len(events)
+
+    def _store(self, events: Sequence[Event]) -> Sequence[bool]:
+        return self._db.transact(lambda tx: store(tx, events))
+
+    def _try_again(self, stream: VisitStream, events: Sequence[Event]) -> Sequence[bool]:
+        try:
+            stream.add(events, rested=True)
+        except StreamAway:
+            raise Unavailable() from None
+        return [True] * len(events)
+
+
+def hand_in(deployment: HasIntake, visit: Visit, customer: int | None = None) -> bool:
+    """Hand a visit in. False when it is known to have been handed in before.
+
+    `customer` is who is signed in on the visitor's browser, which may have lost its cookie and be
+    a new visitor. Raises `Unavailable`.
     """
-    if visit.visitor is not None and visit.machine is None:
-        _know_visitor(tx, visit, visit.visitor, customer)
-        if link is not None:
-            graph.attach(tx, visit.visitor, link, visit.at)
-        if visit.kind is Kind.scan:
-            visits.remember_scan(tx, visit)
-    if visit.flags and visit.batch is not None and visit.code_index is not None:
-        flags.raise_flags(tx, visit.batch, visit.code_index, visit.flags, visit.region, visit.at)
-    is_new = visits.record(tx, [visit]) == 1
-    if link is not None and visit.visitor is not None:
-        counters.fold_now_and_then(tx, visit.visitor)
-    return is_new
+    return deployment.intake.take(Visited(visit, customer))
 
 
-def _know_visitor(tx: Session, visit: Visit, visitor: int, customer: int | None) -> None:
-    if customer is not None:
-        people.fold_visitor(tx, visitor, customer, visit.at)
-        return
-    if visit.kind in PROOFS:
-        _keep_ran(tx, visitor, visit.at)
-    elif not people.remember_visitor(tx, visitor, visit.at) and visit.kind is Kind.open:
-        people.look_again(tx, visitor, visit.at + people.PROOF_TIME)
-
-
-@transaction
-def note_ran(tx: Session, deployment: HasDatabase, visitor: int, at: datetime) -> None:
+def note_ran(deployment: HasIntake, visitor: int, at: datetime) -> None:
     """Keep that a visitor's browser ran a page, though nobody may have looked at it."""
-    _keep_ran(tx, visitor, at)
-
-
-def _keep_ran(tx: Session, visitor: int, at: datetime) -> None:
-    # A page that reports was opened before: nearly always the visitor is there.
-    if not people.note_ran(tx, visitor, at) and people.remember_visitor(tx, visitor, at):
-        people.note_ran(tx, visitor, at)
+    deployment.intake.take(Ran(visitor, at))

@@ -1,14 +1,14 @@
 """Visitors: browsers, anonymous until somebody signs in; and which of them run what they load."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, insert_new, run
+from referral.db import Base, insert_many, insert_new, run
 from referral.people.customers import Customer
 
 PROOF_TIME = timedelta(hours=1)
@@ -51,6 +51,15 @@ def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> bool:
     return insert_new(tx, Visitor, row) == 1
 
 
+def remember_visitors(tx: Session, seen: Mapping[int, datetime]) -> set[int]:
+    """The same of many visitors, each with the moment it was first seen; those that are new."""
+    rows = [
+        {"id": visitor, "created_at": at, "sift_at": at + PROOF_TIME}
+        for visitor, at in sorted(seen.items())
+    ]
+    return insert_many(tx, Visitor, rows, ("id",))
+
+
 # Through the table, like all statements of every visit. Who was taken out is to be put back.
 _VISITOR = Visitor.__table__.c
 _TIME = _VISITOR.ran_at.type
@@ -75,10 +84,11 @@ def note_ran(tx: Session, visitor_id: int, at: datetime) -> bool:
     return run(tx, _RAN, visitor=visitor_id, at=at).rowcount == 1
 
 
-def note_all_ran(tx: Session, visitors: Collection[int], at: datetime) -> None:
-    """The same of many."""
-    if visitors:
-        tx.connection().execute(_RAN, [{"visitor": visitor, "at": at} for visitor in visitors])
+def note_all_ran(tx: Session, ran: Mapping[int, datetime]) -> None:
+    """The same of many visitors, each with the moment it ran a page."""
+    rows = [{"visitor": visitor, "at": at} for visitor, at in sorted(ran.items())]
+    if rows:
+        tx.connection().execute(_RAN, rows)
 
 
 def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
@@ -87,6 +97,13 @@ def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
     Until the end of this transaction nobody else does so.
     """
     run(tx, _LOOK_AGAIN, visitor=visitor_id, due=due)
+
+
+def look_again_at(tx: Session, due: Mapping[int, datetime]) -> None:
+    """The same of many visitors, each with the moment it is due."""
+    rows = [{"visitor": visitor, "due": at} for visitor, at in sorted(due.items())]
+    if rows:
+        tx.connection().execute(_LOOK_AGAIN, rows)
 
 
 # Through the table: a session may be older than a database that was set up anew, and its customer

@@ -1,7 +1,7 @@
 """What happened to a batch's codes: over its life, over time, and by region.
 
-Everything is counted by the database out of indexes that hold all a figure needs, so that a batch
-with a million scans takes a second and not a minute. Scans of outer labels, for looking before
+Scans are read from the hourly counts (`rollups`); where midnight in the brand's zone is within an
+hour, that hour belongs to the day in which it begins. Scans of outer labels, for looking before
 buying, are counted apart from those of the labels that claim.
 """
 
@@ -17,10 +17,14 @@ from referral.db import UTCDateTime
 from referral.misses import CodeMisses
 from referral.ranges import CodeRange, RangeState
 from referral.reports.periods import Period, Slot
-from referral.visits import SeenCode, VisitRow
+from referral.rollups import VisitCount
+from referral.visits import Kind, SeenCode
 
-# Written out and not bound: an index of scans alone is used only where the query says so.
-_IS_SCAN = VisitRow.kind == sa.literal_column("'scan'")
+_SCANS = sa.cast(sa.func.coalesce(sa.func.sum(VisitCount.count), 0), sa.BigInteger)
+
+
+def _scans_of(batch_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return VisitCount.batch_id == batch_id, VisitCount.kind == Kind.scan.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ def totals(tx: Session, batch_id: int) -> Totals:
         return _count(SeenCode.batch_id == batch_id, SeenCode.label == label)
 
     def scans(label: Label) -> sa.Select[int]:
-        return _count(VisitRow.batch_id == batch_id, _IS_SCAN, VisitRow.label == label)
+        return sa.select(_SCANS).where(*_scans_of(batch_id), VisitCount.label == label)
 
     on_sale = (CodeRange.batch_id == batch_id, CodeRange.state == RangeState.activated)
     return Totals(
@@ -116,14 +120,14 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
         return sa.select(counted).where(*of, *inside).correlate(slots).scalar_subquery()
 
     count = sa.func.count()
-    is_scan = (VisitRow.batch_id == batch_id, _IS_SCAN)
+    is_scan = _scans_of(batch_id)
     is_seen = (SeenCode.batch_id == batch_id, SeenCode.label == Label.inner)
     missed = sa.func.coalesce(sa.func.sum(CodeMisses.count), 0)
     rows = tx.execute(
         sa.select(
-            within(VisitRow.at, count, *is_scan, VisitRow.label == Label.inner),
+            within(VisitCount.hour, _SCANS, *is_scan, VisitCount.label == Label.inner),
             within(SeenCode.first_at, count, *is_seen),
-            within(VisitRow.at, count, *is_scan, VisitRow.label == Label.outer),
+            within(VisitCount.hour, _SCANS, *is_scan, VisitCount.label == Label.outer),
             within(Claim.at, count, Claim.batch_id == batch_id),
             within(CodeMisses.hour, missed, CodeMisses.batch_id == batch_id),
         )
@@ -147,20 +151,16 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
 
 def by_region(tx: Session, batch_id: int, period: Period) -> list[RegionCounts]:
     """The regions of a period's scans, the most scans first; the unknown one last."""
-
-    def within(at: InstrumentedAttribute[Any]) -> tuple[sa.ColumnElement[bool], ...]:
-        return at >= period.since, at < period.until
-
     scans = _by_region(
         tx,
-        sa.select(VisitRow.label, VisitRow.region, sa.func.count())
-        .where(VisitRow.batch_id == batch_id, _IS_SCAN, *within(VisitRow.at))
-        .group_by(VisitRow.label, VisitRow.region),
+        sa.select(VisitCount.label, sa.func.nullif(VisitCount.region, ""), _SCANS)
+        .where(*_scans_of(batch_id), *_within(VisitCount.hour, period))
+        .group_by(VisitCount.label, VisitCount.region),
     )
     seen = _by_region(
         tx,
         sa.select(SeenCode.label, SeenCode.region, sa.func.count())
-        .where(SeenCode.batch_id == batch_id, *within(SeenCode.first_at))
+        .where(SeenCode.batch_id == batch_id, *_within(SeenCode.first_at, period))
         .group_by(SeenCode.label, SeenCode.region),
     )
     # A claim can come without a scan, over the API: where it happened is not known then.
@@ -174,17 +174,10 @@ def by_region(tx: Session, batch_id: int, period: Period) -> list[RegionCounts]:
         sa.select(sa.literal(Label.inner.value), SeenCode.region, sa.func.count())
         .select_from(Claim)
         .outerjoin(SeenCode, of_claim)
-        .where(Claim.batch_id == batch_id, *within(Claim.at))
+        .where(Claim.batch_id == batch_id, *_within(Claim.at, period))
         .group_by(SeenCode.region),
     )
-    misses: dict[str | None, int] = {
-        region or None: int(count)
-        for region, count in tx.execute(
-            sa.select(CodeMisses.region, sa.func.sum(CodeMisses.count))
-            .where(CodeMisses.batch_id == batch_id, *within(CodeMisses.hour))
-            .group_by(CodeMisses.region)
-        )
-    }
+    misses = _misses_by_region(tx, batch_id, period)
     found = [
         RegionCounts(
             scans=scans.get((Label.inner, region), 0),
@@ -196,17 +189,26 @@ def by_region(tx: Session, batch_id: int, period: Period) -> list[RegionCounts]:
         )
         for region in {region for _, region in [*scans, *seen, *claims]} | misses.keys()
     ]
-    return sorted(
-        found,
-        key=lambda c: (
-            c.region is None,
-            -c.scans,
-            -c.outer_scans,
-            -c.claims,
-            -c.misses,
-            c.region or "",
-        ),
+    return sorted(found, key=_rank)
+
+
+def _rank(counts: RegionCounts) -> tuple[Any, ...]:
+    """Where a region stands among others: the most scans first, the unknown one last."""
+    c = counts
+    return (c.region is None, -c.scans, -c.outer_scans, -c.claims, -c.misses, c.region or "")
+
+
+def _within(at: InstrumentedAttribute[Any], period: Period) -> tuple[sa.ColumnElement[bool], ...]:
+    return at >= period.since, at < period.until
+
+
+def _misses_by_region(tx: Session, batch_id: int, period: Period) -> dict[str | None, int]:
+    rows = tx.execute(
+        sa.select(CodeMisses.region, sa.func.sum(CodeMisses.count))
+        .where(CodeMisses.batch_id == batch_id, *_within(CodeMisses.hour, period))
+        .group_by(CodeMisses.region)
     )
+    return {region or None: int(count) for region, count in rows}
 
 
 def _by_region(tx: Session, statement: Any) -> dict[tuple[str, str | None], int]:

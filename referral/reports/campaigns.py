@@ -1,9 +1,10 @@
 """Figures of a campaign, and its spread graph."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from referral import ledger
@@ -13,40 +14,54 @@ from referral.graph import Referral, SpreadNode
 from referral.links import visitor_id, visitor_name
 from referral.reports import orders
 from referral.rewards import Reward
+from referral.rollups import VisitCount
 from referral.visits import Kind, VisitRow
 
 SPREAD_PAGE_MAX = 1000
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Counts of one campaign. Fetches, opens and engagements are three things: never add them."""
+class Metrics(BaseModel):
+    """Figures of a campaign. Fetches, opens and engagements are three things: never add them."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     fetches: int
+    """A machine asked for a link or a code: previews, crawlers."""
     opens: int
+    """A person's browser loaded a link."""
     engagements: int
+    """The page ran and was seen; once a visitor and day."""
     visitors: int
-    """Different people's browsers that opened a link."""
+    """Different browsers that opened a link."""
     shares: int
+    """Presses on a share button."""
     scans: int
+    """A person's browser loaded a code."""
     claims: int
     new_customers: int
+    """Customers whose first claim fell to this campaign."""
     referred_customers: int
-    """New customers whom another customer brought in."""
+    """Those of them whom another customer brought in."""
     cost: int
     """Points granted and not taken back."""
     budget_left: int
+    """Points that can still be granted."""
     orders: int
+    """Orders that fall under its rules."""
     order_amount: int
-    """What its orders came to, in minor units of its currency."""
+    """What they came to, in minor units of the campaign's currency."""
     refunded_amount: int
     """What of that was refunded."""
 
 
 def metrics(tx: Session, campaign: Campaign) -> Metrics:
     mine = VisitRow.campaign_id == campaign.id
-    by_kind = sa.select(VisitRow.kind, sa.func.count()).where(mine).group_by(VisitRow.kind)
-    kinds = dict(tx.execute(by_kind).all())
+    by_kind = (
+        sa.select(VisitCount.kind, sa.func.sum(VisitCount.count))
+        .where(VisitCount.campaign_id == campaign.id)
+        .group_by(VisitCount.kind)
+    )
+    kinds = {kind: int(count) for kind, count in tx.execute(by_kind)}
     count = sa.select(sa.func.count())
     opened = sa.func.count(VisitRow.visitor_id.distinct())
     new = count.where(Referral.campaign_id == campaign.id)
@@ -73,7 +88,7 @@ def metrics(tx: Session, campaign: Campaign) -> Metrics:
 
 
 def as_numbers(metrics: Metrics) -> dict[str, int]:
-    return asdict(metrics)
+    return metrics.model_dump()
 
 
 def listed(tx: Session, *, after: int, limit: int) -> list[Campaign]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session, aliased
 
 from referral.claims import Claim
@@ -59,22 +60,23 @@ class Scope:
     campaign_id: int | None = None
 
 
-@dataclass(frozen=True)
-class Rates:
-    """What is None could not be measured."""
+class Rates(BaseModel):
+    """How links have spread so far. What is null could not be measured."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     since: datetime
     until: datetime
     people: int
-    """Who came through somebody's link, and are old enough."""
+    """Who came through somebody's link, and are old enough to have had children."""
     left_out: int
-    """Those too young to have had children."""
+    """Those who are too young for it."""
     ripe_days: float
     """How old that is."""
     reproduction: Rate | None
-    """R: how many open the link of somebody who opened one."""
+    """R: how many open the link of somebody who opened one; 95 % interval."""
     dispersion: Rate | None
-    """k."""
+    """k: the smaller, the more of it comes from a few people."""
     per_seed: Rate | None
     """How many open the link of somebody who began."""
     seeds: int

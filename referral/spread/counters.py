@@ -203,9 +203,9 @@ def _child_depths(
 # Working off
 
 
-def fold_now_and_then(tx: Session, node: int) -> None:
-    """Fold in one of `FOLD_EVERY` cases, chosen by the number of a node that changed."""
-    if node % FOLD_EVERY == 0:
+def fold_now_and_then(tx: Session, *nodes: int) -> None:
+    """Fold for one in `FOLD_EVERY` nodes that change, chosen by their numbers."""
+    if any(node % FOLD_EVERY == 0 for node in nodes):
         fold(tx)
 
 
@@ -379,14 +379,8 @@ def recount(tx: Session) -> int:
     return total
 
 
-def one_moment(tx: Session) -> None:
-    """Let all that this transaction reads be of the moment it begins; it must not have begun."""
-    if tx.get_bind().dialect.name == "postgresql":
-        tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-
-
 def differences(tx: Session) -> Iterator[str]:
-    """Where the counters and a count from scratch differ, a sentence each. See `one_moment`."""
+    """Where the counters and a count from scratch differ, a sentence each. See `db.one_moment`."""
     for forest in _forests(tx):
         expected = forests.count(dict(_all_nodes(tx, forest)))
         name = "the referral tree" if forest == TREE else f"the spread of campaign {forest}"

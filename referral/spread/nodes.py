@@ -1,6 +1,6 @@
 """The spread of visitors per campaign: who opened whose link first, hop by hop."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.db import Base, insert_new, lock, run
+from referral.db import Base, as_a_whole, insert_many, insert_new, is_sqlite, lock, run
 from referral.links import Link
 from referral.people import Visitor
-from referral.spread.placing import Opening, Place, Sharing, Touch, in_sequence
+from referral.spread.crowds import Crowd
+from referral.spread.placing import Node, Opening, Place, Sharing, Touch, in_sequence
 
 NODES_AT_ONCE = 1_000
 
@@ -65,24 +66,16 @@ _FIND_NODES = sa.select(
 ).where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
 # In the order of their numbers, so that two who want the same nodes do not wait in a circle.
 _LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
-_HOLD_NODE = _FIND_NODES.with_for_update(read=True)
+_HOLD_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update(read=True)
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A visitor's row, as far as it decides anything."""
-
-    parent: int | None
-    hop: int
-    place: Place
-
-
-def _nodes(
-    tx: Session, statement: sa.Executable, campaign: int, *visitors: int
-) -> dict[int, _Node]:
+def _nodes(tx: Session, statement: sa.Executable, campaign: int, *visitors: int) -> dict[int, Node]:
     return {
-        row.visitor_id: _Node(row.parent_id, row.hop, _place(row))
-        for row in run(tx, statement, campaign=campaign, visitors=visitors)
+        row.visitor_id: Node(row.parent_id, row.hop, _place(row))
+        for start in range(0, len(visitors), NODES_AT_ONCE)
+        for row in run(
+            tx, statement, campaign=campaign, visitors=visitors[start : start + NODES_AT_ONCE]
+        )
     }
 
 
@@ -117,18 +110,76 @@ def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
     Openings may arrive out of order, late and twice; see `placing`. A sharer whose own opening is
     still on its way gets a node without a parent, at the hop that the link says.
     """
-    if visitor == link.visitor:
-        return False
     opening = Opening(visitor, link.visitor, link.hop, at, link.channel.name)
-    known = _nodes(tx, _FIND_NODES, link.campaign, visitor, link.visitor)
-    reader, sharer = known.get(visitor), known.get(link.visitor)
-    if reader is None and _add(tx, link.campaign, opening, sharer):
+    return _attach(tx, link.campaign, opening)
+
+
+def _attach(tx: Session, campaign: int, opening: Opening) -> bool:
+    if opening.reader == opening.sharer:
+        return False
+    known = _nodes(tx, _FIND_NODES, campaign, opening.reader, opening.sharer)
+    reader, sharer = known.get(opening.reader), known.get(opening.sharer)
+    if reader is None and _add(tx, campaign, opening, sharer):
         return True
-    decides = not _told_before(opening, reader, sharer) and _replace(tx, link.campaign, opening)
-    run(tx, _LAST, campaign=link.campaign, visitor=visitor, sharer=link.visitor, opened_at=at)
+    decides = not _told_before(opening, reader, sharer) and _replace(tx, campaign, opening)
+    run(tx, _LAST, **_last(campaign, opening.reader, opening.sharer, opening.at))
     return decides
 
 
+def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
+    """The same of many openings in one campaign, in whatever order."""
+    everybody = {number for each in openings for number in (each.reader, each.sharer)}
+    crowd = Crowd(_nodes(tx, _FIND_NODES, campaign, *sorted(everybody)))
+    others = [opening for opening in crowd.ordered(openings) if not crowd.add(opening)]
+    try:
+        with as_a_whole(tx):
+            _add_crowd(tx, campaign, crowd)
+    except _OvertakenError:
+        others = list(openings)
+    for opening in others:
+        _attach(tx, campaign, opening)
+
+
+class _OvertakenError(Exception):
+    """Another transaction has changed or added what this one goes by."""
+
+
+def _add_crowd(tx: Session, campaign: int, crowd: Crowd) -> None:
+    """Write what a crowd comes to, as long as nobody it relies on has moved. Raises
+    `_OvertakenError`."""
+    if not is_sqlite(tx):
+        held = _nodes(tx, _LOCK_NODES, campaign, *sorted(crowd.shared))
+        held |= _nodes(tx, _HOLD_NODES, campaign, *sorted(crowd.relied_on - crowd.shared.keys()))
+        if any(held.get(number) != crowd.known[number] for number in crowd.relied_on):
+            raise _OvertakenError
+    rows = []
+    for number, node in sorted(crowd.new.items()):
+        last_at, last_by = crowd.last.get(number, (None, None))
+        row = {"campaign_id": campaign, "visitor_id": number, **_columns(node.place, node.hop)}
+        rows.append({**row, "last_by": last_by, "last_at": last_at})
+    if len(insert_many(tx, SpreadNode, rows, ("visitor_id",))) != len(rows):
+        raise _OvertakenError
+    people.look_again_at(tx, crowd.beginners)
+    shared = [
+        {"campaign": campaign, "sharer": number, "first_at": sharing.at, "said": sharing.hop}
+        for number, sharing in sorted(crowd.shared.items())
+    ]
+    if shared:
+        tx.connection().execute(_SET_SHARED, shared)
+    known = [
+        _last(campaign, number, by, at)
+        for number, (at, by) in sorted(crowd.last.items())
+        if number not in crowd.new
+    ]
+    if known:
+        tx.connection().execute(_LAST, known)
+
+
+_SET_SHARED = (
+    sa.update(SpreadNode)
+    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("sharer"))
+    .values(shared_at=sa.bindparam("first_at"), shared_hop=sa.bindparam("said"))
+)
 _LAST = (
     sa.update(SpreadNode)
     .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
@@ -146,7 +197,11 @@ _LAST = (
 )
 
 
-def _told_before(opening: Opening, reader: _Node | None, sharer: _Node | None) -> bool:
+def _last(campaign: int, visitor: int, by: int, at: datetime) -> dict[str, Any]:
+    return {"campaign": campaign, "visitor": visitor, "sharer": by, "opened_at": at}
+
+
+def _told_before(opening: Opening, reader: Node | None, sharer: Node | None) -> bool:
     """Whether an opening says nothing new of anybody's place."""
     if reader is None or sharer is None:
         return False
@@ -155,7 +210,7 @@ def _told_before(opening: Opening, reader: _Node | None, sharer: _Node | None) -
     return is_known and reader.place.reached(opening) == reader.place
 
 
-def _add(tx: Session, campaign: int, opening: Opening, sharer: _Node | None) -> bool:
+def _add(tx: Session, campaign: int, opening: Opening, sharer: Node | None) -> bool:
     """Put a new reader below a sharer who keeps his place: nearly every opening is that, and none
     of them waits for another. False when it is not, or no longer; nothing is lost then.
     """
@@ -189,7 +244,7 @@ _FIRST_SHARED = (
 )
 
 
-def _hold(tx: Session, campaign: int, opening: Opening, sharer: _Node) -> int | None:
+def _hold(tx: Session, campaign: int, opening: Opening, sharer: Node) -> int | None:
     """Keep a sharer where he is until the end of the transaction; his hop.
 
     None when this opening moves him, or somebody else has just done so.
@@ -197,7 +252,7 @@ def _hold(tx: Session, campaign: int, opening: Opening, sharer: _Node) -> int | 
     after = sharer.place.shared(opening)
     if after == sharer.place:
         if tx.get_bind().dialect.name == "postgresql":
-            held = _nodes(tx, _HOLD_NODE, campaign, opening.sharer).get(opening.sharer)
+            held = _nodes(tx, _HOLD_NODES, campaign, opening.sharer).get(opening.sharer)
             return sharer.hop if held == sharer else None
         return sharer.hop
     touch = sharer.place.touch
@@ -261,7 +316,7 @@ _CHILDREN = sa.select(_NODE.visitor_id).where(
 )
 
 
-def _move(tx: Session, campaign: int, visitor: int, node: _Node, place: Place, hop: int) -> bool:
+def _move(tx: Session, campaign: int, visitor: int, node: Node, place: Place, hop: int) -> bool:
     """Put a visitor where he belongs, with everybody below him. Whether that changed any hops."""
     if place == node.place and hop == node.hop:
         return False
@@ -337,7 +392,7 @@ def forget_opening(
         _move(tx, campaign, sharer, node, place, _hop_at(tx, campaign, node, place))
 
 
-def _hop_at(tx: Session, campaign: int, node: _Node, place: Place) -> int:
+def _hop_at(tx: Session, campaign: int, node: Node, place: Place) -> int:
     """The hop of a visitor who comes from `node` to a place."""
     if place.parent is None or place.touch is None:
         return place.top_hop

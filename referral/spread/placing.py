@@ -106,6 +106,15 @@ class Place:
         return replace(self, sharing=new)
 
 
+@dataclass(frozen=True)
+class Node:
+    """A visitor in a campaign's spread: below whom, at which hop, and what decides it."""
+
+    parent: int | None
+    hop: int
+    place: Place
+
+
 def in_sequence(opening: Opening, reader: Place, sharer: Place) -> Opening:
     """The opening with a time that fits what it followed from, where time and hop do not say it.
 

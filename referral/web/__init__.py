@@ -1,5 +1,7 @@
 """The web: pages for consumers, the staff console, the API, and what surrounds every request."""
 
+from typing import cast
+
 from apiflask import APIFlask
 
 # Importing a file adds its routes to the blueprint of the customer's own pages.
@@ -14,6 +16,7 @@ from referral.web.api.docs import api_docs
 from referral.web.draws import draws
 from referral.web.member import member
 from referral.web.pages import pages as public
+from referral.web.quick import Quick
 from referral.web.resolver import resolver
 from referral.web.scan import codes
 from referral.web.share_links import share_links
@@ -33,6 +36,8 @@ def set_up(app: APIFlask) -> None:
     consumers = (public, share_links, codes, pictures.shown, resolver, member, till, draws, wechat)
     for blueprint in (*consumers, staff, api, api_docs, ops.ops):
         app.register_blueprint(blueprint)
+    opened = lambda: cast(Deployment, app.extensions["referral"])  # noqa: E731
+    app.wsgi_app = Quick(app.wsgi_app, opened)  # type: ignore[method-assign]
 
 
 def connect(app: APIFlask, deployment: Deployment) -> None:

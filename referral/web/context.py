@@ -7,6 +7,7 @@ from flask import Response, current_app, g, request, session
 
 from referral import machines, people
 from referral.deployment import Deployment
+from referral.errors import Unavailable
 from referral.links import VisitorCookie
 from referral.people import new_visitor_id
 from referral.reports import customers
@@ -47,10 +48,13 @@ def machine() -> str | None:
 
 def in_wechat() -> bool:
     """Whether this is WeChat's own browser, and the brand has an account there to use with it."""
-    agent = request.headers.get("User-Agent", "")
+    return is_wechat(request.headers.get("User-Agent", ""), deployment())
+
+
+def is_wechat(agent: str, opened: Deployment) -> bool:
     # WeCom calls itself both, and knows nothing of official accounts.
     is_there = "MicroMessenger" in agent and "wxwork" not in agent
-    return is_there and deployment().wechat is not None
+    return is_there and opened.wechat is not None
 
 
 def visitor() -> VisitorCookie:
@@ -98,18 +102,29 @@ class SignedInCustomer:
 
     @property
     def id(self) -> int:
-        """Who that is now: the one of this session may have been merged into another."""
+        """Who that is now: the one of this session may have been merged into another.
+
+        While the database is away it is the one of the session. Whoever writes holds the row
+        first, and so finds out who stands for it.
+        """
         known = cast(dict[int, int], g.setdefault("stands_for", {}))
         if self._number not in known:
-            with deployment().db.read() as tx:
-                known.update(people.current(tx, [self._number]))
+            try:
+                with deployment().db.read() as tx:
+                    known.update(people.current(tx, [self._number]))
+            except Unavailable:
+                return self._number
         return known[self._number]
 
     @property
     def name(self) -> str | None:
+        """None also while the database is away."""
         if "customer_name" not in g:
-            with deployment().db.read() as tx:
-                g.customer_name = customers.name_of(tx, deployment().keys, self.id)
+            try:
+                with deployment().db.read() as tx:
+                    g.customer_name = customers.name_of(tx, deployment().keys, self.id)
+            except Unavailable:
+                return None
         return cast(str | None, g.customer_name)
 
 

@@ -1,6 +1,6 @@
 """What the reader of a share link is shown of a campaign, or which shop he is led to."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +9,10 @@ from werkzeug.wrappers import Response
 
 from referral.campaigns import Campaign
 from referral.catalog import Product
-from referral.links import Link
+from referral.deployment import Deployment
+from referral.errors import Unavailable
+from referral.links import Channel, Link
+from referral.reports import customers
 from referral.shops import is_listed, with_token
 from referral.showcase import Shown
 from referral.web import kept, pictures, promises, sharing
@@ -39,6 +42,19 @@ def _may_have_token(campaign: Campaign) -> bool:
     return is_listed(campaign.buy_url, deployment().config.shops)
 
 
+def name_of(opened: Deployment, shown: Shown, sharer: int | None) -> str | None:
+    """The name of the customer who shared a link, kept as long as its campaign is."""
+    if sharer is None:
+        return None
+    if sharer not in shown.names:
+        try:
+            with opened.db.read() as tx:
+                shown.names[sharer] = customers.name_if_any(tx, opened.keys, sharer)
+        except Unavailable:  # the page is as good without
+            return None
+    return shown.names[sharer]
+
+
 def page_for(
     shown: Shown, own: Link, token: str, *, is_own: bool = False, sharer_name: str | None = None
 ) -> str:
@@ -51,9 +67,8 @@ def page_for(
         return page(
             shown.campaign, shown.products, own, token, is_own=is_own, sharer_name=sharer_name
         )
-    variant = (language(), in_wechat(), is_own, sharer_name)
-    texts = {way.name: text for way, text in sharing.tokens_of(own).items()}
-    texts |= {"opened": token, "nonce": g.csp_nonce}
+    variant = variant_of(language(), in_wechat=in_wechat(), is_own=is_own, sharer_name=sharer_name)
+    texts = texts_of(sharing.tokens_of(own), token, g.csp_nonce)
     known: kept.KeptPage | None = shown.made.get(variant)
     if known is not None:
         sharing.let_wechat_in()
@@ -63,6 +78,16 @@ def page_for(
     if cut is not None and len(shown.made) < PAGES_KEPT_MAX:
         shown.made[variant] = cut
     return made
+
+
+def variant_of(lang: str, *, in_wechat: bool, is_own: bool, sharer_name: str | None) -> Hashable:
+    """What the pages of one campaign differ in, but for what is one reader's own."""
+    return lang, in_wechat, is_own, sharer_name
+
+
+def texts_of(tokens: Mapping[Channel, str], token: str, nonce: str) -> dict[str, str]:
+    """What is one reader's own on a page, by the names it is kept under."""
+    return {**{way.name: text for way, text in tokens.items()}, "opened": token, "nonce": nonce}
 
 
 def page(

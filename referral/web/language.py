@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ from flask_babel import (
     get_locale,
 )
 from flask_babel import gettext as _
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from referral.config import LANGUAGES
 from referral.errors import Problem
@@ -31,6 +34,9 @@ COOKIE_LIFETIME = timedelta(days=365)
 OWN_NAMES = {"zh-Hans": "简体中文", "zh-Hant": "繁體中文", "en": "English"}
 TRADITIONAL = {"tw", "hk", "mo", "hant"}
 NO_QUERY: Mapping[str, str] = {}
+HEADERS_KEPT = 1024
+HEADER_LENGTH_MAX = 512
+"""How much of an Accept-Language is looked at, and for how many the answer is kept."""
 
 
 def set_up(app: APIFlask) -> None:
@@ -84,7 +90,13 @@ def _negotiated() -> str | None:
     """The first language in Accept-Language that we have."""
     # Facebook asks for each language of a card by a header of its own.
     asked = request.headers.get("X-Facebook-Locale", "")
-    for tag in (asked, *request.accept_languages.values()):
+    return negotiated(asked) or negotiated(request.headers.get("Accept-Language", ""))
+
+
+@lru_cache(HEADERS_KEPT)
+def negotiated(accepted: str) -> str | None:
+    """The first language in an Accept-Language that we have; None for none."""
+    for tag in parse_accept_header(accepted[:HEADER_LENGTH_MAX], LanguageAccept).values():
         parts = tag.lower().replace("_", "-").split("-")
         if parts[0] == "zh":
             return "zh-Hant" if TRADITIONAL & set(parts) and "hans" not in parts else "zh-Hans"

@@ -30,6 +30,7 @@ from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.reports import alarms, cases, risk_health
 from referral.reports.risk_health import Health
+from referral.web import intake_figures
 from referral.web.context import deployment, now
 
 ops = Blueprint("ops", __name__)
@@ -84,6 +85,7 @@ def connect(app: APIFlask, opened: Deployment) -> None:
     opened.dead_links.on_count = lambda fault: DEAD_LINKS.labels(fault.value).inc()
     app.extensions["alarms_due"] = float("-inf")
     app.extensions["risk_health"] = (float("-inf"), None)
+    intake_figures.connect(app.extensions)
 
 
 @ops.get("/healthz")
@@ -94,7 +96,7 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[dict[str, str], int]:
-    """Whether the database is there and migrated, and the risk rules are alive.
+    """Whether the database is there and migrated, the risk rules are alive, and visits get in.
 
     Redis is reported; nothing fails without it.
     """
@@ -109,7 +111,9 @@ def readyz() -> tuple[dict[str, str], int]:
         )
     if deployment().config.redis_url:
         checks["redis"] = "ok" if deployment().limits.redis_answers() else "away"
-    ready = checks["database"] == "ok" and rules is not None and rules.ok
+    intake = intake_figures.health()
+    checks["intake"] = intake.words
+    ready = checks["database"] == "ok" and rules is not None and rules.ok and not intake.faults
     return {"status": "ready" if ready else "not ready", **checks}, 200 if ready else 503
 
 
@@ -145,7 +149,8 @@ def metrics() -> Response:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    said = generate_latest(registry) + intake_figures.figures()
+    return Response(said, content_type=CONTENT_TYPE_LATEST)
 
 
 def _count_alarms() -> None:
@@ -171,10 +176,14 @@ def _count_verdicts(tx: Session) -> None:
         LAST_VERDICT.set(found.last_verdict.timestamp())
 
 
+def new_request_id() -> str:
+    return secrets.token_hex(8)
+
+
 def _begin() -> None:
     g.started = time.perf_counter()
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=secrets.token_hex(8))
+    structlog.contextvars.bind_contextvars(request_id=new_request_id())
 
 
 def _finish(response: Response) -> Response:
@@ -182,20 +191,20 @@ def _finish(response: Response) -> Response:
     endpoint = request.endpoint or "none"
     # Whoever asks chooses the method; each one known here would be a figure kept for good.
     method = request.method if request.method in METHODS else "other"
-    REQUESTS.labels(endpoint, method, response.status_code).inc()
-    SECONDS.labels(endpoint).observe(seconds)
     context = structlog.contextvars.get_contextvars()
     response.headers["X-Request-ID"] = context.get("request_id", "")
+    note_answer(endpoint, method, response.status_code, seconds)
+    return response
+
+
+def note_answer(endpoint: str, method: str, status: int, seconds: float, **said: str) -> None:
+    """Count an answer, and write its line in the log."""
+    REQUESTS.labels(endpoint, method, status).inc()
+    SECONDS.labels(endpoint).observe(seconds)
     if endpoint != "static":
         # The endpoint and not the path: codes and share links are in paths.
-        log.info(
-            "request",
-            endpoint=endpoint,
-            method=method,
-            status=response.status_code,
-            ms=round(seconds * 1000, 1),
-        )
-    return response
+        ms = round(seconds * 1000, 1)
+        log.info("request", endpoint=endpoint, method=method, status=status, ms=ms, **said)
 
 
 def _configure_logging() -> None:

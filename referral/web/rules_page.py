@@ -23,9 +23,10 @@ from referral.rewards import (
 )
 from referral.web import promises
 from referral.web.language import money
-from referral.web.prizes import prize
 
 YOU, FRIEND, ABOVE = 1, 2, 3
+_Prize = tuple[What, str | None]
+"""What is paid, and of which coupons or items."""
 
 
 @dataclass(frozen=True)
@@ -101,27 +102,24 @@ def _said(
     facts = PurchaseFacts(
         customer=YOU, is_first=is_first, referrer=FRIEND, above=ABOVE, proof=proof, amount=amount
     )
-    paid: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    paid: dict[int, dict[_Prize, int]] = defaultdict(lambda: defaultdict(int))
     draws: set[int] = set()
     for each in evaluate([rule for rule in rules if rule.nth in {None, 1}], facts):
         if isinstance(each, Lost) or isinstance(each.rule.amount, Odds):
             draws.add(each.beneficiary)
         elif isinstance(each, Grant):
-            paid[each.beneficiary][each.unit(campaign.currency or "XXX")] += each.amount
+            paid[each.beneficiary][each.what, each.of] += each.amount
     parts = []
     for whom in (YOU, FRIEND, ABOVE):
-        got = [_amount(unit, amount) for unit, amount in paid[whom].items()]
+        got = [
+            promises.prized(what, of, amount, campaign.currency)
+            for (what, of), amount in paid[whom].items()
+        ]
         if whom in draws:
             got.append(_("a draw"))
         if got or whom == YOU:
             parts.append(_whose(whom, reduce(_and, got)) if got else _("nothing for you"))
     return reduce(promises.with_comma, parts)
-
-
-def _amount(unit: str, amount: int) -> str:
-    if unit.isupper():
-        return promises.prized(What.credit, None, amount, unit)
-    return prize(amount, unit)
 
 
 def _and(first: str, then: str) -> str:

@@ -246,9 +246,10 @@ def _record_scan(code: Code, verdict: Verdict, campaign: Campaign | None) -> Non
             batch=code.batch_id,
             code_index=code.index,
             label=code.label,
+            store=verdict.span.terms.store_id,
             region=None if reason else region(),
             flags=() if reason else verdict.flags,
             machine=reason,
         ),
-        customer=signed_in_id(),
+        signed_in_id(),
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from flask_wtf.csrf import CSRFProtect
 from referral.deployment import Deployment
 from referral.web.context import deployment, set_visitor_cookie
 
+SESSION_COOKIE = "referral_session"
 SESSION_LIFETIME = timedelta(days=180)
 csrf = CSRFProtect()
 
@@ -32,7 +34,7 @@ class Sessions(SecureCookieSessionInterface):
 def set_up(app: APIFlask) -> None:
     app.session_interface = Sessions()
     app.config.update(
-        SESSION_COOKIE_NAME="referral_session",
+        SESSION_COOKIE_NAME=SESSION_COOKIE,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
@@ -88,35 +90,55 @@ def local_path(target: str | None, default: str) -> str:
 
 def allow(directive: str, source: str) -> None:
     """Let the page of this answer use something that is not ours."""
-    g.setdefault("allowed", {})[directive] = f" {source}"
+    g.setdefault("allowed", {})[directive] = also(source)
+
+
+def also(source: str) -> str:
+    return f" {source}"
+
+
+def headers_of(nonce: str, allowed: Mapping[str, str], *, is_https: bool) -> dict[str, str]:
+    """What every answer has; `allowed` is what `allow` let its page use, by directive."""
+    script, form = allowed.get("script-src", ""), allowed.get("form-action", "")
+    frames, frame = allowed.get("frame-ancestors", " 'none'"), allowed.get("frame-src", " 'none'")
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; script-src 'nonce-{nonce}'{script}; "
+            f"style-src 'self' 'nonce-{nonce}'; img-src 'self' data: https:; font-src 'self'; "
+            f"connect-src 'self'; form-action 'self'{form}; "
+            f"frame-src{frame}; "
+            f"manifest-src 'self'; base-uri 'none'; frame-ancestors{frames}"
+        ),
+        **(_ALWAYS_OVER_HTTPS if is_https else _ALWAYS),
+    }
+
+
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_ALWAYS_OVER_HTTPS = {**_ALWAYS, "Strict-Transport-Security": "max-age=31536000"}
+KEPT_BY_NOBODY = "no-store"
+"""Pages hold a person's own link and points: no shared cache may keep them."""
+
+
+def new_nonce() -> str:
+    return secrets.token_urlsafe(16)
 
 
 def _make_nonce() -> None:
-    g.csp_nonce = secrets.token_urlsafe(16)
+    g.csp_nonce = new_nonce()
 
 
 def _set_headers(response: Response) -> Response:
-    nonce, allowed = g.get("csp_nonce", ""), g.get("allowed", {})
-    script, form = allowed.get("script-src", ""), allowed.get("form-action", "")
-    frames, frame = allowed.get("frame-ancestors", " 'none'"), allowed.get("frame-src", " 'none'")
-    headers = response.headers
-    headers.setdefault(
-        "Content-Security-Policy",
-        f"default-src 'none'; script-src 'nonce-{nonce}'{script}; "
-        f"style-src 'self' 'nonce-{nonce}'; img-src 'self' data: https:; font-src 'self'; "
-        f"connect-src 'self'; form-action 'self'{form}; "
-        f"frame-src{frame}; "
-        f"manifest-src 'self'; base-uri 'none'; frame-ancestors{frames}",
-    )
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-    if deployment().config.is_https:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    is_https = deployment().config.is_https
+    own = headers_of(g.get("csp_nonce", ""), g.get("allowed", {}), is_https=is_https)
+    for name, value in own.items():
+        response.headers.setdefault(name, value)
     if response.mimetype == "text/html":
-        # Pages hold a person's own link and points: no shared cache may keep them.
-        headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Cache-Control", KEPT_BY_NOBODY)
     return response
 
 

@@ -1,17 +1,17 @@
 """A share link opened: whose it is, what is counted of it, what the page reports afterwards."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from referral import channels, intake, links, machines, visits
 from referral.campaigns import Campaign
 from referral.errors import NotFound
 from referral.links import TOKEN_LENGTH, Channel, Link, LinkFault
-from referral.reports import customers
 from referral.visits import Kind, Visit
 from referral.web import landing as shown
 from referral.web import sharing
@@ -59,7 +59,7 @@ def landing(token: str) -> AnyResponse | str | tuple[str, int]:
     found = deployment().showcase.find(link.campaign) if link else None
     if link is None or found is None or not found.campaign.runs_at(now()):
         return _dead_link(deployment().links.fault(token))
-    campaign, sharer = found.campaign, _name_of(link.customer)
+    campaign, sharer = found.campaign, shown.name_of(deployment(), found, link.customer)
     is_own = _record_opening(link, campaign)
     if shop := shown.to_shop(campaign, token):
         # No page of ours runs then, so nobody can be asked to prove that one does.
@@ -68,13 +68,6 @@ def landing(token: str) -> AnyResponse | str | tuple[str, int]:
     # A preview fetcher is nobody: the card it makes must lead to the link that was shared.
     own = link if machine() else sharing.own_link(campaign)
     return shown.page_for(found, own, token, is_own=is_own, sharer_name=sharer)
-
-
-def _name_of(sharer: int | None) -> str | None:
-    if sharer is None:
-        return None
-    with deployment().db.read() as tx:
-        return customers.name_if_any(tx, deployment().keys, sharer)
 
 
 def _dead_link(fault: LinkFault) -> tuple[str, int]:
@@ -91,28 +84,32 @@ def _record_opening(link: Link, campaign: Campaign) -> bool:
     reason = machine()
     agent = request.headers.get("User-Agent", "")
     link = link.through(channels.arrived_through(link.channel, request.args, agent))
-    if reason is None:
-        arrival = links.arrive(visitor(), link, signed_in_id(), now(), campaign.window)
-        keep_visitor(arrival.cookie)
-    is_own = reason is None and arrival.is_own
-    intake.hand_in(
-        deployment(),
-        Visit(
-            kind=Kind.fetch if reason else Kind.open,
-            at=now(),
-            event_id=visits.new_event_id(),
-            visitor=None if reason else visitor().visitor,
-            campaign=link.campaign,
-            parent=None if is_own else link.visitor,
-            hop=link.hop + 1,
-            channel=link.channel,
-            region=None if reason else region(),
-            machine=reason,
-        ),
-        None if reason or is_own else link,
-        signed_in_id(),
+    if reason is not None:
+        visit = replace(opening(link, None, now(), None), kind=Kind.fetch, machine=reason)
+        intake.hand_in(deployment(), visit)
+        return False
+    arrival = links.arrive(visitor(), link, signed_in_id(), now(), campaign.window)
+    keep_visitor(arrival.cookie)
+    visit = opening(link, visitor().visitor, now(), region(), is_own=arrival.is_own)
+    intake.hand_in(deployment(), visit, signed_in_id())
+    return arrival.is_own
+
+
+def opening(
+    link: Link, reader: int | None, at: datetime, region: str | None, *, is_own: bool = False
+) -> Visit:
+    """The visit of somebody who opens a link."""
+    return Visit(
+        kind=Kind.open,
+        at=at,
+        event_id=visits.new_event_id(),
+        visitor=reader,
+        campaign=link.campaign,
+        parent=None if is_own else link.visitor,
+        hop=link.hop + 1,
+        channel=link.channel,
+        region=region,
     )
-    return is_own
 
 
 @share_links.post("/s/<token>/seen")
@@ -203,10 +200,9 @@ def _hand_in_beacon(kind: Kind, link: Link, *, event_id: UUID) -> None:
         region=region(),
     )
 
-    def work(_tx: Session) -> None:
-        is_new = intake.hand_in(deployment(), visit, customer=signed_in_id())
-        # Of engagements a visitor has one a day; only who goes on reporting it is counted.
-        if not is_new or kind is not Kind.engagement:
-            deployment().limits.beacon(visitor().visitor)
-
-    deployment().db.transact(work)
+    # Of engagements a visitor has one a day: only who goes on reporting it is counted.
+    if kind is not Kind.engagement:
+        deployment().limits.beacon(visitor().visitor)
+        intake.hand_in(deployment(), visit, signed_in_id())
+    elif not intake.hand_in(deployment(), visit, signed_in_id()):
+        deployment().limits.beacon(visitor().visitor)

@@ -86,8 +86,11 @@ def share_kit(campaign: Campaign, own: Link) -> ShareKit:
 def tokens_of(own: Link) -> dict[Channel, str]:
     """The tokens on a reader's page, by their channels: his link as it is, and through each way
     of sharing it that the page offers."""
-    ways = (own.channel, *CONTROLS, *(IN_WECHAT if in_wechat() else ()))
-    return {channel: deployment().links.token(own.through(channel)) for channel in ways}
+    return deployment().links.tokens(own, ways_of(own, is_wechat=in_wechat()))
+
+
+def ways_of(own: Link, *, is_wechat: bool) -> tuple[Channel, ...]:
+    return (own.channel, *CONTROLS, *(IN_WECHAT if is_wechat else ()))
 
 
 def _named_poster_url(token: str) -> str | None:

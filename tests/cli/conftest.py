@@ -7,6 +7,8 @@ from click.testing import CliRunner, Result
 
 from referral.cli import cli
 from referral.config import Config
+from referral.deployment import Deployment
+from tests.cast import Brand, open_brand
 from tests.conftest import settings_of
 
 Referral = Callable[..., Result]
@@ -24,6 +26,11 @@ def referral(config: Config) -> Referral:
         return CliRunner(env=environment).invoke(cli, [str(a) for a in arguments], input=text)
 
     return run
+
+
+@pytest.fixture
+def brand(deployment: Deployment) -> Brand:
+    return open_brand(deployment)
 
 
 def told(result: Result) -> dict[str, Any]:

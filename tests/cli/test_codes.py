@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from referral import actions, intake
 from referral.codes import Label, Labels
 from referral.deployment import Deployment
@@ -11,7 +9,7 @@ from referral.flags import Flag
 from referral.people import new_visitor_id
 from referral.ranges import RangeState
 from referral.visits import Kind, Visit, new_event_id
-from tests.cast import GTIN, OTHER_GTIN, Brand, add_product, open_brand
+from tests.cast import GTIN, OTHER_GTIN, Brand, add_product
 from tests.cli.conftest import Referral, check_failed, told
 
 NOTHING_SAID = {
@@ -23,11 +21,6 @@ NOTHING_SAID = {
     "sale_from": None,
     "sale_until": None,
 }
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
 
 
 def test_a_batch_is_issued(referral: Referral, brand: Brand) -> None:

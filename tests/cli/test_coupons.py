@@ -9,7 +9,7 @@ from referral.audit import AuditEntry
 from referral.coupons import Coupon
 from referral.deployment import Deployment
 from tests.cli.conftest import Referral, check_failed, told
-from tests.coupons.test_pools import open_with
+from tests.pools import open_with
 
 POOL = ("coupons", "pool", "tea-10", "--title", "满减十元", "--value", 1000)
 

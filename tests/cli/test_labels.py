@@ -5,17 +5,11 @@ import pytest
 
 from referral import actions
 from referral.codes import Label
-from referral.deployment import Deployment
 from referral.printing.qr import printed_address
-from tests.cast import GTIN, SIZE, Brand, issue, open_brand
+from tests.cast import GTIN, SIZE, Brand, issue
 from tests.cli.conftest import Referral, check_failed, told
 from tests.scanners import scan
 from tests.sheets import pages
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
 
 
 def test_labels_of_a_range_are_printed(referral: Referral, brand: Brand, tmp_path: Path) -> None:

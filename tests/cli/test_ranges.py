@@ -1,15 +1,7 @@
 """`referral codes printed|activate|void|recall|assign`: what happens to codes, by index range."""
 
-import pytest
-
-from referral.deployment import Deployment
-from tests.cast import GTIN, SIZE, Brand, issue, open_brand
+from tests.cast import GTIN, SIZE, Brand, issue
 from tests.cli.conftest import Referral, check_failed, told
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
 
 
 def state_of(referral: Referral, brand: Brand, index: int) -> str:

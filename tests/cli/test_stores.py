@@ -2,14 +2,8 @@
 
 import pytest
 
-from referral.deployment import Deployment
-from tests.cast import Brand, open_brand
+from tests.cast import Brand
 from tests.cli.conftest import Referral, check_failed, told
-
-
-@pytest.fixture
-def brand(deployment: Deployment) -> Brand:
-    return open_brand(deployment)
 
 
 def test_a_store_is_added_once(referral: Referral, brand: Brand) -> None:

@@ -47,7 +47,7 @@ def counted(brand: Brand) -> tuple[int, int, int, int]:
 
 def test_an_opening_brings_a_visit_a_visitor_and_a_place(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
-    intake.hand_in(brand.deployment, opening(brand, link, BEN), link)
+    intake.hand_in(brand.deployment, opening(brand, link, BEN))
     assert counted(brand) == (1, 1, 2, 0)
 
 
@@ -55,14 +55,14 @@ def test_an_opening_that_comes_twice_counts_once(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
     visit = opening(brand, link, BEN)
     for _ in range(3):
-        intake.hand_in(brand.deployment, visit, link)
+        intake.hand_in(brand.deployment, visit)
     assert counted(brand) == (1, 1, 2, 0)
 
 
 def test_an_opening_that_comes_twice_at_once_counts_once(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
     visit = opening(brand, link, BEN)
-    outcomes = at_once([lambda: intake.hand_in(brand.deployment, visit, link)] * 4)
+    outcomes = at_once([lambda: intake.hand_in(brand.deployment, visit)] * 4)
     assert sorted(map(bool, outcomes)) == [False, False, False, True], "one of them was new"
     assert counted(brand) == (1, 1, 2, 0)
 
@@ -71,7 +71,7 @@ def test_many_readers_of_one_link_at_the_same_moment_are_all_kept(brand: Brand) 
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
 
     def read(reader: int) -> None:
-        intake.hand_in(brand.deployment, opening(brand, link, reader), link)
+        intake.hand_in(brand.deployment, opening(brand, link, reader))
 
     outcomes = at_once([lambda reader=reader: read(reader) for reader in range(10, 18)])
     assert outcomes == [None] * 8
@@ -81,22 +81,22 @@ def test_many_readers_of_one_link_at_the_same_moment_are_all_kept(brand: Brand) 
 def test_a_fetch_is_counted_and_leads_to_nothing(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
     fetch = replace(opening(brand, link, BEN), kind=Kind.fetch, visitor=None, machine="fetcher")
-    intake.hand_in(brand.deployment, fetch, None)
+    intake.hand_in(brand.deployment, fetch)
     assert counted(brand) == (1, 0, 0, 0)
 
 
 def test_a_machine_gets_no_place_even_with_a_visitor_and_a_link(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
     fetch = replace(opening(brand, link, BEN), kind=Kind.fetch, machine="prefetch")
-    intake.hand_in(brand.deployment, fetch, link)
+    intake.hand_in(brand.deployment, fetch)
     assert counted(brand) == (1, 0, 0, 0)
 
 
 def test_ones_own_link_is_a_visit_without_a_place(brand: Brand) -> None:
     link = Link(brand.campaign.id, BEN, None, 0, Channel.copy)
-    intake.hand_in(brand.deployment, replace(opening(brand, link, BEN), parent=None), None)
+    intake.hand_in(brand.deployment, replace(opening(brand, link, BEN), parent=None))
     assert counted(brand) == (1, 1, 0, 0)
-    intake.hand_in(brand.deployment, opening(brand, link, BEN), link)
+    intake.hand_in(brand.deployment, opening(brand, link, BEN))
     assert counted(brand) == (2, 1, 0, 0)
 
 
@@ -133,7 +133,7 @@ def test_a_visitor_who_is_a_customer_stays_one(brand: Brand) -> None:
     alice, _, _ = cast_of(brand)
     alice.sign_in()
     link = Link(brand.campaign.id, BEN, None, 0, Channel.copy)
-    intake.hand_in(brand.deployment, opening(brand, link, alice.visitor), link)
+    intake.hand_in(brand.deployment, opening(brand, link, alice.visitor))
     with brand.deployment.db.read() as tx:
         assert people.visitors_of(tx, alice.customer) == [alice.visitor]
         assert [node.parent_id for node in graph.touches_of(tx, alice.customer)] == [BEN]
@@ -147,7 +147,7 @@ def test_an_opening_that_comes_after_the_claim_changes_no_credit(brand: Brand) -
     bob.open(link, arrives=False)
     assert bob.claim(1).referrer == alice.customer
     before = counted(brand)
-    intake.hand_in(brand.deployment, opening(brand, link, bob.visitor), link)
+    intake.hand_in(brand.deployment, opening(brand, link, bob.visitor))
     visits, *rest = counted(brand)
     assert (visits, rest) == (before[0] + 1, list(before[1:]))
     assert actions.claim(brand.deployment, brand.code(1), bob.customer).referrer == alice.customer

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from referral import actions, graph, intake, people
 from referral.campaigns import Campaign
-from referral.db import MIGRATIONS, Database, upgrade
+from referral.db import MIGRATIONS, Database, one_moment, upgrade
 from referral.deployment import Deployment
 from referral.links import Channel, Link
 from referral.spread import counters
@@ -237,11 +237,11 @@ def test_one_in_so_many_who_open_folds(
     deployment: Deployment, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counters, "FOLD_EVERY", 3)
-    link = Link(campaign.id, ANN, None, 0, Channel.copy)
+    its = {"campaign": campaign.id, "parent": ANN, "hop": 1}
     left = []
     for reader in (BEN, DAN, 6):
-        visit = Visit(Kind.open, T0, new_event_id(), visitor=reader, campaign=campaign.id)
-        intake.hand_in(deployment, visit, link)
+        visit = Visit(Kind.open, T0, new_event_id(), visitor=reader, **its)
+        intake.hand_in(deployment, visit)
         with deployment.db.read() as tx:
             left.append(notes(tx))
     assert left == [2, 3, 0]
@@ -362,7 +362,7 @@ def test_wrong_counters_are_found_and_mended(deployment: Deployment, campaign: C
 
     deployment.db.transact(spoil)
     with deployment.db.read() as tx:
-        counters.one_moment(tx)
+        one_moment(tx)
         found = list(counters.differences(tx))
     assert len(found) == 2
     assert "1 has Counts(direct=1, total=3" in found[0]

@@ -1,35 +1,30 @@
 """A small brand for the tests of the pages."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from threading import Thread
 
 import pytest
 from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
 
-from referral import actions
-from referral.batches import Batch
-from referral.campaigns import Campaign, Draft
-from referral.catalog import Product
-from referral.deployment import Deployment
-from referral.ranges import RangeState
+from referral.config import Config
+from referral.deployment import Deployment, open_deployment
 from referral.reports import campaigns as figures
+from referral.web import connect
+from tests import cast
+from tests.cast import PER_CLAIM, PER_FRIEND, RULES, add_product, issue, publish
+from tests.processes import free_port
 from tests.readers import Reader
 
-PER_CLAIM, PER_FRIEND = 20, 50
+__all__ = ["PER_CLAIM", "PER_FRIEND", "RULES", "Brand", "make_brand"]
 
 
-@dataclass
-class Brand:
-    """A product with a batch of 1,000 codes, of which 0-499 are on sale, and a campaign."""
-
-    deployment: Deployment
-    product: Product
-    batch: Batch
-    campaign: Campaign
+class Brand(cast.Brand):
+    """The brand of the cast, by the addresses of its pages."""
 
     def path(self, index: int) -> str:
-        code = self.deployment.codes.encode(self.batch, index)
-        return f"/01/{self.product.gtin}/21/{code.text}"
+        return f"/01/{self.product.gtin}/21/{self.code(index).text}"
 
     def metrics(self) -> figures.Metrics:
         with self.deployment.db.read() as tx:
@@ -41,34 +36,12 @@ def brand(deployment: Deployment) -> Brand:
     return make_brand(deployment)
 
 
-RULES = [
-    {"when": "claim", "for": "person", "amount": PER_CLAIM},
-    {"when": "referred_first_claim", "for": "both", "amount": PER_FRIEND},
-]
-
-
 def make_brand(
     deployment: Deployment, rules: Sequence[Mapping[str, object]] = tuple(RULES)
 ) -> Brand:
-    product = actions.add_product(
-        deployment, gtin="06901234567892", name="Cold Brew Tea", price=2000, currency="CNY"
-    )
-    batch = actions.issue_batch(
-        deployment, gtin=product.gtin, count=1000, name="first batch", by="tests"
-    )
-    actions.set_range(deployment, batch.id, RangeState.activated, start=0, end=500, by="tests")
-    draft = Draft.model_validate(
-        {
-            "slug": "spring",
-            "title": "Spring together",
-            "budget": 100_000,
-            "hold_days": 0,
-            "rules": rules,
-        }
-    )
-    actions.add_campaign(deployment, draft)
-    campaign = actions.publish_campaign(deployment, "spring")
-    return Brand(deployment, product, batch, campaign)
+    product = add_product(deployment)
+    batch = issue(deployment, name="first batch")
+    return Brand(deployment, product, batch, publish(deployment, rules=list(rules)))
 
 
 @pytest.fixture
@@ -85,3 +58,33 @@ def bob(app: Flask) -> Reader:
 @pytest.fixture
 def charlie(app: Flask) -> Reader:
     return Reader(app)
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 5
+    """Seconds: a browser also opens connections that it never uses."""
+
+    def log_request(self, *_: object) -> None:
+        """Say nothing: the service keeps a log of its own."""
+
+
+@pytest.fixture
+def site(app: Flask, config: Config) -> Iterator[str]:
+    """The address of the pages, for a browser, by the real clock.
+
+    They are served by this process, where all is loaded. What is about the service as a process
+    asks for `live_server`, which takes seconds to start.
+    """
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    opened = open_deployment(replace(config, base_url=address))
+    connect(app, opened)
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
+    server.daemon_threads = False  # closing it waits for the last answer
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield address
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    opened.db.close()

@@ -8,7 +8,7 @@ from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.web import coupons
 from tests.cast import Brand
-from tests.coupons.test_pools import open_with, undo, use
+from tests.pools import open_with, undo, use
 from tests.readers import Reader
 from tests.web.test_me import words
 from tests.web.test_pages import WIRE_BYTES_MAX

@@ -9,7 +9,7 @@ from flask import Flask
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from tests.cast import Brand, add_product, issue, publish
-from tests.coupons.test_pools import add_pool
+from tests.pools import add_pool
 from tests.readers import Reader
 from tests.web.test_me import words
 from tests.web.test_pages import WIRE_BYTES_MAX

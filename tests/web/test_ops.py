@@ -1,18 +1,26 @@
 """Operations: health, readiness, metrics, and what the log says and does not say."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 
-from referral import create_app, risk
+from referral import create_app, intake, risk
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import upgrade
-from referral.deployment import open_deployment
+from referral.deployment import Deployment, open_deployment
+from referral.intake import Intake, health, parked
+from referral.intake.heartbeats import Told, Worked
+from referral.intake.stream import VisitStream
+from referral.intake.working import Worker
 from referral.reports import alarms
-from referral.web import ops
+from referral.web import intake_figures, ops
 from tests.conftest import SECRET_KEYS, START
 from tests.readers import Reader
 from tests.web.conftest import Brand
@@ -109,3 +117,112 @@ def test_figures_of_verdicts_and_cases(client: FlaskClient) -> None:
     assert 'referral_verdicts{decision="hold"} 0.0' in said
     assert 'referral_cases{state="open"} 0.0' in said
     assert "referral_risk_rules_well 1.0" in said
+
+
+@pytest.fixture
+def streamed(
+    deployment: Deployment, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployment]:
+    """A deployment whose visits wait in a stream, and are looked for every time."""
+    monkeypatch.setattr(intake_figures, "SECONDS", 0)
+    with redis.Redis.from_url(valkey) as connection:
+        connection.flushdb()
+    stream = VisitStream(valkey)
+    yield replace(deployment, stream=stream, intake=Intake(deployment.db, stream))
+    stream.close()
+
+
+def served(deployment: Deployment) -> Reader:
+    return Reader(create_app(deployment=deployment))
+
+
+def hand_in(deployment: Deployment) -> None:
+    intake.note_ran(deployment, 1, deployment.clock.now())
+
+
+def test_readiness_says_that_visits_go_straight_into_the_database(client: FlaskClient) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["intake"]) == (200, "direct")
+
+
+def test_it_is_not_ready_while_visits_wait_and_no_worker_runs(streamed: Deployment) -> None:
+    reader = served(streamed)
+    assert reader.get("/readyz").json["intake"] == "ok"
+    hand_in(streamed)
+    answer = reader.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "not ready")
+    assert answer.json["intake"].startswith("1 entry waits, for ")
+    assert answer.json["intake"].endswith("; no worker runs")
+    assert streamed.stream is not None
+    with streamed.stream.heart("a", lambda: Told(Worked(), 0.0, None)):
+        assert reader.get("/readyz").status_code == 200
+    Worker(streamed.db, streamed.clock, streamed.stream).drain()
+    assert reader.get("/readyz").status_code == 200
+
+
+def test_it_is_not_ready_while_a_visit_waits_for_long(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert streamed.stream is not None
+    hand_in(streamed)
+    with streamed.stream.heart("a", lambda: Told(Worked(), 0.0, None)):
+        reader = served(streamed)
+        assert reader.get("/readyz").status_code == 200
+        monkeypatch.setattr(health, "LATE", timedelta(0))
+        answer = reader.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "not ready")
+    assert answer.json["intake"].startswith("1 entry waits, for ")
+
+
+def test_a_redis_that_is_away_is_told_and_fails_nothing(
+    streamed: Deployment,
+) -> None:
+    nowhere = VisitStream("redis://127.0.0.1:1")
+    reader = served(replace(streamed, stream=nowhere))
+    answer = reader.get("/readyz")
+    assert answer.status_code == 200
+    assert "Redis is away; visits go straight" in answer.json["intake"]
+    said = reader.get("/metrics").text
+    assert "referral_intake_stream_up 0.0" in said
+    assert "referral_intake_waiting_entries" not in said
+
+
+def test_metrics_tell_how_visits_get_in(streamed: Deployment) -> None:
+    reader = served(streamed)
+    for _ in range(3):
+        hand_in(streamed)
+    assert figure(reader, "referral_intake_waiting_entries") == 3
+    assert figure(reader, "referral_intake_pending_entries") == 0
+    assert figure(reader, "referral_intake_workers") == 0
+    assert 0 <= figure(reader, "referral_intake_oldest_seconds") < 60
+    assert figure(reader, "referral_intake_stream_up") == 1
+    assert streamed.stream is not None
+    Worker(streamed.db, streamed.clock, streamed.stream).drain()
+    streamed.db.transact(lambda tx: parked.park_body(tx, b"x", "odd", streamed.clock.now()))
+    assert figure(reader, "referral_intake_waiting_entries") == 0
+    assert figure(reader, "referral_intake_oldest_seconds") == 0
+    assert figure(reader, "referral_intake_stored_events_total") == 3
+    assert figure(reader, "referral_intake_commits_total") == 1
+    assert figure(reader, "referral_intake_commit_seconds_total") > 0
+    assert figure(reader, "referral_intake_parked_events") == 1
+
+
+def test_the_stream_is_asked_every_few_seconds_only(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_figures, "SECONDS", 2.0)
+    monkeypatch.setattr(intake_figures.time, "monotonic", lambda: moment)
+    moment = 1_000.0
+    reader = served(streamed)
+    assert figure(reader, "referral_intake_waiting_entries") == 0
+    hand_in(streamed)
+    moment += 1.9
+    assert figure(reader, "referral_intake_waiting_entries") == 0
+    moment += 0.1
+    assert figure(reader, "referral_intake_waiting_entries") == 1
+
+
+def test_without_a_stream_metrics_tell_of_parked_events_only(client: FlaskClient) -> None:
+    said = client.get("/metrics").text
+    assert "referral_intake_parked_events 0.0" in said
+    assert "referral_intake_stream_up" not in said

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -49,15 +48,13 @@ TAKES = "(window.copied.push(text), Promise.resolve())"
 REFUSES = "Promise.reject(new DOMException('no', 'NotAllowedError'))"
 
 
-def open_link(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts, *scripts: str
-) -> Page:
+def open_link(brand: Brand, site: str, phone: Contexts, *scripts: str) -> Page:
     """A reader's page, in a browser that has what the scripts say it has."""
     page = phone("en-GB").new_page()
     for script in scripts:
         page.add_init_script(script)
     token = brand.deployment.links.token(Link(brand.campaign.id, 7))
-    page.goto(f"{live_server().url}/s/{token}")
+    page.goto(f"{site}/s/{token}")
     return page
 
 
@@ -80,10 +77,8 @@ def channel_of(deployment: Deployment, url: str) -> Channel:
     return link.channel
 
 
-def test_what_was_handed_to_the_sheet_is_a_share(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
-) -> None:
-    page = open_link(brand, live_server, phone, SHEET % "null")
+def test_what_was_handed_to_the_sheet_is_a_share(brand: Brand, site: str, phone: Contexts) -> None:
+    page = open_link(brand, site, phone, SHEET % "null")
     reported(page, page.get_by_role("button", name="Share").click)
     (handed,) = page.evaluate("window.handed")
     assert handed["text"] == WORDS
@@ -91,11 +86,9 @@ def test_what_was_handed_to_the_sheet_is_a_share(
     assert shares(brand.deployment) == ["sheet"]
 
 
-def test_a_sheet_that_is_closed_again_is_no_share(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
-) -> None:
+def test_a_sheet_that_is_closed_again_is_no_share(brand: Brand, site: str, phone: Contexts) -> None:
     closed = SHEET % "new DOMException('closed', 'AbortError')"
-    page = open_link(brand, live_server, phone, closed, CLIPBOARD % TAKES)
+    page = open_link(brand, site, phone, closed, CLIPBOARD % TAKES)
     page.get_by_role("button", name="Share").click()
     reported(page, page.get_by_role("button", name="Copy").click)
     assert len(page.evaluate("window.handed")) == 1
@@ -103,19 +96,19 @@ def test_a_sheet_that_is_closed_again_is_no_share(
 
 
 def test_where_there_is_no_sheet_after_all_the_link_is_copied(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
+    brand: Brand, site: str, phone: Contexts
 ) -> None:
     broken = SHEET % "new DOMException('no', 'NotAllowedError')"
-    page = open_link(brand, live_server, phone, broken, CLIPBOARD % TAKES)
+    page = open_link(brand, site, phone, broken, CLIPBOARD % TAKES)
     reported(page, page.get_by_role("button", name="Share").click)
     expect(page.locator("[data-said]")).to_have_text("Copied, with the words above")
     assert shares(brand.deployment) == ["copy"]
 
 
 def test_the_words_that_say_who_benefits_are_copied_with_the_link(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
+    brand: Brand, site: str, phone: Contexts
 ) -> None:
-    page = open_link(brand, live_server, phone, CLIPBOARD % TAKES)
+    page = open_link(brand, site, phone, CLIPBOARD % TAKES)
     reported(page, page.get_by_role("button", name="Copy").click)
     (copied,) = page.evaluate("window.copied")
     words, _, url = copied.partition("\n")
@@ -125,10 +118,10 @@ def test_the_words_that_say_who_benefits_are_copied_with_the_link(
 
 
 def test_what_could_not_be_copied_is_no_share_until_it_is_copied_by_hand(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
+    brand: Brand, site: str, phone: Contexts
 ) -> None:
     refused = "document.execCommand = () => false;"
-    page = open_link(brand, live_server, phone, CLIPBOARD % REFUSES, refused)
+    page = open_link(brand, site, phone, CLIPBOARD % REFUSES, refused)
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("[data-said]")).to_have_text("Press and hold the link to copy it")
     assert shares(brand.deployment) == []
@@ -138,15 +131,13 @@ def test_what_could_not_be_copied_is_no_share_until_it_is_copied_by_hand(
     assert shares(brand.deployment) == ["copy"]
 
 
-def test_an_old_browser_copies_too(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
-) -> None:
+def test_an_old_browser_copies_too(brand: Brand, site: str, phone: Contexts) -> None:
     command = (
         "document.execCommand = (name) => {"
         " window.seen = [name, document.activeElement.value]; return true; };"
     )
     none = "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
-    page = open_link(brand, live_server, phone, none, command)
+    page = open_link(brand, site, phone, none, command)
     reported(page, page.get_by_role("button", name="Copy").click)
     name, text = page.evaluate("window.seen")
     assert name == "copy"
@@ -155,11 +146,10 @@ def test_an_old_browser_copies_too(
 
 
 def test_a_poster_is_opened_in_place_with_her_name_if_she_ticks_it(
-    brand: Brand, live_server: Callable[..., Any], phone: Contexts
+    brand: Brand, site: str, phone: Contexts
 ) -> None:
-    server = live_server()
     page = phone("en-GB").new_page()
-    page.goto(f"{server.url}/sign-in")
+    page.goto(f"{site}/sign-in")
     page.locator("[name=contact]").fill("13800138000")
     page.locator("[name=agree]").check()
     page.locator("main form button[type=submit]").first.click()
@@ -177,7 +167,7 @@ def test_a_poster_is_opened_in_place_with_her_name_if_she_ticks_it(
     expect(picture).to_be_visible()
     tick = page.get_by_label("With my name")
     expect(tick).not_to_be_checked()
-    without = page.request.get(f"{server.url}{picture.get_attribute('src')}").body()
+    without = page.request.get(f"{site}{picture.get_attribute('src')}").body()
     with page.expect_response(lambda answer: "name=1" in answer.url) as answer:
         tick.check()
     named = answer.value.body()

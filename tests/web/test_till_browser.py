@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from referral import actions
@@ -16,13 +15,13 @@ from referral.config import Config
 from referral.deployment import Deployment, open_deployment
 from referral.redemption import vouchers
 from referral.redemption.tills import TillTokens
+from tests.accessibility import violations
 from tests.cast import cast_of, open_brand
 from tests.conftest import SECRET_KEYS, Contexts, settings_of
 from tests.rewarded import add_item, add_till, give
 from tests.servers import ServiceProcess
 
 pytestmark = pytest.mark.browser
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
 @dataclass
@@ -208,10 +207,10 @@ def test_a_customers_pages_are_sound_for_everybody(store: Store, phone: Contexts
     problems = {}
     for path in ("/me/items", "/me/items/cup", "/me/vouchers"):
         page.goto(store.url + path)
-        problems[path] = Axe().run(page, options=RULES).response["violations"]
+        problems[path] = violations(page)
     page.goto(address)
     expect(page.get_by_text("Show this at the store to get it.")).to_be_visible()
-    problems["voucher"] = Axe().run(page, options=RULES).response["violations"]
+    problems["voucher"] = violations(page)
     assert {path: found for path, found in problems.items() if found} == {}
     assert store.state(address) == "issued"
 
@@ -223,14 +222,14 @@ def test_the_pages_of_a_till_are_sound_for_everybody(
     problems: dict[str, list[Any]] = {}
     for path in (f"{store.url}/till", address):
         page.goto(path)
-        problems[path] = Axe().run(page, options=RULES).response["violations"]
+        problems[path] = violations(page)
     accept(page)
     is_accepted(page)
-    problems["accepted"] = Axe().run(page, options=RULES).response["violations"]
+    problems["accepted"] = violations(page)
     page.goto(address)
-    problems["second"] = Axe().run(page, options=RULES).response["violations"]
+    problems["second"] = violations(page)
     stranger = phone("zh-CN").new_page()
     for path in (f"{store.url}/till", store.voucher()):
         stranger.goto(path)
-        problems[f"stranger {path}"] = Axe().run(stranger, options=RULES).response["violations"]
+        problems[f"stranger {path}"] = violations(stranger)
     assert {path: found for path, found in problems.items() if found} == {}

@@ -1,0 +1,162 @@
+"""Taking visits in: the worker, parked events, and whether the rollups are what the visits say."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import click
+from sqlalchemy.orm import Session
+
+from referral import actions, rollups
+from referral.cli.output import BATCH_ID, BY, answer, json_option, opened, sentence
+from referral.cli.server import end_with_parent
+from referral.db import one_moment
+from referral.deployment import Deployment
+from referral.errors import Problem
+from referral.intake import parked
+from referral.intake.stream import StreamAway
+from referral.intake.working import Worker
+
+DIFFERENCES_SHOWN = 20
+PARKED_SHOWN = 100
+RESPAWN_SECONDS = 1.0
+STOP_SECONDS = 15.0
+
+
+@click.command("worker")
+@click.option("--once", is_flag=True, help="End when nothing waits any more.")
+@click.option("--end-with", type=int, hidden=True, help="End when this parent process ends.")
+def worker_command(once: bool, end_with: int | None) -> None:
+    """Store the visits that wait in the stream. Any number may run, on any number of machines.
+
+    Without REFERRAL_REDIS_URL visits go straight into the database and there is nothing to do.
+    SIGTERM ends it after what it is at; killed at any moment, it loses nothing.
+    """
+    with opened() as deployment:
+        if deployment.stream is None:
+            raise click.ClickException(
+                "Visits go straight into the database. Set REFERRAL_REDIS_URL to have them wait "
+                "in a stream."
+            )
+        worker = Worker(deployment.db, deployment.clock, deployment.stream)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: worker.stop())
+        if end_with is not None:
+            threading.Thread(target=end_with_parent, args=(end_with,), daemon=True).start()
+        try:
+            worker.drain() if once else worker.run()
+        except StreamAway:
+            raise click.ClickException("Redis is away; check REFERRAL_REDIS_URL.") from None
+    if once:
+        click.echo(f"Stored {worker.worked.events:,} events, parked {worker.worked.parked:,}.")
+
+
+@contextmanager
+def worker_beside() -> Iterator[None]:
+    """A worker in a process of its own, replaced whenever it ends."""
+    stopping = threading.Event()
+    running: list[subprocess.Popen[bytes]] = []
+
+    def mind() -> None:
+        while not stopping.is_set():
+            command = [sys.executable, "-m", "referral", "worker", "--end-with", str(os.getpid())]
+            process = subprocess.Popen(command)
+            running[:] = [process]
+            process.wait()
+            stopping.wait(RESPAWN_SECONDS)
+
+    minder = threading.Thread(target=mind, daemon=True)
+    minder.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for process in running:
+            process.terminate()
+        minder.join(STOP_SECONDS)
+
+
+@click.command("recount")
+@click.option("--check", is_flag=True, help="Only compare; exit 1 if anything differs.")
+@json_option
+def recount_command(check: bool, as_json: bool) -> None:
+    """Count the visits themselves and put the hourly figures right, or compare them.
+
+    May run while visits come in.
+    """
+    if check:
+        _compare(as_json)
+        return
+    with opened() as deployment:
+        mended = deployment.db.transact(_recounted)
+    answer({"mended": mended}, as_json, f"Mended {mended:,} hourly figures.")
+
+
+def _recounted(tx: Session) -> int:
+    one_moment(tx)
+    return rollups.recount(tx)
+
+
+def _compare(as_json: bool) -> None:
+    with opened() as deployment, deployment.db.read() as tx:
+        one_moment(tx)
+        found = [str(each) for each in islice(rollups.differences(tx), DIFFERENCES_SHOWN)]
+    words = "\n".join(found) or "The hourly figures are what the visits say."
+    answer({"ok": not found, "differences": found}, as_json, words)
+    if found:
+        raise click.ClickException("The hourly figures are wrong; `referral recount` mends them.")
+
+
+@click.group("parked")
+def parked_group() -> None:
+    """Events that could not be stored and were put aside."""
+
+
+@parked_group.command("list")
+@json_option
+def parked_list(as_json: bool) -> None:
+    """Show them, the oldest first, with what kind of error each met."""
+    with opened() as deployment, deployment.db.read() as tx:
+        found = parked.waiting(tx, limit=PARKED_SHOWN)
+        total = parked.count_waiting(tx)
+    items = [{"id": each.id, "at": each.at.isoformat(), "reason": each.reason} for each in found]
+    lines = [f"{each['id']:>8}  {each['at']}  {each['reason']}" for each in items]
+    if total > len(items):
+        lines.append(f"... and {total - len(items):,} more.")
+    words = "\n".join(lines) or "No events are parked."
+    answer({"total": total, "items": items}, as_json, words)
+
+
+@parked_group.command("replay")
+@click.argument("ids", type=BATCH_ID, nargs=-1)
+@json_option
+def parked_replay(ids: tuple[int, ...], as_json: bool) -> None:
+    """Store parked events after all: those named, or every one. Twice is once."""
+    with opened() as deployment:
+        stored = 0
+        failed: dict[int, str] = {}
+        for number in ids or _every_parked(deployment):
+            try:
+                stored += actions.replay_parked(deployment, number, by=BY)
+            except Problem as problem:
+                failed[number] = sentence(problem)
+    lines = [f"Stored {stored:,} events.", *(f"{number}: {why}" for number, why in failed.items())]
+    answer({"stored": stored, "failed": failed}, as_json, "\n".join(lines))
+    if failed:
+        raise click.ClickException(f"Events that cannot be stored yet: {len(failed):,}.")
+
+
+def _every_parked(deployment: Deployment) -> Iterator[int]:
+    last = 0
+    while True:
+        with deployment.db.read() as tx:
+            numbers = [each.id for each in parked.waiting(tx, limit=PARKED_SHOWN, after=last)]
+        if not numbers:
+            return
+        yield from numbers
+        last = numbers[-1]

@@ -1,0 +1,214 @@
+"""The stream and the workers on it: what was handed in is stored once, whoever dies."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from referral import actions, intake, rollups
+from referral.deployment import Deployment
+from referral.intake import Intake, parked, working
+from referral.intake.events import Event
+from referral.intake.parked import StillFails, UnknownParked
+from referral.intake.stream import FIELD, GROUP, StreamAway, VisitStream
+from referral.intake.working import TRIES_MAX, Worker
+from referral.people import Visitor
+from referral.spread import SpreadNode
+from referral.visits import Kind, Visit, VisitRow, new_event_id
+from tests.cast import add_product, publish
+
+NOW = timedelta(0)
+TABLES = (VisitRow, Visitor, SpreadNode, rollups.VisitCount)
+
+
+@pytest.fixture
+def stream(valkey: str) -> Iterator[VisitStream]:
+    with redis.Redis.from_url(valkey) as connection:
+        connection.flushdb()
+    found = VisitStream(valkey)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def streamed(deployment: Deployment, stream: VisitStream) -> Deployment:
+    """A deployment whose visits wait for a worker."""
+    add_product(deployment)
+    publish(deployment)
+    return replace(deployment, stream=stream, intake=Intake(deployment.db, stream))
+
+
+def worker(d: Deployment, name: str = "one", after: timedelta = NOW) -> Worker:
+    assert d.stream is not None
+    made = Worker(d.db, d.clock, d.stream, name=name, abandoned_after=after)
+    made._reader.begin()
+    return made
+
+
+def opening(d: Deployment, reader: int, sharer: int = 1, **more: Any) -> Visit:
+    its = {"campaign": 1, "visitor": reader, "parent": sharer, "hop": 1, **more}
+    return Visit(Kind.open, d.clock.now(), new_event_id(), **its)
+
+
+def stored(d: Deployment) -> list[int]:
+    with d.db.read() as tx:
+        return [tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0 for table in TABLES]
+
+
+def waiting(d: Deployment) -> tuple[int, int]:
+    assert d.stream is not None
+    state = d.stream.state()
+    return state.entries, state.pending
+
+
+def test_visits_wait_until_a_worker_stores_them(streamed: Deployment) -> None:
+    for reader in (2, 3, 4):
+        assert intake.hand_in(streamed, opening(streamed, reader))
+    intake.note_ran(streamed, 3, streamed.clock.now())
+    assert (stored(streamed), waiting(streamed)) == ([0, 0, 0, 0], (4, 0))
+    worker(streamed).drain()
+    assert (stored(streamed), waiting(streamed)) == ([3, 3, 4, 1], (0, 0))
+    with streamed.db.read() as tx:
+        everybody = tx.scalars(sa.select(Visitor).order_by(Visitor.id))
+        assert [each.ran_at is not None for each in everybody] == [False, True, False]
+        assert list(rollups.differences(tx)) == []
+
+
+def test_what_is_stored_by_way_of_the_stream_is_what_is_stored_directly(
+    streamed: Deployment, deployment: Deployment
+) -> None:
+    handed = [opening(streamed, reader, sharer) for reader, sharer in ((2, 1), (3, 2), (5, 9))]
+    for visit in handed:
+        intake.hand_in(streamed, visit)
+    worker(streamed).drain()
+    before = stored(streamed)
+    for visit in handed:
+        assert not intake.hand_in(deployment, visit), "known by its number"
+    assert stored(streamed) == before
+
+
+def test_a_worker_that_dies_after_the_commit_leaves_nothing_twice(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.hand_in(streamed, opening(streamed, 2))
+    dying = worker(streamed, "dying")
+
+    def die(_entries: object) -> None:
+        raise StreamAway
+
+    monkeypatch.setattr(dying._reader, "done", die)
+    with pytest.raises(StreamAway):
+        dying.step(NOW)
+    assert (stored(streamed), waiting(streamed)) == ([1, 1, 2, 1], (1, 1))
+    worker(streamed, "other").drain()
+    assert (stored(streamed), waiting(streamed)) == ([1, 1, 2, 1], (0, 0))
+
+
+def test_entries_are_left_to_a_worker_who_may_still_be_at_them(streamed: Deployment) -> None:
+    intake.hand_in(streamed, opening(streamed, 2))
+    assert streamed.stream is not None
+    slow = streamed.stream.reader("slow")
+    slow.begin()
+    assert len(slow.new(10, NOW)) == 1
+    worker(streamed, "other", timedelta(minutes=1)).drain()
+    assert (stored(streamed), waiting(streamed)) == ([0, 0, 0, 0], (1, 1))
+    worker(streamed, "patient").drain()
+    assert (stored(streamed), waiting(streamed)) == ([1, 1, 2, 1], (0, 0))
+
+
+def fail_for(monkeypatch: pytest.MonkeyPatch, reader: int) -> None:
+    """Let nothing of one reader be stored."""
+    real = working.store
+
+    def failing(tx: Any, events: Sequence[Event]) -> list[bool]:
+        if any(reader == getattr(getattr(each, "visit", None), "visitor", 0) for each in events):
+            raise RuntimeError("poison")
+        return real(tx, events)
+
+    monkeypatch.setattr(working, "store", failing)
+
+
+def test_one_event_that_cannot_be_stored_holds_up_nobody_and_is_parked(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        fail_for(patched, 3)
+        for reader in (2, 3, 4):
+            intake.hand_in(streamed, opening(streamed, reader))
+        at_work = worker(streamed)
+        at_work.step(NOW)
+        assert (stored(streamed), waiting(streamed)) == ([2, 2, 3, 1], (1, 1))
+        for _ in range(TRIES_MAX):
+            at_work._looked_at = float("-inf")
+            at_work.step(NOW)
+        assert waiting(streamed) == (0, 0)
+    with streamed.db.read() as tx:
+        (found,) = parked.waiting(tx, limit=10)
+    assert found.reason == f"given out {TRIES_MAX + 1} times, never stored"
+    assert at_work.worked.parked == 1
+    assert actions.replay_parked(streamed, found.id, by="olga")
+    assert not actions.replay_parked(streamed, found.id, by="olga")
+    assert stored(streamed) == [3, 3, 4, 1]
+    with streamed.db.read() as tx:
+        assert parked.waiting(tx, limit=10) == []
+
+
+def test_what_is_no_event_is_parked_at_once_and_says_so(streamed: Deployment) -> None:
+    assert streamed.stream is not None
+    streamed.stream._redis.xadd(streamed.stream.key, {FIELD: b"\x00nonsense"})
+    intake.hand_in(streamed, opening(streamed, 2))
+    worker(streamed).drain()
+    assert (stored(streamed), waiting(streamed)) == ([1, 1, 2, 1], (0, 0))
+    with streamed.db.read() as tx:
+        (found,) = parked.waiting(tx, limit=10)
+    with pytest.raises(StillFails):
+        actions.replay_parked(streamed, found.id, by="olga")
+    with pytest.raises(UnknownParked):
+        actions.replay_parked(streamed, found.id + 1, by="olga")
+
+
+def test_without_redis_visits_go_straight_into_the_database(streamed: Deployment) -> None:
+    nowhere = VisitStream("redis://127.0.0.1:1")
+    away = replace(streamed, stream=nowhere, intake=Intake(streamed.db, nowhere))
+    assert intake.hand_in(away, opening(away, 2))
+    assert stored(away) == [1, 1, 2, 1]
+
+
+def test_a_redis_that_was_emptied_is_used_again(streamed: Deployment) -> None:
+    assert streamed.stream is not None
+    at_work = worker(streamed)
+    streamed.stream._redis.flushall()
+    intake.hand_in(streamed, opening(streamed, 2))
+    while waiting(streamed) != (0, 0):
+        at_work.step(NOW)
+    assert stored(streamed) == [1, 1, 2, 1]
+
+
+def test_names_of_workers_that_are_gone_are_dropped(streamed: Deployment) -> None:
+    assert streamed.stream is not None
+    for name in ("gone", "here"):
+        reader = streamed.stream.reader(name)
+        reader.begin()
+        reader.new(1, NOW)
+    reader.forget_the_dead(NOW)
+    consumers: Any = streamed.stream._redis.xinfo_consumers(streamed.stream.key, GROUP)
+    assert [each["name"] for each in consumers] == [b"here"]
+
+
+def test_the_state_says_how_much_waits_and_for_how_long(streamed: Deployment) -> None:
+    assert streamed.stream is not None
+    assert streamed.stream.state().oldest == NOW
+    intake.hand_in(streamed, opening(streamed, 2))
+    state = streamed.stream.state()
+    assert (state.entries, state.pending, state.workers) == (1, 0, 0)
+    assert NOW <= state.oldest < timedelta(seconds=30)
+    at_work = worker(streamed)
+    with at_work._heart():
+        at_work._reader.new(1, NOW)
+        state = streamed.stream.state()
+        assert (state.pending, state.workers) == (1, 1)
+    assert streamed.stream.state().workers == 0, "it said that it ended"

@@ -1,0 +1,102 @@
+"""Many openings at once come to what they come to one by one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from referral.deployment import Deployment
+from referral.links import Channel, Link
+from referral.spread import SpreadNode, attach, nodes
+from referral.spread.placing import Opening
+from tests.cast import add_product, publish
+from tests.conftest import START
+from tests.races import overtaken
+
+PEOPLE = st.integers(1, 6)
+OPENINGS = st.lists(
+    st.builds(
+        lambda reader, sharer, hop, seconds: Opening(
+            reader, sharer, hop, START + timedelta(seconds=seconds)
+        ),
+        PEOPLE,
+        PEOPLE,
+        st.sampled_from([0, 0, 0, 1, 1, 2, 254, 255]),
+        st.integers(0, 12),
+    ),
+    max_size=14,
+)
+SIZES = st.lists(st.integers(1, 8), min_size=14, max_size=14)
+
+
+def rows(tx: Session, campaign: int) -> list[tuple[Any, ...]]:
+    columns = [c for c in SpreadNode.__table__.c if c.name not in ("campaign_id", "channel")]
+    found = sa.select(*columns).where(SpreadNode.campaign_id == campaign)
+    return [tuple(row) for row in tx.execute(found.order_by(SpreadNode.visitor_id))]
+
+
+def without_ties(openings: Sequence[Opening]) -> list[Opening]:
+    """At equal times the first to come stays: what is dealt with together comes in another order."""
+    return [
+        replace(each, at=each.at + timedelta(microseconds=7 * place))
+        for place, each in enumerate(openings)
+    ]
+
+
+def in_parts(openings: Sequence[Opening], sizes: Sequence[int]) -> list[Sequence[Opening]]:
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(openings[start : start + size])
+        start += size
+    return [part for part in parts if part]
+
+
+@pytest.fixture
+def campaigns(deployment: Deployment) -> tuple[int, int]:
+    add_product(deployment)
+    return publish(deployment, slug="one").id, publish(deployment, slug="two").id
+
+
+def test_many_at_once_are_as_one_by_one(deployment: Deployment, campaigns: tuple[int, int]) -> None:
+    one, two = campaigns
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(OPENINGS, SIZES)
+    def check(drawn: list[Opening], sizes: list[int]) -> None:
+        openings = without_ties(drawn)
+        with Session(deployment.db.engine) as tx:
+            for each in openings:
+                link = Link(one, each.sharer, None, each.hop, Channel.unknown)
+                attach(tx, each.reader, link, each.at)
+            for part in in_parts(openings, sizes):
+                nodes.attach_all(tx, two, part)
+            assert rows(tx, one) == rows(tx, two)
+            tx.rollback()
+
+    check()
+
+
+def attached(*openings: Opening) -> Callable[[Session, int], None]:
+    return lambda tx, campaign: nodes.attach_all(tx, campaign, openings)
+
+
+def test_two_who_add_the_same_people_at_once_come_to_the_same(
+    deployment: Deployment, campaigns: tuple[int, int]
+) -> None:
+    one, two = campaigns
+    first = [Opening(2, 1, 0, START), Opening(3, 2, 1, START + timedelta(seconds=5))]
+    second = [Opening(3, 1, 0, START + timedelta(seconds=2)), Opening(4, 3, 1, START + timedelta(seconds=3))]
+    overtaken(
+        deployment.db,
+        lambda tx: nodes.attach_all(tx, one, first),
+        lambda: deployment.db.transact(lambda tx: nodes.attach_all(tx, one, second)),
+    )
+    deployment.db.transact(lambda tx: nodes.attach_all(tx, two, [*first, *second]))
+    with deployment.db.read() as tx:
+        assert rows(tx, one) == rows(tx, two)
