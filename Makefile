@@ -3,7 +3,7 @@
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check bench install lint types format i18n setup clean
+.PHONY: help run test test-long check chaos bench install lint types format i18n setup clean
 
 PORT ?= 8000
 export PORT
@@ -29,6 +29,7 @@ help:
 	@echo 'make test       set up and run the tests'
 	@echo 'make test-long  run the slow tests as well, and those of pages and commands on both databases'
 	@echo 'make check      what a contribution must pass: formatting, lint, types, tests'
+	@echo 'make chaos      kill every process of a running service under load, again and again'
 	@echo 'make bench      measure speed, as ratios within one run; see bench/README.md'
 	@echo 'make install    set up the service alone, for production; see docs/deploy.md'
 	@echo 'make format     format the code and fix what can be fixed by itself'
@@ -46,6 +47,10 @@ test-long: setup
 	@$(BIN)/python -m pytest --both-databases $(PYTEST_ARGS)
 
 check: lint types test
+
+# CHAOS_SEED chooses other moments. It takes most of an hour and both processors of a small machine.
+chaos: setup
+	@$(BIN)/python -m pytest tests/chaos -n 0 -s -o faulthandler_timeout=0
 
 bench: setup
 	@$(BIN)/python -m bench

@@ -212,7 +212,8 @@ def insert_many(
     names = tuple(rows[0])
     if is_sqlite(tx):
         tx.flush()
-        found = _connection(tx).execute(_insert_returning(model.__table__, key), rows)
+        given = rows[0] if len(rows) == 1 else rows  # one alone takes a shorter way
+        found = _connection(tx).execute(_insert_returning(model.__table__, key), given)
     else:
         columns = {name: [row[name] for row in rows] for name in names}
         found = run(tx, _insert_arrays(model.__table__, names, key), **columns)

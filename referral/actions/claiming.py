@@ -65,7 +65,7 @@ def claim(
         return _claimed_before(tx, taken, customer_id)
 
     others = keep_touches(tx, customer_id, visitor, touches, now)
-    credit = crediting.credit(tx, customer_id, others, now)
+    credit = crediting.credit(tx, customer_id, others, now, now)
     campaign = _campaign_for(tx, deployment.directory.batch(code.batch_id), credit.campaign_id, now)
     campaign_id = campaign.id if campaign else None
 

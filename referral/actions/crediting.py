@@ -108,22 +108,26 @@ class Credit:
         return TouchOutcome.came_later if taken.way.at <= each.way.at else TouchOutcome.came_earlier
 
 
-def credit(tx: Session, customer_id: int, touches: Sequence[Touch], now: datetime) -> Credit:
-    """Who may be credited for a purchase made `now`, by the spread and the browser's cookie.
+def credit(
+    tx: Session, customer_id: int, touches: Sequence[Touch], at: datetime, now: datetime
+) -> Credit:
+    """Who may be credited for a purchase made `at` a moment, by the spread and the cookie.
 
-    An order may be reported late: what the customer opened after it did not lead to it.
+    An order may be reported late: what the customer opened after it did not lead to it. Of a
+    purchase made `now` everything came before, also what lies ahead since the clock was set back.
     Within a campaign its own choice decides, the first or the last touch; between campaigns the
     one whose touch is the earlier.
     """
     rules: dict[int, Campaign] = {}
     by_campaign: dict[int, list[Considered]] = {}
+    is_late = now - at > SAME_SECONDS
     for way in _ways_in(tx, customer_id, touches):
-        if way.at - now > SAME_SECONDS:
+        if is_late and way.at - at > SAME_SECONDS:
             continue
         campaign = rules.get(way.campaign) or campaigns.campaign_by_id(tx, way.campaign)
         if campaign is not None:
             rules[way.campaign] = campaign
-            found = _consider(tx, way, customer_id, in_window=now - way.at <= campaign.window)
+            found = _consider(tx, way, customer_id, in_window=at - way.at <= campaign.window)
             by_campaign.setdefault(way.campaign, []).append(found)
     for campaign_id, found_in in by_campaign.items():
         is_last = rules[campaign_id].touch == CreditedTouch.last

@@ -82,7 +82,7 @@ def place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
 
     touches = [Touch(link, at)] if link is not None and not isinstance(link, ViaReason) else []
     others = keep_touches(tx, buyer, None, touches, now)
-    credit = crediting.credit(tx, buyer, others, at)
+    credit = crediting.credit(tx, buyer, others, at, now)
     campaign, unpaid = _campaign_for(tx, sent, credit.campaign_id, at)
     made = orders.add_order(
         tx,

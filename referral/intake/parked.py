@@ -43,21 +43,28 @@ class StillFails(Conflict):
 
 
 def park(tx: Session, events: Sequence[Event], reason: str, now: datetime) -> int:
-    """Put events aside that are not stored yet. Returns how many."""
+    """Put events aside that are not stored yet, nor put aside. Returns how many."""
     numbers = [each.visit.event_id for each in events if isinstance(each, Visited)]
     known = visits.known_among(tx, numbers)
     left = [
         each for each in events if not isinstance(each, Visited) or each.visit.event_id not in known
     ]
-    for event in left:
-        park_body(tx, encode([event]), reason, now)
-    return len(left)
+    return sum(park_body(tx, encode([event]), reason, now) for event in left)
 
 
-def park_body(tx: Session, body: bytes, reason: str, now: datetime) -> None:
-    """Put aside what may not even be an event."""
+def park_body(tx: Session, body: bytes, reason: str, now: datetime) -> bool:
+    """Put aside what may not even be an event.
+
+    False when it waits already: whoever put it aside was killed before he could say so.
+    """
     text = body.decode("utf-8", errors="backslashreplace").replace("\0", "\\0")
+    waits = sa.select(ParkedEvent.id).where(
+        ParkedEvent.replayed_at.is_(None), ParkedEvent.body == text
+    )
+    if tx.scalar(waits.limit(1)) is not None:
+        return False
     tx.add(ParkedEvent(body=text, reason=reason[:REASON_LENGTH_MAX], at=now))
+    return True
 
 
 def waiting(tx: Session, *, limit: int, after: int = 0) -> list[ParkedEvent]:

@@ -175,8 +175,7 @@ class Worker:
 
     def _park_unread(self, entry: Entry, reason: str) -> None:
         now = self._clock.now()
-        self._db.transact(lambda tx: park_body(tx, entry.data, reason, now))
-        self.worked.parked += 1
+        self.worked.parked += self._db.transact(lambda tx: park_body(tx, entry.data, reason, now))
         self._reader.done([entry])
 
     def _fold(self) -> None:

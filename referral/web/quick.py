@@ -16,14 +16,14 @@ from werkzeug.http import dump_cookie, parse_cookie
 from referral import channels, intake, links, machines
 from referral.config import LANGUAGES
 from referral.deployment import Deployment
-from referral.errors import Problem
+from referral.errors import Problem, Unavailable
 from referral.links import TOKEN_LENGTH, VisitorCookie
 from referral.people import new_visitor_id
 from referral.web import landing, ops, security, sharing
 from referral.web.context import VISITOR_COOKIE, VISITOR_COOKIE_LIFETIME, is_wechat
 from referral.web.kept import KeptPage
 from referral.web.language import COOKIE, negotiated
-from referral.web.share_links import opening
+from referral.web.share_links import IN_VAIN, opening
 from referral.wechat import SDK
 
 PATH = "/s/"
@@ -111,7 +111,11 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
         return None
 
     region = opened.places.region(environ.get("REMOTE_ADDR") or "unknown")
-    intake.hand_in(opened, opening(via, reader.visitor, now, region, is_own=arrival.is_own))
+    try:
+        intake.hand_in(opened, opening(via, reader.visitor, now, region, is_own=arrival.is_own))
+    except Unavailable:
+        environ[IN_VAIN] = True
+        raise
     nonce = security.new_nonce()
     tokens = opened.links.tokens(arrival.own, sharing.ways_of(arrival.own, is_wechat=in_wechat))
     body = kept.filled(landing.texts_of(tokens, token, nonce)).encode()

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from referral import channels, intake, links, machines, visits
 from referral.campaigns import Campaign
-from referral.errors import NotFound
+from referral.errors import NotFound, Unavailable
 from referral.links import TOKEN_LENGTH, Channel, Link, LinkFault
 from referral.visits import Kind, Visit
 from referral.web import landing as shown
@@ -37,6 +37,11 @@ PIXEL = (
 """The smallest picture there is, and nothing to see."""
 
 
+IN_VAIN = "referral.handed_in_in_vain"
+"""Set where this opening was to be handed in ahead of Flask and could not be. It may have arrived
+all the same, and so is not tried again: that would be another one."""
+
+
 @share_links.app_context_processor
 def _fetched_ahead() -> dict[str, bool]:
     """Whether this page is fetched before anybody wants to see it: then it is nobody's, and asks
@@ -59,6 +64,8 @@ def landing(token: str) -> AnyResponse | str | tuple[str, int]:
     found = deployment().showcase.find(link.campaign) if link else None
     if link is None or found is None or not found.campaign.runs_at(now()):
         return _dead_link(deployment().links.fault(token))
+    if IN_VAIN in request.environ:
+        raise Unavailable()
     campaign, sharer = found.campaign, shown.name_of(deployment(), found, link.customer)
     is_own = _record_opening(link, campaign)
     if shop := shown.to_shop(campaign, token):

@@ -95,6 +95,8 @@ class Journal:
     requests: list[Request] = field(default_factory=list)
     claims: dict[str, int] = field(default_factory=dict)
     """By code, to whom it was confirmed; 0 while it is not known."""
+    broken: list[str] = field(default_factory=list)
+    """How connections broke."""
     faults: list[str] = field(default_factory=list)
     """Answers that nobody may ever get."""
 
@@ -326,7 +328,8 @@ class _Persons:
             self._connection.request(method, path, body, sent)
             response = self._connection.getresponse()
             return _answer(response, response.read())
-        except (OSError, HTTPException):
+        except (OSError, HTTPException) as error:
+            self._journal.broken.append(f"{method} {path}: {error!r}")
             self._connection.close()
             self._connection = None
             time.sleep(RETRY_SECONDS)

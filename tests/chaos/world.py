@@ -7,20 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
+import redis
 
 from referral import actions, db, people
 from referral.batches import Batch
 from referral.config import Config
 from referral.deployment import Deployment, open_deployment
+from referral.intake.stream import GROUP, KEY
 from referral.links import Channel
 from referral.ranges import RangeState
 from referral.risk import Mode
 from tests.conftest import SECRET_KEYS, settings_of
 from tests.servers import PostgresServer, ServiceProcess, ValkeyServer
-from tests.web.conftest import Brand, make_brand
+from tests.web.conftest import make_brand
 
 WAIT_SECONDS = 240
 """How long anything may take on a machine under load. Nothing here is about speed."""
@@ -51,10 +53,19 @@ class WorkerProcess(ServiceProcess):
     def _check(self) -> None:
         """There is nothing to ask it; what it has worked off shows that it is there."""
 
-    def kill_it(self) -> None:
-        """SIGKILL it, and let it be started again."""
-        for child in psutil.Process(self.pid).children():
-            child.kill()
+    def kill_it(self, names: Callable[[], Sequence[str]]) -> None:
+        """SIGKILL it once it is one of those that have asked for work, and let it be started again.
+
+        `names` are theirs; a worker's has its process id in it.
+        """
+
+        def at_work() -> list[psutil.Process]:
+            children = psutil.Process(self.pid).children()
+            return [each for each in children if any(f"-{each.pid}-" in name for name in names())]
+
+        wait_until(lambda: bool(at_work()), "a worker that was killed does not come back")
+        for each in at_work():
+            each.kill()
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class World:
         self.web.start()
         for worker in self.workers:
             worker.start()
+        wait_until(lambda: len(self._workers_names()) >= self._workers, "the workers do not begin")
         return self
 
     def _issue(self, d: Deployment) -> Batch:
@@ -129,7 +141,8 @@ class World:
             self.deployment.stream.close()
         for process in (self.web, *self.workers):
             process.kill()
-            print(f"--- log of {process.name} {process.folder.name}\n{process.logs(6000)}")
+            if error is not None:
+                print(f"--- log of {process.name} {process.folder.name}\n{process.logs(20_000)}")
             process.discard()
         for server in (self.postgres, self.valkey):
             server.discard()
@@ -148,7 +161,16 @@ class World:
             self.web.start()
 
     def kill_worker(self, chance: random.Random) -> None:
-        chance.choice(self.workers).kill_it()
+        chance.choice(self.workers).kill_it(self._workers_names)
+
+    def _workers_names(self) -> list[str]:
+        """Those that have ever asked for work."""
+        with redis.Redis.from_url(self.valkey.url, decode_responses=True) as connection:
+            try:
+                found: Any = connection.xinfo_consumers(KEY, GROUP)
+            except redis.ResponseError:  # nobody has
+                return []
+            return [each["name"] for each in found]
 
     def kill_valkey(self, chance: random.Random) -> None:
         self.valkey.kill()
@@ -183,6 +205,3 @@ def wait_until(is_so: Callable[[], bool], else_say: str) -> None:
     while not is_so():
         assert time.monotonic() < deadline, else_say
         time.sleep(0.1)
-
-
-__all__ = ["Brand", "World", "wait_until"]

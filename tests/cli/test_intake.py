@@ -141,7 +141,7 @@ def test_one_parked_event_is_stored_by_its_number_once(
 def test_many_that_fail_do_not_hide_one_that_can_be_stored(
     referral: Referral, deployment: Deployment
 ) -> None:
-    put_aside(deployment, *[b"nonsense"] * 100, good(deployment))
+    put_aside(deployment, *(b"nonsense %d" % n for n in range(100)), good(deployment))
     assert referral("parked", "list").stdout.splitlines()[-1] == "... and 1 more."
     referral("parked", "replay")
     assert visits_stored(deployment) == 1

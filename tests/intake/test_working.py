@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import redis
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from referral import actions, intake, rollups
 from referral.deployment import Deployment
+from referral.errors import Unavailable
 from referral.intake import Intake, parked, working
 from referral.intake.events import Event
 from referral.intake.parked import StillFails, UnknownParked
@@ -212,3 +213,67 @@ def test_the_state_says_how_much_waits_and_for_how_long(streamed: Deployment) ->
         state = streamed.stream.state()
         assert (state.pending, state.workers) == (1, 1)
     assert streamed.stream.state().workers == 0, "it said that it ended"
+
+
+def test_what_was_put_aside_by_a_worker_that_died_is_not_put_aside_twice(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.hand_in(streamed, opening(streamed, 2))
+    intake.note_ran(streamed, 2, streamed.clock.now())
+    assert streamed.stream is not None
+    streamed.stream._redis.xadd(streamed.stream.key, {FIELD: b"nonsense"})
+    monkeypatch.setattr(working, "TRIES_MAX", 0)
+
+    def die(_entries: object) -> None:
+        raise StreamAway
+
+    for name in ("one", "two"):
+        dying = worker(streamed, name)
+        monkeypatch.setattr(dying._reader, "done", die)
+        with pytest.raises(StreamAway):
+            dying.step(NOW)
+    worker(streamed, "three").drain()
+    assert waiting(streamed) == (0, 0)
+    with streamed.db.read() as tx:
+        assert parked.count_waiting(tx) == 3
+
+
+def test_a_worker_outlives_a_database_that_goes_away_while_it_puts_aside(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.hand_in(streamed, opening(streamed, 2))
+    at_work = worker(streamed)
+    asked = []
+
+    def away(*_arguments: object) -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            at_work.stop()
+        raise Unavailable()
+
+    monkeypatch.setattr(working, "TRIES_MAX", 0)
+    monkeypatch.setattr(working, "REST_SECONDS", 0.01)
+    monkeypatch.setattr(working, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(working, "park", away)
+    at_work.run()
+    assert len(asked) == 2
+    assert waiting(streamed) == (1, 1)
+
+
+def test_when_the_database_is_away_the_stream_is_tried_though_it_failed_a_moment_ago(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = streamed.stream
+    assert stream is not None
+    stream._resting_until = float("inf")
+    with monkeypatch.context() as patched:
+        patched.setattr(streamed.db, "transact", away)
+        assert intake.hand_in(streamed, opening(streamed, 2))
+        nowhere = replace(streamed, intake=Intake(streamed.db, VisitStream("redis://127.0.0.1:1")))
+        with pytest.raises(Unavailable):
+            intake.hand_in(nowhere, opening(streamed, 3))
+    assert (stored(streamed), waiting(streamed)) == ([0, 0, 0, 0], (1, 0))
+
+
+def away(_work: object) -> NoReturn:
+    raise Unavailable()

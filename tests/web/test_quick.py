@@ -1,7 +1,7 @@
 """The quick answers ahead of Flask are what Flask would have answered."""
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +9,8 @@ from flask import Flask
 from werkzeug.http import parse_cookie
 from werkzeug.test import TestResponse
 
-from referral import actions, create_app, showcase
+from referral import actions, create_app, intake, showcase
+from referral.errors import Unavailable
 from referral.links import Channel, Link
 from referral.people import Customer, new_visitor_id
 from referral.visits import VisitRow
@@ -182,3 +183,22 @@ def test_it_is_counted_and_told_like_any_other(
     told = capsys.readouterr().err
     assert f'"request_id": "{answer.headers["X-Request-ID"]}"' in told
     assert path.removeprefix("/s/") not in told
+
+
+def test_an_opening_that_could_not_be_handed_in_is_not_handed_in_by_flask_once_more(
+    app: Flask, brand: Brand, answered: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, headers = path_of(brand), {"User-Agent": PHONE}
+    get(app, path, headers)
+    asked = []
+
+    def away(*_arguments: Any) -> NoReturn:
+        asked.append(1)
+        raise Unavailable()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "hand_in", away)
+        answer = get(app, path, headers)
+    assert (answer.status_code, len(asked)) == (503, 1)
+    assert get(app, path, headers).status_code == 200
+    assert answered[-1], "ahead of Flask"

@@ -157,8 +157,8 @@ def test_a_request_without_its_token_stores_nothing(deployment: Deployment, owne
 
 
 def test_of_many_parked_events_the_oldest_are_shown(deployment: Deployment, owner: Reader) -> None:
-    for _ in range(51):
-        put_aside(deployment, b"x")
+    for number in range(51):
+        put_aside(deployment, b"nonsense %d" % number)
     owner.get("/staff/intake")
     assert owner.page.count("Not readable") == 50
     assert "These are the oldest of 51." in text(owner)
