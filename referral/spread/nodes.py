@@ -10,7 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.db import Base, as_a_whole, insert_many, insert_new, is_sqlite, lock, run
+from referral.db import (
+    Base,
+    among,
+    as_a_whole,
+    insert_many,
+    insert_new,
+    is_sqlite,
+    lock,
+    numbers,
+    run,
+)
 from referral.links import Link
 from referral.people import Visitor
 from referral.spread.crowds import Crowd
@@ -64,7 +74,7 @@ _SHARING_OF = (_NODE.shared_at, _NODE.shared_hop)
 _IN_CAMPAIGN = _NODE.campaign_id == sa.bindparam("campaign")
 _FIND_NODES = sa.select(
     _NODE.visitor_id, _NODE.parent_id, _NODE.hop, *_PLACE_OF, *_SHARING_OF
-).where(_IN_CAMPAIGN, _NODE.visitor_id.in_(sa.bindparam("visitors", expanding=True)))
+).where(_IN_CAMPAIGN, among(_NODE.visitor_id, "visitors"))
 # In the order of their numbers, so that two who want the same nodes do not wait in a circle.
 _LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
 _HOLD_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update(read=True)
@@ -73,10 +83,7 @@ _HOLD_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update(read=True)
 def _nodes(tx: Session, statement: sa.Executable, campaign: int, *visitors: int) -> dict[int, Node]:
     return {
         row.visitor_id: Node(row.parent_id, row.hop, _place(row))
-        for start in range(0, len(visitors), NODES_AT_ONCE)
-        for row in run(
-            tx, statement, campaign=campaign, visitors=visitors[start : start + NODES_AT_ONCE]
-        )
+        for row in run(tx, statement, campaign=campaign, visitors=numbers(tx, visitors))
     }
 
 
@@ -282,11 +289,11 @@ def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
     """
     lock(tx, f"spread|{campaign}")
     empty = {"campaign_id": campaign, **_columns(Place(), 0), "at": opening.at}
-    numbers = sorted((opening.reader, opening.sharer))
-    rows = [{**empty, "visitor_id": number} for number in numbers]
+    both = sorted((opening.reader, opening.sharer))
+    rows = [{**empty, "visitor_id": number} for number in both]
     if insert_new(tx, SpreadNode, rows):
         people.look_again(tx, opening.sharer, opening.at)
-    nodes = _nodes(tx, _LOCK_NODES, campaign, *numbers)
+    nodes = _nodes(tx, _LOCK_NODES, campaign, *both)
     reader, sharer = nodes[opening.reader], nodes[opening.sharer]
     opening = in_sequence(opening, reader.place, sharer.place)
     above = sharer.place.shared(opening)
@@ -344,9 +351,7 @@ def _move(tx: Session, campaign: int, visitor: int, node: Node, place: Place, ho
 def hold_still(tx: Session, campaign: int, visitors: Collection[int]) -> None:
     """Let nobody else move these visitors, nor come in below them, in this transaction."""
     lock(tx, f"spread|{campaign}")
-    ordered = sorted(visitors)
-    for start in range(0, len(ordered), NODES_AT_ONCE):
-        run(tx, _LOCK_NODES, campaign=campaign, visitors=ordered[start : start + NODES_AT_ONCE])
+    run(tx, _LOCK_NODES, campaign=campaign, visitors=numbers(tx, sorted(visitors)))
 
 
 _BELOW = sa.select(_NODE.parent_id, _NODE.visitor_id).where(

@@ -13,7 +13,7 @@ from referral.deployment import Deployment
 from referral.intake import parked
 from referral.people import Visitor
 from referral.spread import SpreadNode, counters
-from referral.visits import VisitRow
+from referral.visits import Kind, VisitRow
 from tests.chaos.load import GOOD, Journal, Request
 from tests.chaos.world import World
 
@@ -94,6 +94,7 @@ def _visitor(d: Deployment, request: Request) -> int:
 def _stored(tx: Session) -> Counter[Sort]:
     of = sa.func.coalesce(VisitRow.parent_id, VisitRow.code_index, 0)
     rows = sa.select(VisitRow.kind, VisitRow.visitor_id, of, sa.func.count())
+    rows = rows.where(VisitRow.kind != Kind.fetch)
     every = tx.execute(rows.group_by(VisitRow.kind, VisitRow.visitor_id, of))
     return Counter({Sort(kind, visitor, whose): times for kind, visitor, whose, times in every})
 

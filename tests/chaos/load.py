@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from itertools import count
@@ -27,6 +27,7 @@ BROWSERS_KEPT = 60
 """How many browsers of one thread come back; the others are seen once."""
 OPENED_LINKS_KEPT = 40
 PAUSE_SECONDS = 0.02
+FRESH_CONNECTIONS = 16
 RETRY_SECONDS = 0.2
 CLAIM_AGAIN_SECONDS = 3.0
 _COOKIE = re.compile(r"referral_visitor=([^;]+)")
@@ -113,8 +114,11 @@ class Journal:
 class Load:
     """So many threads that ask without end, until told to rest or to stop."""
 
-    def __init__(self, world: World, *, threads: int = 4, seed: int = 1) -> None:
+    def __init__(
+        self, world: World, *, threads: int = 4, seed: int = 1, pause: float = PAUSE_SECONDS
+    ) -> None:
         self.journal = Journal()
+        self._pause = pause
         self._world = world
         self._codes = count()
         self._lock = threading.Lock()
@@ -153,6 +157,16 @@ class Load:
             index = next(self._codes)
         return self._world.code(index)
 
+    def warm_up(self) -> None:
+        """Let every process that answers have read the campaign once: it chooses connections, and
+        one that was started a moment ago has answered none. A machine asks, which is nobody."""
+        path = f"/s/{self._world.sharers[0].token}"
+        for _ in range(FRESH_CONNECTIONS):
+            port = self._world.web.port
+            with closing(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)) as connection:
+                connection.request("HEAD", path, headers={"User-Agent": PHONE})
+                assert connection.getresponse().status == 200
+
     @contextmanager
     def resting(self) -> Iterator[None]:
         """Nobody asks anything meanwhile; what was asked has been answered."""
@@ -190,7 +204,7 @@ class Load:
                     self.journal.faults.append(f"{type(error).__name__}: {error}")
             self._busy[number] = False
             self._may_work.wait(TIMEOUT_SECONDS)
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(self._pause)
         person.finish()
 
 
@@ -327,7 +341,12 @@ class _Persons:
         try:
             self._connection.request(method, path, body, sent)
             response = self._connection.getresponse()
-            return _answer(response, response.read())
+            answer = _answer(response, response.read())
+            if not answer.is_good:
+                # It may have come before the body was read: then the server ends the connection.
+                self._connection.close()
+                self._connection = None
+            return answer
         except (OSError, HTTPException) as error:
             self._journal.broken.append(f"{method} {path}: {error!r}")
             self._connection.close()

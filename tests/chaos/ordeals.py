@@ -29,6 +29,7 @@ def kill(
 def take_the_database_away(world: World, load: Load, seconds: float) -> None:
     """Opens of links go on being answered; claims are told to try again, and do."""
     load.wait_for("open", OPENS)
+    load.warm_up()
     since = len(load.journal.requests)
     world.postgres.kill()
     time.sleep(seconds)

@@ -8,10 +8,12 @@ from tests.chaos.judge import compare
 from tests.chaos.load import Load
 from tests.chaos.world import World
 
+PAUSE_SECONDS = 0.1
+
 
 def test_what_was_answered_is_kept_whatever_goes_away(tmp_path: Path) -> None:
     chance = random.Random(1)
-    with World(tmp_path) as world, Load(world) as load:
+    with World(tmp_path) as world, Load(world, pause=PAUSE_SECONDS) as load:
         kills = (world.kill_worker, world.kill_a_web_worker, world.kill_valkey, world.kill_postgres)
         ordeals.kill(load, chance, kills)
         ordeals.take_the_database_away(world, load, 3)

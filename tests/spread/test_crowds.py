@@ -42,7 +42,7 @@ def rows(tx: Session, campaign: int) -> list[tuple[Any, ...]]:
 
 
 def without_ties(openings: Sequence[Opening]) -> list[Opening]:
-    """At equal times the first to come stays: what is dealt with together comes in another order."""
+    """At equal times the first to come stays: dealt with together they come in another order."""
     return [
         replace(each, at=each.at + timedelta(microseconds=7 * place))
         for place, each in enumerate(openings)
@@ -91,7 +91,10 @@ def test_two_who_add_the_same_people_at_once_come_to_the_same(
 ) -> None:
     one, two = campaigns
     first = [Opening(2, 1, 0, START), Opening(3, 2, 1, START + timedelta(seconds=5))]
-    second = [Opening(3, 1, 0, START + timedelta(seconds=2)), Opening(4, 3, 1, START + timedelta(seconds=3))]
+    second = [
+        Opening(3, 1, 0, START + timedelta(seconds=2)),
+        Opening(4, 3, 1, START + timedelta(seconds=3)),
+    ]
     overtaken(
         deployment.db,
         lambda tx: nodes.attach_all(tx, one, first),
