@@ -126,6 +126,9 @@ def test_what_expired_meanwhile_can_expire_again(
     assert actions.expire_rewards(brand.deployment) == 1
     give_back(alice, spent)
     assert (alice.points(), left(brand)) == (20, [20, 0])
+    clock.advance(seconds=wallets.BACK_LASTS.total_seconds() - 1)
+    assert actions.expire_rewards(brand.deployment) == 0
+    clock.advance(seconds=1)
     assert actions.expire_rewards(brand.deployment) == 1
     assert alice.points() == 0
     assert is_balanced(brand.deployment)

@@ -14,6 +14,7 @@ from referral import actions
 from referral import staff as accounts
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.intake import parked
 from referral.orders import OrderIn
 from referral.redemption.items import ItemDraft
 from referral.risk import VerdictRow
@@ -53,8 +54,10 @@ CHANGES = {
     "staff.download_coupons",
     "staff.find_same",
     "staff.generate_coupons",
+    "staff.make_coupon_good",
     "staff.merge_customers",
     "staff.new_item",
+    "staff.replay_parked",
     "staff.revise_item",
     "staff.same",
     "staff.sign_off_campaign",
@@ -90,9 +93,13 @@ READS = {
     "staff.campaign_forecast",
     "staff.case",
     "staff.case_list",
+    "staff.coupon",
     "staff.coupon_pool",
     "staff.coupon_pools",
+    "staff.coupon_search",
+    "staff.find_coupon",
     "staff.find_voucher",
+    "staff.intake",
     "staff.item",
     "staff.items_list",
     "staff.order",
@@ -254,8 +261,8 @@ def test_every_route_says_whom_it_is_for(app: Flask) -> None:
 
 
 def furnish(d: Deployment) -> int:
-    """A store with a till, an item, a pool, an order and a voucher, and a case to decide; named
-    "tea" or with the number 1. Returns the voucher's number."""
+    """A store with a till, an item, a pool, an order and a voucher, a case to decide and a parked
+    event; named "tea" or with the number 1. Returns the voucher's number."""
     actions.add_store(d, slug="tea", name="Tea shop", kind=StoreKind.store, region=None)
     actions.add_till(d, "tea", "counter", by="tests")
     add_pool(d, "TEA-0001")
@@ -265,6 +272,7 @@ def furnish(d: Deployment) -> int:
     actions.place_order(d, sent)
     review = sa.update(VerdictRow).values(decision="review", case_state="open")
     d.db.transact(lambda tx: tx.execute(review))
+    d.db.transact(lambda tx: parked.park_body(tx, b"nonsense", "unreadable", d.clock.now()))
     return actions.redeem(d, 1, "tea", key="press").voucher.id
 
 
@@ -285,6 +293,8 @@ def test_every_route_keeps_to_the_roles(
         "other_id": 2,
         "case_id": 1,
         "order_id": 1,
+        "coupon_id": 1,
+        "parked_id": 1,
         "till_id": 1,
         "voucher_id": furnish(spread_brand.deployment),
     }
