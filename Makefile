@@ -43,8 +43,9 @@ run: $(VENV)/installed $(MO)
 test: setup
 	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
 
+# Some of these take many minutes: to tell where they are would disturb them.
 test-long: setup
-	@$(BIN)/python -m pytest --both-databases $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --both-databases $(PYTEST_ARGS) -o faulthandler_timeout=0
 
 check: lint types test
 
