@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from referral import ledger
 from referral.db import Database, insert_new
 from referral.deployment import Deployment
+from referral.errors import Unavailable
 from referral.ledger import Move, accounts
 from referral.ledger.accounts import SLOTS, Account, AccountName, Insufficient, Kind
 from tests.races import at_once, overtaken
@@ -173,12 +174,15 @@ def test_the_last_of_a_budget_in_slots_goes_to_as_many_as_it_can_pay(
 ) -> None:
     """Forty at once want 300 each of 10,000 in ten slots: no slot's rest is left lying about."""
     fund(deployment, 10_000)
-    works = [
-        lambda n=n: deployment.db.transact(
-            lambda tx: pay(tx, deployment, f"pay|{n}", 300, to=Random(n).randrange(1, 9))
-        )
-        for n in range(40)
-    ]
+
+    def work(n: int) -> int:
+        try:
+            to = Random(n).randrange(1, 9)
+            return deployment.db.transact(lambda tx: pay(tx, deployment, f"pay|{n}", 300, to=to))
+        except Unavailable:  # where all wait for the last slot a slow machine asks to come again
+            return work(n)
+
+    works = [lambda n=n: work(n) for n in range(40)]
     outcomes = [each for start in (0, 14, 28) for each in at_once(works[start : start + 14])]
     assert sum(isinstance(each, int) for each in outcomes) == 33
     assert {type(each) for each in outcomes} <= {int, Insufficient}
