@@ -40,6 +40,7 @@ BUDGET = 10_000_000
 PACKAGES = 5_000
 SECRET = "a-secret-key-for-the-benchmarks"  # noqa: S105 - of brands that live for minutes
 SHARED, EACH = "one budget", "a budget each"
+QUICK = {"CONNECTIONS": (1, 2), "CLAIMS": {1: 2, 2: 4}, "ROUNDS": 1}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ PIECE = 1 << 14
 MANY = PIECE * 64
 FEW = 1 << 14
 KEY = bytes(range(32))
+QUICK = {"MANY": PIECE, "FEW": 1 << 8}
 PLAIN = "plain loop of HMAC-SHA256 and base32"
 
 

@@ -15,6 +15,8 @@ from statistics import median
 from time import process_time
 
 ROUNDS = 9
+QUICK = {"ROUNDS": 1}
+"""What constants of a module are where it is only to be seen that it works; each part has some."""
 
 Work = Callable[[], int]
 """Does something and says how many of it."""
@@ -33,16 +35,17 @@ class Row:
 def in_turn(
     works: Mapping[str, Work],
     *,
-    rounds: int = ROUNDS,
+    rounds: int | None = None,
     clock: Callable[[], float] = process_time,
 ) -> dict[str, list[float]]:
-    """Seconds each work took for one of what it does, in each round.
+    """Seconds each work took for one of what it does, in each round; there are `ROUNDS` of them
+    where nothing else is said.
 
     The first round is for warming up and left out. Time is the processor's, which does not run
     while other processes do; works that wait for a disk or another process need `perf_counter`.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
+    for number in range((rounds or ROUNDS) + 1):
         for name, work in works.items():
             begun = clock()
             done = work()

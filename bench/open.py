@@ -1,10 +1,12 @@
-"""The page of a share link, its visit recorded, against a bare Flask route of the same server.
+"""The page of a share link, and that of a fresh code, their visits recorded, against a bare Flask
+route of the same server.
 
-Both are served as the service serves itself, by one worker on one core, over HTTP on the loopback
+All are served as the service serves itself, by one worker on one core, over HTTP on the loopback
 with connections that are kept open; the requests come from a process on another core where there
-is one. Every opening is a new browser's. SQLite is the embedded one; PostgreSQL, and Valkey with
-the stream (`appendfsync everysec`), are started for the purpose where the tests' packages are
-installed. What waits in the stream is not worked off meanwhile.
+is one. Every opening and every scan is a new browser's, every scan of another code. SQLite is the
+embedded one; PostgreSQL, and Valkey with the stream (`appendfsync everysec`), are started for the
+purpose where the tests' packages are installed. What waits, in the stream or in the database, is
+not worked off meanwhile.
 """
 
 import os
@@ -16,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -29,13 +32,22 @@ from referral.db import upgrade
 from referral.deployment import open_deployment
 from referral.links import Channel, Link
 from referral.people import new_visitor_id
+from referral.ranges import RangeState
 
 ROUNDS = 7
+QUICK = {"ROUNDS": 1, "REQUESTS": 20}
 REQUESTS = 300
 CONNECTIONS = 8
 SHARERS = 50
+CODES = 100_000
+"""More than are scanned."""
 START_SECONDS = 60.0
-ASKED = {"SQLite": "0.45", "PostgreSQL": "", "the stream": "0.60"}
+ASKED = {
+    "a share link's page, SQLite": "0.45",
+    "a share link's page, the stream": "0.60",
+    "a fresh code's page, SQLite": "0.45",
+    "a fresh code's page, the stream": "0.45",
+}
 """Of the bare route's requests a second."""
 GTIN = "06901234567892"
 SECRET = "a-secret-key-for-the-benchmarks"  # noqa: S105 - of a brand that lives for seconds
@@ -58,15 +70,16 @@ def rows() -> Iterator[Row]:
                 "REFERRAL_DATA_DIR": str(folder / name.replace(" ", "-")),
                 "REFERRAL_SECRET_KEYS": SECRET,
             }
-            paths = brand(url, folder)
+            links, codes = brand(url, folder)
             port = stack.enter_context(served("service", settings))
-            works[f"a share link's page, {name}"] = Load(port, paths, b" 200 ").run
+            works[f"a share link's page, {name}"] = Load(port, links, b" 200 ").run
+            works[f"a fresh code's page, {name}"] = Load(port, codes, b" 200 ").run
         seconds = in_turn(works, rounds=ROUNDS, clock=perf_counter)
     bare = next(iter(seconds.values()))
     for what, took in seconds.items():
         share = median(one / other for one, other in zip(bare, took, strict=True))
         compared = "" if took is bare else f"{share:.2f} of the bare route"
-        asked = ASKED.get(what.rpartition(", ")[2], "")
+        asked = ASKED.get(what, "")
         yield Row(f"open: {what}", f"{1 / median(took):,.0f} a second", compared, asked)
 
 
@@ -76,35 +89,37 @@ class Load:
     def __init__(self, port: int, paths: list[str], expected: bytes) -> None:
         self._port = port
         self._expected = expected
-        self._requests = [
+        self._requests = cycle(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: {PHONE}\r\n"
             "Accept: text/html\r\nAccept-Language: zh-CN\r\n\r\n".encode()
             for path in paths
-        ]
+        )
 
-    def run(self) -> int:
-        """`REQUESTS` pages. Raises `RuntimeError` for an answer that is not the expected one."""
+    def run(self, many: int | None = None) -> int:
+        """`many` pages, or `REQUESTS`. Raises `RuntimeError` for an answer that is not the expected
+        one."""
+        many = REQUESTS if many is None else many
         waiting = selectors.DefaultSelector()
-        todo = iter(range(REQUESTS))
+        todo = many - CONNECTIONS
         for _ in range(CONNECTIONS):
             connection = socket.create_connection(("127.0.0.1", self._port), timeout=30)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             waiting.register(connection, selectors.EVENT_READ)
-            self._ask(connection, next(todo))
+            self._ask(connection)
         done = 0
-        while done < REQUESTS:
+        while done < many:
             for key, _ in waiting.select(timeout=30):
                 self._read(key.fileobj)  # type: ignore[arg-type]
                 done += 1
-                number = next(todo, None)
-                if number is not None:
-                    self._ask(key.fileobj, number)  # type: ignore[arg-type]
+                if todo:
+                    todo -= 1
+                    self._ask(key.fileobj)  # type: ignore[arg-type]
         for key in list(waiting.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
         return done
 
-    def _ask(self, connection: socket.socket, number: int) -> None:
-        connection.sendall(self._requests[number % len(self._requests)])
+    def _ask(self, connection: socket.socket) -> None:
+        connection.sendall(next(self._requests))
 
     def _read(self, connection: socket.socket) -> None:
         answer = connection.recv(65_536)
@@ -132,8 +147,8 @@ def forms(folder: Path, stack: ExitStack) -> Iterator[tuple[str, str, Mapping[st
         yield "the stream", server.url, {"REFERRAL_REDIS_URL": valkey.url}
 
 
-def brand(url: str, folder: Path) -> list[str]:
-    """Makes a brand with a campaign; the paths of its sharers' links."""
+def brand(url: str, folder: Path) -> tuple[list[str], list[str]]:
+    """Makes a brand with a campaign; the paths of its sharers' links, and of its packages."""
     upgrade(url)
     config = Config(url, folder, (SECRET,), base_url="http://127.0.0.1")
     deployment = open_deployment(config)
@@ -146,20 +161,26 @@ def brand(url: str, folder: Path) -> list[str]:
         sharers = [
             Link(campaign.id, new_visitor_id(), None, 0, Channel.address) for _ in range(SHARERS)
         ]
-        return [f"/s/{deployment.links.token(link)}" for link in sharers]
+        batch = actions.issue_batch(deployment, gtin=GTIN, count=CODES, name="open", by="bench")
+        actions.set_range(deployment, batch.id, RangeState.activated, by="bench")
+        texts = deployment.codes.encode_many(batch, 0, CODES)
+        return (
+            [f"/s/{deployment.links.token(link)}" for link in sharers],
+            [f"/01/{GTIN}/21/{text.decode()}" for text in texts],
+        )
     finally:
         deployment.db.close()
 
 
 @contextmanager
-def served(what: str, settings: Mapping[str, str]) -> Iterator[int]:
-    """A server of one worker, on the last core; its port."""
+def served(what: str, settings: Mapping[str, str], *, module: str = "bench.open") -> Iterator[int]:
+    """A server of one worker, on the last core; its port. `module` is the benchmark it is of."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("REFERRAL_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.open", what, str(port)],
+        [sys.executable, "-m", module, what, str(port)],
         env={**inherited, "REFERRAL_BASE_URL": f"http://127.0.0.1:{port}", **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ from referral.printing.posters import Poster
 
 MILLISECONDS_ASKED = 150
 PER_ROUND = 3
+QUICK = {"PER_ROUND": 1}
 ENCODING = "a PNG of that size, written by Pillow"
 TITLES = {
     "zh-Hans": "秋天的第一瓶冷泡乌龙，慢泡十二小时，不加糖：请朋友一起喝，你们两个人都会得到积分！",

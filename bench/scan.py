@@ -36,6 +36,7 @@ UNKNOWN = 30
 """A round's. Few, for whoever tries a thousand in ten minutes is not answered any longer."""
 GTIN = "06901234567892"
 TIMES_ASKED = 1.2
+QUICK = {"SIZES": ((10**3, 1), (10**3, 10)), "SCANNED": 5, "UNKNOWN": 5}
 PHONE = {
     "User-Agent": "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko)"
     " Chrome/140.0 Mobile Safari/537.36"

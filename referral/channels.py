@@ -6,6 +6,7 @@ and whoever taps a link in a chat mostly reads it in that app's own browser.
 """
 
 import re
+from functools import lru_cache
 from typing import Protocol
 
 from referral.links import Channel
@@ -30,6 +31,7 @@ _BROWSERS = (
 )
 _BROWSER = re.compile("|".join(f"(?P<{channel.name}>{agent})" for channel, agent in _BROWSERS))
 _AGENT_LENGTH_MAX = 512
+_AGENTS_KEPT = 4096
 
 
 class Query(Protocol):
@@ -43,6 +45,12 @@ def arrived_through(said: Channel, query: Query, agent: str) -> Channel:
     forwarded = _WECHAT_ADDS.get(query.get("from", ""))
     if forwarded is not None:
         return forwarded
-    found = _BROWSER.search(agent[:_AGENT_LENGTH_MAX])
+    return _app(agent[:_AGENT_LENGTH_MAX]) or said
+
+
+@lru_cache(_AGENTS_KEPT)
+def _app(agent: str) -> Channel | None:
+    """The app whose browser calls itself that; None for none that is a channel."""
+    found = _BROWSER.search(agent)
     name = found.lastgroup if found else None
-    return said if name in {None, Channel.unknown.name} else Channel.named(name)
+    return None if name in {None, Channel.unknown.name} else Channel.named(name)

@@ -1,6 +1,8 @@
 """Claims: a customer taking a code, once, ever. The proof of purchase."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -9,6 +11,7 @@ from referral import people
 from referral.codes import Code
 from referral.db import Base, RowId, insert_new_id
 from referral.errors import N_, Conflict
+from referral.round_trips import Answer, Ask, adding, ask, in_one_trip
 
 
 class Claim(Base):
@@ -20,13 +23,14 @@ class Claim(Base):
     batch_id: Mapped[int] = mapped_column(sa.ForeignKey("batches.id"))
     index: Mapped[int] = mapped_column(sa.BigInteger)
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
-    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
+    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"))
     at: Mapped[datetime]
 
     __table_args__ = (
         sa.UniqueConstraint("batch_id", "index"),
         sa.Index(None, "batch_id", "at"),
         sa.Index(None, "customer_id", "at"),
+        sa.Index(None, "campaign_id", "at"),
     )
 
     @property
@@ -83,13 +87,24 @@ class WrongProduct(Conflict):
     advice = N_("Please scan the code on the package again. If it stays so, show it to the shop.")
 
 
-_CLAIM_OF = sa.select(Claim).where(
+_CLAIM_OF = sa.select(*Claim.__table__.c).where(
     Claim.batch_id == sa.bindparam("batch"), Claim.index == sa.bindparam("place")
 )
 
 
 def claim_of(tx: Session, code: Code) -> Claim | None:
-    return tx.scalar(_CLAIM_OF, {"batch": code.batch_id, "place": code.index})
+    return found(in_one_trip(tx, asking_claim(code))[0])
+
+
+def asking_claim(code: Code) -> Ask:
+    """What to ask for `found`."""
+    return ask(_CLAIM_OF, batch=code.batch_id, place=code.index)
+
+
+def found(answer: Answer) -> Claim | None:
+    """The claim of a code, as it was found."""
+    row = answer.first
+    return None if row is None else Claim(**row._asdict())
 
 
 def id_of(event: str) -> int:
@@ -126,16 +141,27 @@ def claimed_indexes(tx: Session, batch_id: int, start: int, end: int) -> set[int
     return set(tx.scalars(sa.select(Claim.index).where(*within)))
 
 
-def add_claim(
-    tx: Session, code: Code, customer_id: int, campaign_id: int | None, now: datetime
-) -> Claim | None:
-    """Take a code for a customer; None when it was taken before."""
-    row = {
+def row_of(code: Code, customer_id: int, campaign_id: int | None, now: datetime) -> dict[str, Any]:
+    """The row of a claim that is about to be made."""
+    return {
         "batch_id": code.batch_id,
         "index": code.index,
         "customer_id": customer_id,
         "campaign_id": campaign_id,
         "at": now,
     }
+
+
+def asking_to_add(tx: Session, row: Mapping[str, Any]) -> Ask:
+    """Takes a code for a customer; answers with the claim's number, and with nothing when it was
+    taken before."""
+    return adding(tx, Claim, row)
+
+
+def add_claim(
+    tx: Session, code: Code, customer_id: int, campaign_id: int | None, now: datetime
+) -> Claim | None:
+    """Take a code for a customer; None when it was taken before."""
+    row = row_of(code, customer_id, campaign_id, now)
     claim_id = insert_new_id(tx, Claim, row)
     return None if claim_id is None else Claim(id=claim_id, **row)

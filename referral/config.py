@@ -14,13 +14,14 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from referral import shops
+from referral.database_url import BadDatabaseUrl, read_database_url
+from referral.redis_server import BadAddress, read_address
 
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")
+INTAKES = ("stream", "table", "direct")
 SECRET_LENGTH_MIN = 16
+KEEP_MONTHS_MAX = 120
 WECHAT_NEEDED = ("APP_ID", "SECRET")
 WECHAT_OPTIONAL = ("API", "OPEN", "PROOF")
 _HOST = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE | re.ASCII)
@@ -68,9 +69,12 @@ class Config:
     """How one-time codes travel: ``demo``, ``smtp://...``, ``smtps://...`` or ``https://...``."""
     wechat: WechatSettings | None = None
     intake: str = "direct"
-    """How visits go in: ``direct`` into the database, or through a ``stream`` in Redis."""
+    """How visits go in: through a ``stream`` in Redis or a ``table`` in the database, from which a
+    worker stores them, or ``direct``, stored at once."""
     shops: tuple[str, ...] = ()
     """The hosts a campaign may redirect to, as `shops.listed` writes them."""
+    keep_visits_months: int | None = None
+    """For how many months visits are kept where the campaign says nothing; None: for ever."""
 
     @property
     def is_https(self) -> bool:
@@ -112,51 +116,37 @@ class Config:
             ),
             intake=_intake(setting("INTAKE"), setting("REDIS_URL")),
             shops=_shops(setting("SHOPS")),
+            keep_visits_months=_keep_visits_months(setting("KEEP_VISITS_MONTHS")),
         )
         return _with_checked_sender(config)
 
 
 def _database_url(value: str) -> str:
     try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "REFERRAL_DATABASE_URL is not a database address; write "
-            "sqlite:////path/to/file.db or postgresql://user:password@host/name."
-        ) from None
-    backend = url.get_backend_name()
-    if backend == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise ConfigError(
-            "REFERRAL_DATABASE_URL: SQLite needs a file here, sqlite:////path/file.db."
-        )
-    if backend == "sqlite":
-        return value
-    if backend in {"postgresql", "postgres"}:
-        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    raise ConfigError(
-        f"REFERRAL_DATABASE_URL names {backend}; only sqlite and postgresql are supported."
-    )
+        return read_database_url(value)
+    except BadDatabaseUrl as wrong:
+        raise ConfigError(f"REFERRAL_DATABASE_URL {wrong}.") from None
 
 
 def _intake(value: str, redis_url: str) -> str:
-    if value not in ("", "direct", "stream"):
-        raise ConfigError(f"REFERRAL_INTAKE: {value!r} is neither `direct` nor `stream`.")
+    if value not in ("", *INTAKES):
+        raise ConfigError(f"REFERRAL_INTAKE: {value!r} is none of {', '.join(INTAKES)}.")
     if value == "stream" and not redis_url:
         raise ConfigError(
             "REFERRAL_INTAKE: visits go through a stream in Redis or Valkey; "
             "set REFERRAL_REDIS_URL as well, or leave this out."
         )
-    return value or ("stream" if redis_url else "direct")
+    return value or ("stream" if redis_url else "table")
 
 
 def _redis_url(value: str) -> str | None:
     if not value:
         return None
-    value = re.sub(r"^valkey(s?)://", r"redis\1://", value)
-    parts = _address(value)
-    if parts is None or parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigError("REFERRAL_REDIS_URL must start with redis://, rediss:// or unix://.")
-    return value
+    try:
+        read_address(value)
+    except BadAddress as wrong:
+        raise ConfigError(f"REFERRAL_REDIS_URL {wrong}.") from None
+    return re.sub(r"^valkey(s?)://", r"redis\1://", value)
 
 
 def _base_url(value: str) -> str:
@@ -257,6 +247,17 @@ def _shops(value: str) -> tuple[str, ...]:
             f"REFERRAL_SHOPS: {str(wrong)!r} is no host; write hosts in ASCII letters alone, "
             "separated by commas, such as shop.example or *.brand.example for all below it."
         ) from None
+
+
+def _keep_visits_months(value: str) -> int | None:
+    if not value:
+        return None
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= KEEP_MONTHS_MAX:
+        raise ConfigError(
+            f"REFERRAL_KEEP_VISITS_MONTHS must be a number from 1 to {KEEP_MONTHS_MAX}, not "
+            f"{value!r}; leave it out to keep visits for ever."
+        )
+    return int(value)
 
 
 def _with_checked_sender(config: Config) -> Config:

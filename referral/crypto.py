@@ -5,6 +5,7 @@ purpose, so that no two uses ever share one. Only primitives of the `cryptograph
 """
 
 import base64
+import binascii
 import functools
 import hashlib
 import hmac
@@ -13,10 +14,9 @@ from collections.abc import Sequence
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from itsdangerous import BadSignature, Signer
-from itsdangerous.signer import HMACAlgorithm
 
 KEY_BYTES = 32
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class KeyRing:
@@ -74,55 +74,85 @@ class LostKey(Exception):
 
 
 class TokenSigner:
-    """Signs short byte strings into URL-safe tokens: itsdangerous, a purpose, rotatable keys.
+    """Signs short byte strings into URL-safe tokens: for one purpose, with rotatable keys.
 
-    `tag_bytes` truncates the SHA-256 HMAC. Checking happens here only, online and limited, so
-    10 bytes (2^-80 a guess, RFC 2104's floor) are plenty where an address must stay short.
+        base64 of the payload . base64 of the HMAC-SHA256 of that text, as itsdangerous has it
+
+    `tag_bytes` truncates the HMAC. Checking happens here only, online and limited, so 10 bytes
+    (2^-80 a guess, RFC 2104's floor) are plenty where an address must stay short.
     """
 
     def __init__(self, keys: KeyRing, purpose: str, *, tag_bytes: int = 32) -> None:
-        algorithm = _TruncatedHMAC(tag_bytes)
-        self._signers = [
-            # The key is derived for this purpose already, so Signer need not derive it again.
-            (Signer(key, sep=".", key_derivation="none", algorithm=algorithm), key_id)
+        self._tag_bytes = tag_bytes
+        self._keyed = {
+            key_id: _Keyed(key)
             for key, key_id in zip(keys.derive_all(f"token.{purpose}"), keys.key_ids, strict=True)
-        ]
+        }
+        self._newest = self._keyed[keys.newest]
 
     def sign(self, payload: bytes) -> str:
-        signer, _ = self._signers[0]
-        return signer.sign(encode_base64(payload)).decode()
+        text = encode_base64(payload)
+        return f"{text.decode()}.{encode_base64(self._tag(self._newest, text)).decode()}"
+
+    def sign_many(self, payloads: Sequence[bytes]) -> list[str]:
+        """As `sign`, of payloads of one size; faster than one by one."""
+        texts = _encode_each(payloads)
+        digest, size = self._newest.digest, self._tag_bytes
+        tags = [digest(text)[:size] for text in texts]
+        signed = zip(texts, _encode_each(tags), strict=True)
+        return [(text + b"." + tag).decode() for text, tag in signed]
 
     def unsign(self, token: str) -> tuple[bytes, str] | None:
         """The payload and the id of the key that signed it, or None for anything not ours."""
-        if not token.isascii():
+        payload, dot, tag = token.rpartition(".")
+        if not dot or not token.isascii():
             return None
-        for signer, key_id in self._signers:
-            try:
-                payload = signer.unsign(token)
-                # itsdangerous reads several spellings of one tag; there is to be one token only.
-                decode_base64(token.rpartition(".")[2].encode())
-                return decode_base64(payload), key_id
-            except (BadSignature, ValueError):
-                continue
+        text, given = payload.encode(), tag.encode()
+        for key_id, keyed in self._keyed.items():
+            # Compared as texts, because there is to be one spelling of a token only.
+            if hmac.compare_digest(encode_base64(self._tag(keyed, text)), given):
+                try:
+                    return decode_base64(text), key_id
+                except ValueError:
+                    return None
         return None
 
     def tag(self, payload: bytes, key_id: str) -> str:
         """What the key of that id puts behind the separator for a payload."""
-        signer = next(signer for signer, its_id in self._signers if its_id == key_id)
-        return signer.get_signature(encode_base64(payload)).decode()
+        return encode_base64(self._tag(self._keyed[key_id], encode_base64(payload))).decode()
+
+    def _tag(self, keyed: "_Keyed", text: bytes) -> bytes:
+        return keyed.digest(text)[: self._tag_bytes]
 
 
-class _TruncatedHMAC(HMACAlgorithm):
-    def __init__(self, tag_bytes: int) -> None:
-        super().__init__(hashlib.sha256)
-        self._tag_bytes = tag_bytes
+class _Keyed:
+    """HMAC-SHA256 (RFC 2104) under one key, of which both hashes are kept as they are before the
+    text: every other way takes two to four times as long, most of it for the key."""
 
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha256")[: self._tag_bytes]
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(hashlib.sha256().block_size, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+
+    def digest(self, text: bytes) -> bytes:
+        inner, outer = self._inner(), self._outer()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def encode_base64(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
+
+
+def _encode_each(data: Sequence[bytes]) -> list[bytes]:
+    """`encode_base64` of each of some data of one size."""
+    size = len(data[0])
+    whole = -(-size // 3) * 3
+    padded = [each.ljust(whole, b"\0") for each in data]
+    text = binascii.b2a_base64(b"".join(padded), newline=False).translate(_URL_SAFE)
+    step, length = whole // 3 * 4, -(-size * 8 // 6)
+    return [text[at : at + length] for at in range(0, len(text), step)]
 
 
 def decode_base64(text: bytes) -> bytes:

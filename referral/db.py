@@ -5,11 +5,10 @@ the database asks for that, and commits it.
 """
 
 import functools
-import json
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -25,9 +24,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.sql.functions import FunctionElement
 
 from referral.errors import Unavailable
 from referral.writers import Writers
@@ -40,6 +37,8 @@ SQLITE_BUSY_SECONDS = 5
 POOL_WAIT_SECONDS = 10
 RETRYABLE_STATES = {"40001", "40P01"}
 """serialization_failure and deadlock_detected: PostgreSQL asks for the whole transaction again."""
+READ_ONLY_STATE = "25006"
+"""The server takes no writes: it is a standby, or is about to be replaced by one."""
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -66,6 +65,8 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
+        if value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -109,7 +110,7 @@ class Database:
         if outer is not None:
             yield outer
             return
-        with _translated(), Session(self._reader, expire_on_commit=False) as session:
+        with translated(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     def transact(self, work: Callable[[Session], R]) -> R:
@@ -124,7 +125,7 @@ class Database:
             return work(outer)
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                with self._turn(), _translated():
+                with self.turn(), translated():
                     return self._once(work)
             except _Again:
                 if attempt == TRIES_MAX:
@@ -137,7 +138,8 @@ class Database:
         """The session of the transaction this thread is in; None outside of one."""
         return self._joined.get()
 
-    def _turn(self) -> AbstractContextManager[None]:
+    def turn(self) -> AbstractContextManager[None]:
+        """One's turn to write, where there is one writer at a time. Raises `Unavailable`."""
         return self._writers.turn(SQLITE_BUSY_SECONDS) if self._writers else nullcontext()
 
     def _once(self, work: Callable[[Session], R]) -> R:
@@ -193,80 +195,13 @@ def insert_new(
     # The table and not the mapped class, and the rows apart from the statement: SQLAlchemy then
     # keeps the compiled statement and skips the unit of work.
     statement = _insert_new(tx.get_bind().dialect.name, model.__table__)
-    return _connection(tx).execute(statement, rows).rowcount
+    return connection_of(tx).execute(statement, rows).rowcount
 
 
 def insert_new_id(tx: Session, model: type[Base], row: Mapping[str, Any]) -> int | None:
     """Insert one row and return its ``id``; None when a unique key says it is there."""
     statement = _insert_new_id(tx.get_bind().dialect.name, model.__table__)
-    return _connection(tx).execute(statement, row).scalar_one_or_none()
-
-
-def insert_many(
-    tx: Session, model: type[Base], rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]
-) -> set[Any]:
-    """Insert many rows at once, leaving out those a unique key says are there.
-
-    All rows have the same columns. Returns what `key` names of those that were new: a value each,
-    or a tuple where it names several columns.
-    """
-    if not rows:
-        return set()
-    names = tuple(rows[0])
-    if is_sqlite(tx):
-        tx.flush()
-        given = rows[0] if len(rows) == 1 else rows  # one alone takes a shorter way
-        found = _connection(tx).execute(_insert_returning(model.__table__, key), given)
-    else:
-        found = run(tx, _insert_given(model.__table__, names, key), rows=_as_document(rows))
-    return set(found.scalars()) if len(key) == 1 else {tuple(row) for row in found}
-
-
-def upsert_many(
-    tx: Session, model: type[Base], rows: Sequence[Mapping[str, Any]], change: Change
-) -> None:
-    """`upsert` many rows at once, of different keys and with the same columns."""
-    if is_sqlite(tx):
-        tx.flush()
-        _connection(tx).execute(upsert(tx, model, change), rows)
-        return
-    names = tuple(rows[0])
-    run(tx, _upsert_given(model.__table__, names, change), rows=_as_document(rows))
-
-
-# PostgreSQL gets all rows as one JSON document: whatever their number one statement to read, and
-# faster to write than an array a column.
-
-
-def _as_document(rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(rows, default=str, separators=(",", ":"))
-
-
-def _given_rows(table: Any, names: tuple[str, ...]) -> sa.Select[Any]:
-    document = sa.cast(sa.bindparam("rows", type_=sa.Text()), postgresql.JSON())
-    columns = [sa.column(name, table.c[name].type) for name in names]
-    rows = sa.func.json_to_recordset(document).table_valued(*columns)
-    rows = rows.render_derived(with_types=True)
-    return sa.select(*(rows.c[name] for name in names))
-
-
-@functools.cache
-def _insert_given(table: Any, names: tuple[str, ...], key: tuple[str, ...]) -> Any:
-    statement = postgresql.insert(table).from_select(names, _given_rows(table, names))
-    return statement.on_conflict_do_nothing().returning(*(table.c[name] for name in key))
-
-
-@functools.cache
-def _upsert_given(table: Any, names: tuple[str, ...], change: Change) -> Any:
-    statement = postgresql.insert(table).from_select(names, _given_rows(table, names))
-    set_ = change(table.c, statement.excluded)
-    return statement.on_conflict_do_update(index_elements=[*table.primary_key], set_=set_)
-
-
-@functools.cache
-def _insert_returning(table: Any, key: tuple[str, ...]) -> Any:
-    statement = _insert("sqlite", table).on_conflict_do_nothing()
-    return statement.returning(*(table.c[name] for name in key))
+    return connection_of(tx).execute(statement, row).scalar_one_or_none()
 
 
 def upsert(
@@ -326,12 +261,12 @@ def run(tx: Session, statement: sa.Executable, **values: Any) -> sa.CursorResult
     session still holds back goes first, as with `Session.execute`; the answer is plain rows.
     """
     tx.flush()
-    return _connection(tx).execute(statement, values)
+    return connection_of(tx).execute(statement, values)
 
 
-def _connection(tx: Session) -> sa.Connection:
+def connection_of(tx: Session) -> sa.Connection:
     """The connection of a session, which is one for its one transaction: asking the session takes
-    as long as half a statement."""
+    as long as half a statement. What the session still holds back is not sent first."""
     known: sa.Connection | None = tx.info.get("connection")
     if known is None:
         known = tx.info["connection"] = tx.connection()
@@ -342,48 +277,23 @@ def is_sqlite(tx: Session) -> bool:
     return tx.get_bind().dialect.name == "sqlite"
 
 
-class _Among(FunctionElement[bool]):
-    inherit_cache = True
-    type = sa.Boolean()
-
-
-@compiles(_Among, "sqlite")
-def _among_sqlite(element: _Among, compiler: Any, **kw: Any) -> str:
-    column, numbers = (compiler.process(each, **kw) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({numbers}))"  # noqa: S608 - both compiled
-
-
-@compiles(_Among, "postgresql")
-def _among_postgresql(element: _Among, compiler: Any, **kw: Any) -> str:
-    column, numbers = (compiler.process(each, **kw) for each in element.clauses)
-    return f"{column} = ANY(CAST({numbers} AS bigint[]))"
-
-
-def among(column: Any, name: str) -> sa.ColumnElement[bool]:
-    """Whether a column of whole numbers is one of those that `run` is given as `name`, written by
-    `numbers`.
-
-    They are one value: with one for each, the statement takes longer to write than to run.
-    """
-    return _Among(column, sa.bindparam(name, type_=sa.Text()))
-
-
-def numbers(tx: Session, them: Iterable[int]) -> str:
-    """Whole numbers as `among` wants them."""
-    listed = ",".join(map(str, them))
-    return f"[{listed}]" if is_sqlite(tx) else f"{{{listed}}}"
-
-
 def as_a_whole(tx: Session) -> AbstractContextManager[Any]:
     """What is done inside is undone when it raises, and the transaction goes on."""
     tx.flush()
-    return _connection(tx).begin_nested()
+    return connection_of(tx).begin_nested()
 
 
 def one_moment(tx: Session) -> None:
     """Let all that this transaction reads be of the moment it begins; it must not have begun."""
     if not is_sqlite(tx):
         tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def no_hurry(tx: Session) -> None:
+    """Let this transaction take as long as it takes: it reads all there is, or counts it all."""
+    if not is_sqlite(tx):
+        tx.execute(sa.text("SET LOCAL statement_timeout = 0"))
+        tx.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def lock(tx: Session, name: str) -> None:
@@ -400,7 +310,7 @@ def upgrade(url: str) -> None:
     config = AlembicConfig()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
-    with _translated():
+    with translated():
         command.upgrade(config, "head")
 
 
@@ -420,17 +330,18 @@ class _Again(Exception):
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Turn a driver's failure into `_Again` or `Unavailable`; anything else passes unchanged."""
     try:
         yield
     except PoolTimeout:
         raise Unavailable() from None
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in RETRYABLE_STATES:
+        state = getattr(error.orig, "sqlstate", None)
+        if state in RETRYABLE_STATES:
             raise _Again from error
         is_outage = isinstance(error, OperationalError | InterfaceError) and _is_outage(error)
-        if is_outage or _is_no_database(error):
+        if is_outage or _is_no_database(error) or state == READ_ONLY_STATE:
             raise Unavailable() from error
         raise
 
@@ -471,7 +382,7 @@ def _engine(url: str) -> sa.Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         hide_parameters=True,
         pool_size=8,
@@ -484,10 +395,26 @@ def _engine(url: str) -> sa.Engine:
         # statement takes longer than any of ours runs.
         connect_args={
             "connect_timeout": 5,
+            # The driver forgets what it has prepared at every rollback, which ends every read, and
+            # with it what others have: what is worth it is prepared by `round_trips`.
+            "prepare_threshold": None,
+            # A machine that is gone says nothing: so its connections end after some seconds.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
             "options": "-c lock_timeout=3s -c statement_timeout=15s "
             "-c idle_in_transaction_session_timeout=30s -c jit=off",
         },
     )
+    event.listen(engine, "handle_error", _drop_if_read_only)
+    return engine
+
+
+def _drop_if_read_only(context: sa.engine.ExceptionContext) -> None:
+    """Another server takes the writes now: let the pool connect anew, to that one."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_STATE:
+        context.is_disconnect = True
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -11,9 +11,11 @@ from referral.config import Config
 from referral.crypto import KeyRing
 from referral.db import Database
 from referral.dead_links import DeadLinks
+from referral.fresh_codes import FreshCodes
 from referral.guessing import Guessing
 from referral.intake import Intake
 from referral.intake.stream import VisitStream
+from referral.intake.waiting import WaitingTable
 from referral.limits import Limits
 from referral.links import LinkCodec
 from referral.misses import Misses
@@ -35,9 +37,12 @@ class Deployment:
     codes: CodeCodec
     directory: BatchDirectory
     showcase: Showcase
+    fresh_codes: FreshCodes
     limits: Limits
     stream: VisitStream | None
     """Where visits wait for a worker, if they do."""
+    waiting: WaitingTable | None
+    """Where they wait without a stream, and while it is away; None when they are stored at once."""
     intake: Intake
     guessing: Guessing
     misses: Misses
@@ -80,6 +85,7 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
     limits = Limits(db, keys, clock, config.redis_url)
     is_streamed = config.redis_url is not None and config.intake == "stream"
     stream = VisitStream(config.redis_url or "") if is_streamed else None
+    waiting = None if config.intake == "direct" else WaitingTable(db, clock)
     return Deployment(
         config=config,
         db=db,
@@ -89,9 +95,11 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
         codes=CodeCodec(keys),
         directory=BatchDirectory(db),
         showcase=Showcase(db),
+        fresh_codes=FreshCodes(db),
         limits=limits,
         stream=stream,
-        intake=Intake(db, stream),
+        waiting=waiting,
+        intake=Intake(db, stream, waiting),
         guessing=Guessing(limits.redis, keys, clock),
         misses=Misses(db, clock),
         dead_links=DeadLinks(db, clock),

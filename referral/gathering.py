@@ -5,12 +5,13 @@ often each of its things happened. What a process has gathered and not yet writt
 is killed.
 """
 
+import functools
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.util import Finalize
 from threading import Lock, Thread
 from time import sleep
@@ -124,7 +125,17 @@ def _write_at_exit(gatherer: "ref[Gatherer[Any]]") -> None:
 
 
 def hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+    since = moment - _EPOCH
+    return _hour(since.days, since.seconds // 3_600)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _hour(days: int, hours: int) -> datetime:
+    """The hour of very many moments is the same."""
+    return _EPOCH + timedelta(days, hours=hours)
 
 
 def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:

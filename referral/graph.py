@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from referral import people
 from referral.db import Base, run
 from referral.errors import Unavailable
+from referral.round_trips import Answer, Ask, ask, in_one_trip
 from referral.spread import (
     SpreadNode,
     Step,
@@ -26,6 +27,9 @@ __all__ = [
     "SpreadNode",
     "Step",
     "TouchOutcome",
+    "asking_nearest",
+    "asking_place",
+    "asking_to_settle",
     "attach",
     "hop_of",
     "is_settled",
@@ -72,7 +76,7 @@ class Referral(Base):
     """None for a customer nobody brought in."""
     event: Mapped[str] = mapped_column(sa.String(60))
     """The first proof of purchase, e.g. ``claim:17``."""
-    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
+    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaigns.id"))
     why: Mapped[dict[str, Any]]
     """Path, rule and touches considered, as `actions` found them: see `reports.referrals`."""
     at: Mapped[datetime] = mapped_column(index=True)
@@ -80,6 +84,7 @@ class Referral(Base):
     __table_args__ = (
         sa.CheckConstraint("referrer_id <> customer_id", name="not_own_referrer"),
         sa.Index(None, "referrer_id", "at"),
+        sa.Index(None, "campaign_id", "at"),
     )
 
     @property
@@ -97,6 +102,11 @@ _PLACE = sa.select(Referral.referrer_id, Referral.event).where(
 def is_settled(tx: Session, customer: int) -> bool:
     """Whether a customer has had a first proof of purchase."""
     return run(tx, _PLACE, customer=customer).one_or_none() is not None
+
+
+def asking_place(customer: int) -> Ask:
+    """A row of `referrer_id` and `event`, once there has been a first proof of purchase."""
+    return ask(_PLACE, customer=customer)
 
 
 def referrer_of(tx: Session, customer: int) -> int | None:
@@ -123,18 +133,40 @@ def referral_count(tx: Session, referrer: int) -> int:
     return int(run(tx, _COUNT, referrer=referrer).scalar_one())
 
 
-def nearest(tx: Session, customer: int, candidates: Sequence[int]) -> int | None:
+def asking_nearest(candidates: Sequence[int]) -> list[Ask]:
+    """What `nearest` has to know of the first of these."""
+    return [
+        each
+        for candidate in candidates[:1]
+        for each in (people.asking_hold(candidate), ask(_CHAIN_UP, customer=candidate))
+    ]
+
+
+def nearest(
+    tx: Session, customer: int, candidates: Sequence[int], known: Sequence[Answer] = ()
+) -> int | None:
     """The first candidate who may have brought `customer` in: one who is not below the customer.
 
     Call it in the transaction that settles the customer's place. Until its end the one who is found
-    is not merged into anybody.
+    is not merged into anybody. `known` is what `asking_nearest` was answered in this transaction.
     """
-    held = (people.hold(tx, candidate) for candidate in candidates)
-    return next((c for c in held if c != customer and _may_refer(tx, c, customer)), None)
+    for candidate in candidates:
+        held, chain = known or in_one_trip(tx, *asking_nearest([candidate]))
+        known = ()
+        is_there = held.first is not None and held.first.merged_into is None
+        referrer = candidate if is_there else people.hold(tx, candidate)
+        up = chain if referrer == candidate else None
+        if referrer != customer and _may_refer(tx, referrer, customer, up):
+            return referrer
+    return None
 
 
-def settle(
-    tx: Session,
+def settle(tx: Session, customer: int, referrer: int | None, **said: Any) -> None:
+    """Does what `asking_to_settle` asks."""
+    in_one_trip(tx, asking_to_settle(customer, referrer, **said))
+
+
+def asking_to_settle(
     customer: int,
     referrer: int | None,
     *,
@@ -142,19 +174,19 @@ def settle(
     campaign_id: int | None,
     why: dict[str, Any],
     now: datetime,
-) -> None:
-    """Fix who brought a customer in, in the transaction of the first proof of purchase.
+) -> Ask:
+    """Fixes who brought a customer in, in the transaction of the first proof of purchase.
 
     `referrer` is what `nearest` found in the same transaction.
     """
     row = {"customer_id": customer, "referrer_id": referrer, "campaign_id": campaign_id}
-    run(tx, _SETTLE, **row, event=event, why=why, at=now)
+    return ask(_SETTLE, **row, event=event, why=why, at=now)
 
 
 _SETTLE = sa.insert(Referral.__table__)  # type: ignore[arg-type]
 
 
-def _may_refer(tx: Session, candidate: int, customer: int) -> bool:
+def _may_refer(tx: Session, candidate: int, customer: int, up: Answer | None) -> bool:
     """Whether the tree stays a tree with `candidate` above `customer`.
 
     A chain of referrers ends in somebody who is not settled yet, or at a root. Only the first kind
@@ -162,20 +194,25 @@ def _may_refer(tx: Session, candidate: int, customer: int) -> bool:
     locked (`customer` is locked by the claim) and the chain walked again until it holds. A merge
     that brings a root below somebody does the same with the end of the chain it is brought to.
     """
-    return _held_end(tx, candidate, {customer}) not in {None, customer}
+    return _held_end(tx, candidate, {customer}, up) not in {None, customer}
 
 
-def _held_end(tx: Session, start: int, own: set[int]) -> int | None:
+def _held_end(tx: Session, start: int, own: set[int], up: Answer | None = None) -> int | None:
     """The end of the chain above somebody, which is locked unless it is a root or among one's own.
 
-    None when it moves too often.
+    None when it moves too often. `up` is the chain as it was found in this transaction.
     """
     locked: set[int] = set()
+    if up is None:
+        [up] = in_one_trip(tx, ask(_CHAIN_UP, customer=start))
     for _ in range(SETTLE_TRIES_MAX):
-        end, is_root = _chain_end(tx, start)
+        end, is_root = _chain_end(up, start)
         if is_root or end in locked or end in own:
             return end
-        people.lock_customer(tx, end)
+        lock, up = in_one_trip(tx, people.asking_lock(end), ask(_CHAIN_UP, customer=start))
+        if lock.first is None or lock.first.merged_into is not None:
+            people.lock_customer(tx, end)
+            [up] = in_one_trip(tx, ask(_CHAIN_UP, customer=start))
         locked.add(end)
     return None
 
@@ -199,9 +236,9 @@ _CHAIN_UP = sa.select(_CHAIN.customer_id, _CHAIN.referrer_id).order_by(_CHAIN.st
 _ALL_ABOVE = sa.select(_CHAIN.referrer_id)
 
 
-def _chain_end(tx: Session, start: int) -> tuple[int, bool]:
+def _chain_end(up: Answer, start: int) -> tuple[int, bool]:
     """The last customer on the way up from `start`, and whether that one is settled as a root."""
-    last = run(tx, _CHAIN_UP, customer=start).one_or_none()
+    last = up.first
     if last is None:
         return start, False
     return (last.customer_id, True) if last.referrer_id is None else (last.referrer_id, False)

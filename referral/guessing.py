@@ -24,6 +24,8 @@ from referral.places import address_block
 SUBJECTS_MAX = 100_000
 """How many counts, and how many pauses, one process remembers."""
 NO_BATCH = 0
+ALONE_MAX = 5
+"""How many new devices at a fresh code a process lets through without counting them anywhere."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Guessing:
         self._counts = _Counts()
         self._askers = _Pauses()
         self._batches = _Pauses()
+        self._at_fresh: dict[str, int] = {}
+
+    @property
+    def pauses_somebody(self) -> bool:
+        """Whether `may_check` may refuse anybody at all at this moment."""
+        return bool(self._askers.ends)
 
     def may_check(self, customer: int | None, address: str | None) -> None:
         """To be asked before a code is read. Raises `CheckingPaused`, `SignInToCheck`.
@@ -111,13 +119,25 @@ class Guessing:
         if self._batches.ends and customer is None:
             self._refuse(max(self._batches.ends.values()), customer)
 
-    def is_crowd(self, batch_id: int, index: int, address: str) -> bool:
+    def is_crowd(self, batch_id: int, index: int, address: str, *, is_fresh: bool = False) -> bool:
         """Count a device that has not been here before, at one code. Whether there were too many.
 
-        A browser that keeps no cookie is a new device every time it asks.
+        A browser that keeps no cookie is a new device every time it asks. `is_fresh`: no device is
+        known to have been at this code, so that the first ones are let through in each process.
         """
-        subject = self._subject(NEW_DEVICES, f"{batch_id}|{index}|{address_block(address)}")
+        where = f"{batch_id}|{index}|{address_block(address)}"
+        if is_fresh and self._is_let_through(where):
+            return False
+        subject = self._subject(NEW_DEVICES, where)
         return self._count([subject], self._clock.now())[0] > NEW_DEVICES.times
+
+    def _is_let_through(self, where: str) -> bool:
+        times = self._at_fresh.get(where, 0)
+        if len(self._at_fresh) >= SUBJECTS_MAX:
+            self._at_fresh.clear()
+        if times < ALONE_MAX:
+            self._at_fresh[where] = times + 1
+        return times < ALONE_MAX
 
     def tried(self, customer: int) -> int:
         """How many wrong codes a customer tried within the hour, as far as this process knows: it

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import redis
 import sqlalchemy as sa
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.clock import Clock
 from referral.crypto import KeyRing, keyed_hash
 from referral.db import Base, Database, run, upsert
 from referral.errors import TooMany
+from referral.redis_server import ERRORS, RedisServer
 
 REDIS_TIMEOUT_SECONDS = 0.25
 REDIS_REST_SECONDS = 1.0
@@ -63,15 +61,9 @@ class RedisCounters:
 
     def __init__(self, url: str | None) -> None:
         self._resting_until = 0.0
+        seconds = REDIS_TIMEOUT_SECONDS
         self._redis = (
-            redis.Redis.from_url(
-                url,
-                socket_timeout=REDIS_TIMEOUT_SECONDS,
-                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 1),
-            )
-            if url
-            else None
+            RedisServer(url, timeout=seconds, connect_timeout=seconds, tries=2) if url else None
         )
 
     @property
@@ -86,22 +78,24 @@ class RedisCounters:
         if self._redis is None or time.monotonic() < self._resting_until:
             return None
         try:
-            pipeline = self._redis.pipeline(transaction=False)
+            # Not one transaction: in a Cluster each may be kept elsewhere.
+            pipeline = self._redis.client.pipeline(transaction=False)
             for key, seconds in keys.items():
                 pipeline.incrby(f"limit|{key}", by)
                 pipeline.expire(f"limit|{key}", seconds)
             counted: list[Any] = pipeline.execute()
             return [int(count) for count in counted[::2]]
-        except redis.RedisError:
+        except ERRORS:
             self._resting_until = time.monotonic() + REDIS_REST_SECONDS
             return None
 
     def answers(self) -> bool:
-        """Whether Redis, if one is configured, is there."""
-        try:
-            return self._redis is None or bool(self._redis.ping())
-        except redis.RedisError:
-            return False
+        """Whether Redis, if one is configured, is there: of a Cluster every part."""
+        return self._redis is None or self._redis.answers()
+
+    def mistake(self) -> str | None:
+        """What the address gets wrong: "It is ..."; None where nothing is known to be."""
+        return None if self._redis is None else self._redis.mistake()
 
 
 class Limits:

@@ -9,12 +9,13 @@ an address, and signed. Nothing is stored until it is opened.
 
 import re
 import struct
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from referral.crypto import KeyRing, TokenSigner, decode_base64, encode_base64
 
@@ -61,10 +62,14 @@ class Channel(IntEnum):
     @classmethod
     def named(cls, name: str | None) -> "Channel":
         """The channel of that name; `unknown` for any other."""
-        return cls.__members__.get(name or "", cls.unknown)
+        return _BY_NAME.get(name or "", cls.unknown)
 
 
+_BY_NAME = dict(Channel.__members__)  # asking the class makes a new view each time
 _CHANNELS = frozenset(Channel)
+_BY_NUMBER = {channel.value: channel for channel in Channel}
+_UNKNOWN = Channel.unknown
+_BYTES = {channel: bytes((channel,)) for channel in Channel}
 _VISITOR_BYTE_END = VISITOR_END >> 56
 """The first byte of a visitor's id is below this."""
 
@@ -99,7 +104,7 @@ class Link:
     channel: Channel = Channel.unknown
 
     def through(self, channel: Channel) -> "Link":
-        return replace(self, channel=channel)
+        return Link(self.campaign, self.visitor, self.customer, self.hop, channel)
 
     def pack(self) -> bytes:
         return _LINK.pack(
@@ -113,8 +118,7 @@ class Link:
     @classmethod
     def unpack(cls, data: bytes) -> "Link":
         visitor, customer, campaign, hop, channel = _LINK.unpack(data)
-        known = channel if channel in set(Channel) else Channel.unknown
-        return cls(campaign, visitor, customer or None, hop, Channel(known))
+        return cls(campaign, visitor, customer or None, hop, _BY_NUMBER.get(channel, _UNKNOWN))
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ class VisitorCookie:
         campaign's `window` gives way.
         """
         new = Touch(link, at)
+        if not self.touches:
+            return VisitorCookie(self.visitor, (new,))
         before = [touch for touch in self.touches if touch.link.campaign == link.campaign]
         kept = [new]
         if before and _stays_first(before[0], new, window):
@@ -176,12 +182,7 @@ class LinkCodec:
     def __init__(self, keys: KeyRing) -> None:
         self._signer = TokenSigner(keys, "share-link", tag_bytes=TAG_BYTES)
         self._cookies = TokenSigner(keys, "visitor")
-        # A single block per record, each under an authenticated token: ECB is that block cipher.
-        self._ciphers = {
-            key_id: Cipher(algorithms.AES(keys.derive("share-link.cipher", key_id)), modes.ECB())  # noqa: S305
-            for key_id in keys.key_ids
-        }
-        self._newest = keys.newest
+        self._ciphers = _CiphersOfThread(keys)
 
     def token(self, link: Link) -> str:
         return self._signer.sign(self._hidden(link))
@@ -190,12 +191,10 @@ class LinkCodec:
         """The tokens of one link put through each of these channels; faster than one by one."""
         ways = list(dict.fromkeys(channels))
         begin = link.pack()[:-1]
-        hidden = self._encryptor().update(b"".join(begin + bytes((way,)) for way in ways))
+        hidden = self._ciphers.hide(b"".join([begin + _BYTES[way] for way in ways]))
         size = _LINK.size
-        return {
-            way: self._signer.sign(hidden[place * size : (place + 1) * size])
-            for place, way in enumerate(ways)
-        }
+        blocks = [hidden[at : at + size] for at in range(0, len(hidden), size)]
+        return dict(zip(ways, self._signer.sign_many(blocks), strict=True))
 
     def read(self, token: str) -> Link | None:
         """The link in a token, or None for one that is cut, altered or foreign."""
@@ -221,7 +220,7 @@ class LinkCodec:
         payload, _, tag = token.partition(".")
         block = decode_base64(payload.encode())
         others = _one_letter_changed(block)
-        for key_id in list(self._ciphers)[:NEAR_KEYS_MAX]:
+        for key_id in list(self._ciphers.show)[:NEAR_KEYS_MAX]:
             right = self._signer.tag(block, key_id)
             if sum(one != other for one, other in zip(right, tag, strict=True)) == 1:
                 return True
@@ -236,7 +235,7 @@ class LinkCodec:
 
         Signing takes longer than all else, so only these are worth it.
         """
-        shown = self._ciphers[key_id].decryptor().update(blocks)
+        shown = self._ciphers.show[key_id](blocks)
         for start in range(0, len(blocks), _LINK.size):
             end = start + _LINK.size
             if shown[end - 1] in _CHANNELS and shown[start] < _VISITOR_BYTE_END:
@@ -264,13 +263,25 @@ class LinkCodec:
 
     def _hidden(self, link: Link) -> bytes:
         """Encrypted: a customer's number in an address or a cookie is nobody's business."""
-        return self._encryptor().update(link.pack())
-
-    def _encryptor(self) -> CipherContext:
-        return self._ciphers[self._newest].encryptor()
+        return self._ciphers.hide(link.pack())
 
     def _shown(self, block: bytes, key_id: str) -> Link:
-        return Link.unpack(self._ciphers[key_id].decryptor().update(block))
+        return Link.unpack(self._ciphers.show[key_id](block))
+
+
+class _CiphersOfThread(threading.local):
+    """Kept, because one takes longer to set up than it is used; a thread's own, because one can be
+    used by one caller at a time. Only whole blocks go through them, so nothing is left in between.
+    """
+
+    def __init__(self, keys: KeyRing) -> None:
+        # A single block per record, each under an authenticated token: ECB is that block cipher.
+        ciphers = {
+            key_id: Cipher(algorithms.AES(keys.derive("share-link.cipher", key_id)), modes.ECB())  # noqa: S305
+            for key_id in keys.key_ids
+        }
+        self.hide = ciphers[keys.newest].encryptor().update
+        self.show = {key_id: cipher.decryptor().update for key_id, cipher in ciphers.items()}
 
 
 def _one_letter_changed(block: bytes) -> bytes:

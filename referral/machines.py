@@ -65,14 +65,19 @@ def machine_reason(method: str, headers: Headers, *, of_page: bool = True) -> st
     """
     if method == "HEAD":
         return "head"
-    if _PREFETCH.search(" ".join(headers.get(name, "") for name in _PURPOSES)):
+    if _PREFETCH.search(" ".join(headers.get(name, "") for name in PURPOSES)):
         return "prefetch"
     if of_page and _is_embedded(method, headers):
         return "embedded"
-    return _reason_of_agent(headers.get("User-Agent", "").strip()[:AGENT_LENGTH_MAX])
+    return reason_of_agent(headers.get("User-Agent", ""))
 
 
-_PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+def reason_of_agent(agent: str) -> str | None:
+    """Why whoever calls itself that is no person's browser."""
+    return _reason_of_agent(agent.strip()[:AGENT_LENGTH_MAX])
+
+
+PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 
 

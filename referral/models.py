@@ -11,6 +11,7 @@ from referral import (  # noqa: F401
     flags,
     graph,
     idempotency,
+    kept_rates,
     ledger,
     limits,
     misses,
@@ -23,13 +24,17 @@ from referral import (  # noqa: F401
     rewards,
     risk,
     rollups,
+    sharers,
     spread,
     staff,
     stores,
+    sums,
+    tallies,
     visits,
 )
-from referral.intake import parked  # noqa: F401
+from referral.intake import parked, waiting  # noqa: F401
 from referral.ledger import seals  # noqa: F401
 from referral.redemption import items, tills, vouchers  # noqa: F401
 from referral.spread import counters  # noqa: F401
+from referral.visits import keeping  # noqa: F401
 from referral.wechat import tickets  # noqa: F401

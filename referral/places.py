@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from referral.errors import N_, InvalidInput
 REGION_LENGTH_MAX = 6
 IPV4_BLOCK, IPV6_BLOCK = 24, 48
 """How many bits of an address say which block it is in."""
+BLOCKS_KEPT = 4096
 NO_BLOCK = "unknown"
 """The block of what is no address."""
 RECORDS_TRIED = 200
@@ -94,8 +95,10 @@ class Places:
 
     def region(self, address: str) -> str | None:
         """The region of an address; None where it is not known."""
+        if self._reader is None:
+            return None
         parsed = _parsed(address)
-        if self._reader is None or parsed is None:
+        if parsed is None:
             return None
         try:
             return _region_of(self._reader.get(parsed))
@@ -145,6 +148,7 @@ def place_name(region: str, language_tag: str) -> str:
     return _names(language_tag).get(country, country)
 
 
+@lru_cache(BLOCKS_KEPT)
 def address_block(address: str) -> str:
     """The network an address is in, as people are given addresses: ``203.0.113.0/24``.
 

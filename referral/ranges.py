@@ -16,10 +16,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import batches, places
 from referral.batches import BY_LENGTH_MAX, Batch
-from referral.db import Base, RowId, run
+from referral.db import Base, RowId
 from referral.errors import N_, Conflict, InvalidInput
 from referral.gs1.digital_link import is_value
 from referral.places import BadRegion
+from referral.round_trips import Answer, Ask, ask, in_one_trip
 
 REASON_LENGTH_MAX = 200
 LOT_LENGTH_MAX = 20
@@ -358,7 +359,17 @@ _SPAN_AT = (
 
 def span_at(tx: Session, batch_id: int, index: int) -> Span:
     """The range one code is in, as this transaction sees it."""
-    row = run(tx, _SPAN_AT, batch=batch_id, place=index).one_or_none()
+    return found_span(in_one_trip(tx, asking_span(batch_id, index))[0], index)
+
+
+def asking_span(batch_id: int, index: int) -> Ask:
+    """What to ask for `found_span`."""
+    return ask(_SPAN_AT, batch=batch_id, place=index)
+
+
+def found_span(answer: Answer, index: int) -> Span:
+    """The range of the code at this place, as it was found."""
+    row = answer.first
     return span_of(row) if row else Span(index, index + 1, RangeState.issued)
 
 

@@ -1,29 +1,33 @@
 """Rollups: visits counted by the hour and by what they were; figures are read from few rows.
 
-They are written in the transaction that stores the visits. Several processes write to slots of
-their own, which are added up when read: nobody waits for somebody else's row. `recount` counts
-the visits themselves anew, and `differences` says where that would change anything.
+They are written in the transaction that stores the visits, with their `sums` and the `sharers`.
+Several processes write to slots of their own, which are added up when read: nobody waits for
+somebody else's row. `recount` counts the visits themselves anew, and `differences` says where that
+would change anything.
 """
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, is_sqlite, lock, upsert_many
+from referral import sharers, sums, tallies
+from referral.bulk import upsert_many
+from referral.db import Base, is_sqlite, lock, no_hurry
 from referral.gathering import add_up, hour_of
 from referral.places import REGION_LENGTH_MAX
-from referral.visits import Kind, Visit, VisitRow
+from referral.visits import Kind, Visit, VisitRow, months
+from referral.visits.keeping import VisitsKeptSince
 
 SLOTS = 16
 CORRECTIONS = SLOTS
 """The slot of `recount`, in which nobody else writes."""
-NONE = 0
+NONE = sums.NONE
 """Stands for no campaign and no batch: a key has no empty parts."""
 ROWS_AT_ONCE = 2_000
 _LOCK = "visit counts"
@@ -55,7 +59,7 @@ class VisitCount(Base):
 
 
 _NAMES = ("campaign_id", "batch_id", "hour", "kind", "label", "channel", "store_id", "region")
-_Sort = tuple[int, int, datetime, str, str, str, int, str]
+_Sort = sums.Sort
 """The values of `_NAMES`."""
 
 
@@ -74,7 +78,9 @@ class Difference:
 
 def count(tx: Session, visits: Iterable[Visit]) -> None:
     """Count visits that have just been stored."""
-    _add(tx, Counter(map(_sort, visits)))
+    stored = list(visits)
+    _count(tx, Counter(map(_sort, stored)))
+    sharers.note(tx, stored)
 
 
 def _sort(visit: Visit) -> _Sort:
@@ -94,9 +100,9 @@ def turn(tx: Session, visits: Iterable[Visit], was: Kind) -> None:
     """Count visits as what they are now and not any more as what they were taken for."""
     changes: Counter[_Sort] = Counter()
     for visit in visits:
-        changes[_sort(replace(visit, kind=was))] -= 1
+        changes[_sort(visit._replace(kind=was))] -= 1
         changes[_sort(visit)] += 1
-    _add(tx, changes)
+    _count(tx, changes)
 
 
 def _columns(tx: Session) -> tuple[sa.ColumnElement[Any], ...]:
@@ -123,27 +129,32 @@ def _hour(tx: Session) -> sa.ColumnElement[datetime]:
     return sa.literal_column("date_trunc('hour', visits.at, 'UTC')", kind)
 
 
-def _add(tx: Session, counts: Counter[_Sort], slot: int | None = None) -> None:
+def _count(tx: Session, counts: Counter[_Sort]) -> None:
+    slot = os.getpid() % SLOTS
+    _add(tx, counts, slot)
+    sums.add(tx, counts, slot)
+
+
+def _add(tx: Session, counts: Counter[_Sort], slot: int) -> None:
     # In one order everywhere, so that no two processes wait for each other in a circle.
-    slot = os.getpid() % SLOTS if slot is None else slot
     rows = [
         {**dict(zip(_NAMES, sort, strict=True)), "slot": slot, "count": times}
         for sort, times in sorted(counts.items())
         if times
     ]
-    if rows:
-        upsert_many(tx, VisitCount, rows, add_up)
+    upsert_many(tx, VisitCount, rows, add_up)
 
 
 # From the visits themselves
 
 
 def recount(tx: Session) -> int:
-    """Count all visits and put right what the rollups say otherwise; see `db.one_moment`.
+    """Count all visits and put right what the hourly counts say otherwise; see `db.one_moment`.
 
     What is written meanwhile is neither lost nor waited for: only differences are added, in a slot
-    of their own. Returns how many there were.
+    of their own. Returns how many there were. Call `mend_sums` after it.
     """
+    months.hold(tx)
     lock(tx, _LOCK)
     found = list(differences(tx))
     for start in range(0, len(found), ROWS_AT_ONCE):
@@ -153,16 +164,57 @@ def recount(tx: Session) -> int:
 
 
 def differences(tx: Session) -> Iterator[Difference]:
-    """Where the rollups and the visits differ; see `db.one_moment`."""
+    """Where the hourly counts and the visits differ; see `db.one_moment`."""
+    months.hold(tx)
+    no_hurry(tx)
+    # Added up by the database: there may be as many counts as visits.
     columns = [getattr(VisitCount, name) for name in _NAMES]
-    summed = sa.select(*columns, sa.func.sum(VisitCount.count)).group_by(*columns)
-    kept = {tuple(row[:-1]): int(row[-1]) for row in tx.execute(summed)}
-    found = _found(tx)
-    for sort in sorted(kept.keys() | found.keys()):
-        if kept.get(sort, 0) != found[sort]:
-            yield Difference(sort, kept.get(sort, 0), found[sort])
+    kept = _while_kept(
+        sa.select(*columns, VisitCount.count.label("kept"), _nothing.label("found")),
+        VisitCount.campaign_id,
+        VisitCount.hour,
+    )
+    found = [column.label(name) for column, name in zip(_columns(tx), _NAMES, strict=True)]
+    visits = _while_kept(
+        sa.select(*found, _nothing.label("kept"), sa.literal_column("1").label("found")),
+        sa.func.coalesce(VisitRow.campaign_id, NONE),
+        VisitRow.at,
+    )
+    both = sa.union_all(kept, visits).subquery()
+    each = [both.c[name] for name in _NAMES]
+    kept_sum, found_sum = sa.func.sum(both.c.kept), sa.func.sum(both.c.found)
+    differing = (
+        sa.select(*each, kept_sum, found_sum)
+        .group_by(*each)
+        .having(kept_sum != found_sum)
+        .order_by(*each)
+    )
+    for row in tx.execute(differing):
+        yield Difference(tuple(row[:-2]), int(row[-2]), int(row[-1]))
 
 
-def _found(tx: Session) -> Counter[_Sort]:
-    every = sa.select(*_columns(tx), sa.func.count()).group_by(*_columns(tx))
-    return Counter({tuple(row[:-1]): row[-1] for row in tx.execute(every)})
+_nothing: sa.ColumnElement[int] = sa.literal_column("0")
+
+
+def _while_kept(statement: sa.Select[Any], campaign: Any, at: Any) -> sa.Select[Any]:
+    """Only what is of a time whose visits are kept: of others there are counts and no visits."""
+    return statement.outerjoin(VisitsKeptSince, VisitsKeptSince.campaign_id == campaign).where(
+        sa.or_(VisitsKeptSince.since.is_(None), at >= VisitsKeptSince.since)
+    )
+
+
+def mend_sums(tx: Session) -> int:
+    """Put right what follows from the hourly counts, from shares and from purchases. Returns how
+    much was wrong."""
+    lock(tx, _LOCK)
+    no_hurry(tx)
+    mended = sums.mend(tx, VisitCount, CORRECTIONS) + sharers.recount(tx)
+    return mended + tallies.recount(tx)
+
+
+def sum_differences(tx: Session) -> Iterator[object]:
+    """What `mend_sums` would put right, each in words."""
+    no_hurry(tx)
+    yield from sums.differences(tx, VisitCount)
+    yield from sharers.differences(tx)
+    yield from tallies.differences(tx)

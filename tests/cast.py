@@ -100,7 +100,7 @@ class Person:
         visit = Visit(
             Kind.open,
             now,
-            new_event_id(),
+            new_event_id(now),
             visitor=self.visitor,
             campaign=link.campaign,
             parent=None if arrival.is_own else link.visitor,

@@ -85,14 +85,20 @@ class PostgresServer(Process):
         account = self._account()
         if account is not None:
             os.chown(password_file, account.pw_uid, account.pw_gid)
+        self._run(
+            "initdb",
+            *("--pgdata", self._data, "--username", "postgres", "--pwfile", password_file),
+            # Reaching the socket takes the folder's permission; the port takes the password.
+            *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
+            *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+        )
+        password_file.unlink()
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        """One of PostgreSQL's other programs. Raises `ServerError`."""
+        account = self._account()
         done = subprocess.run(
-            [
-                self._programs / "initdb",
-                *("--pgdata", self._data, "--username", "postgres", "--pwfile", password_file),
-                # Reaching the socket takes the folder's permission; the port takes the password.
-                *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
-                *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
-            ],
+            [self._programs / program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,9 +109,8 @@ class PostgresServer(Process):
             extra_groups=[] if account else None,
             check=False,
         )
-        password_file.unlink()
         if done.returncode != 0:
-            raise ServerError(f"initdb failed:\n{done.stdout.decode(errors='replace')}")
+            raise ServerError(f"{program} failed:\n{done.stdout.decode(errors='replace')}")
 
     def _command(self) -> Sequence[str | Path]:
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
@@ -219,7 +224,8 @@ def _postgres_programs(version: int) -> Path:
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():
             shutil.copytree(libraries, target / libraries.name)
-        for part in ("bin/initdb", "bin/postgres", "lib/postgresql", "share/postgresql"):
+        programs = ("bin/initdb", "bin/postgres", "bin/pg_basebackup")
+        for part in (*programs, "lib/postgresql", "share/postgresql"):
             _copy(package / install / part, target / package.name / install / part)
         _open_to_everybody(target)
         package = target / package.name
@@ -262,9 +268,9 @@ class ValkeyServer(Process):
     ) -> None:
         super().__init__("valkey")
         self.port = free_port()
-        password = secrets.token_hex(16)
+        password = (settings or {}).get("requirepass") or secrets.token_hex(16)
         self.url = f"redis://:{password}@127.0.0.1:{self.port}/0"
-        self._settings = {
+        self.settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
             "requirepass": password,
@@ -280,7 +286,7 @@ class ValkeyServer(Process):
         # In a file, not on the command line, which every user can read.
         path = self.folder / "valkey.conf"
         path.touch(mode=0o600)
-        path.write_text("".join(f"{name} {value}\n" for name, value in self._settings.items()))
+        path.write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()))
         if (account := self._account()) is not None:
             os.chown(path, account.pw_uid, account.pw_gid)
 

@@ -58,6 +58,7 @@ def test_it_reads_every_setting(tmp_path: Path) -> None:
         WECHAT_API="https://proxy.example/wechat/",
         WECHAT_PROOF="MP_verify_aBcDeFgH12345678.txt",
         SHOPS="Shop.example, *.brand.example,,shop.example:443 ",
+        KEEP_VISITS_MONTHS=" 13 ",
     )
     assert config.database_url == "postgresql+psycopg://user:p%40ss@db.example:5433/brand"
     assert config.redis_url == "redis://cache.example:6379/2"
@@ -68,6 +69,7 @@ def test_it_reads_every_setting(tmp_path: Path) -> None:
     assert (config.trusted_proxies, config.geoip) == (2, geoip)
     assert config.sender == "smtp://user:secret@mail.example:587"
     assert config.shops == ("shop.example", "*.brand.example")
+    assert config.keep_visits_months == 13
     assert config.wechat == WechatSettings(
         app_id="wx0123456789abcdef",
         secret="0123456789abcdef0123456789abcdef",
@@ -101,6 +103,10 @@ def test_a_unix_socket_and_tls_are_ways_to_redis(tmp_path: Path) -> None:
     [
         ("DATABASE_URL", "my database", "REFERRAL_DATABASE_URL is not a database address"),
         ("DATABASE_URL", "mysql://root@db/x", "names mysql; only sqlite and postgresql"),
+        ("KEEP_VISITS_MONTHS", "0", "REFERRAL_KEEP_VISITS_MONTHS must be a number from 1 to 120"),
+        ("KEEP_VISITS_MONTHS", "121", "not '121'; leave it out to keep visits for ever"),
+        ("KEEP_VISITS_MONTHS", "-1", "a number from 1 to 120"),
+        ("KEEP_VISITS_MONTHS", "a year", "a number from 1 to 120"),
         ("SHOPS", "ok.example, https://shop.example/", "'https://shop.example/' is no host"),
         ("SHOPS", "*", "REFERRAL_SHOPS: '*' is no host"),
         ("SHOPS", "*.com", "REFERRAL_SHOPS: '*.com' is no host"),

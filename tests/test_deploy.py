@@ -4,12 +4,16 @@ import re
 from pathlib import Path
 
 import click
+import psycopg
 import pytest
 import redis
 
 from referral.cli import cli
 from referral.config import Config
+from referral.intake.stream import Keeping, VisitStream
+from tests.clusters import ValkeyCluster
 from tests.servers import ValkeyServer
+from tests.standbys import PostgresPair
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 FILES = [path for path in sorted(DEPLOY.rglob("*")) if path.is_file()]
@@ -61,3 +65,31 @@ def test_valkey_starts_with_its_settings_and_drops_nothing() -> None:
         }
         for name, value in expected.items():
             assert connection.config_get(name) == {name: value}
+
+
+def settings_in(path: Path, separator: str | None) -> dict[str, str]:
+    lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+    pairs = [line.split(separator, 1) for line in lines]
+    return {name.strip(): value.strip().strip("'") for name, value in pairs}
+
+
+def test_nodes_with_their_settings_become_a_cluster_that_keeps_visits() -> None:
+    kept = settings_in(DEPLOY / "cluster" / "valkey-node.conf", None)
+    own = [kept.pop(name) for name in ("bind", "port", "dir", "requirepass", "masterauth")]
+    assert own == ["10.0.0.11", "7000", "/var/lib/valkey/7000", "PASSWORD", "PASSWORD"]
+    with ValkeyCluster(settings=kept) as cluster:
+        stream = VisitStream(cluster.url)
+        assert stream.keeping() == Keeping(appendonly=True, eviction="noeviction")
+        assert stream.state().faulty == ()
+        stream.close()
+        with redis.Redis.from_url(cluster.nodes[0].url) as connection:
+            for name in ("appendfsync", "cluster-require-full-coverage", "cluster-node-timeout"):
+                assert connection.config_get(name) == {name: kept[name]}
+
+
+def test_a_primary_and_its_standby_start_with_their_settings() -> None:
+    kept = settings_in(DEPLOY / "standby" / "postgresql.conf", "=")
+    assert kept.pop("listen_addresses") == "*"
+    with PostgresPair(kept) as pair, psycopg.connect(pair.standby.url) as connection:
+        for name, value in kept.items():
+            assert connection.execute(f"SHOW {name}".encode()).fetchone() == (value,), name

@@ -14,9 +14,11 @@ from referral.crypto import KeyRing
 from referral.deployment import Deployment
 from referral.errors import TooMany
 from referral.guessing import (
+    ALONE_MAX,
     BY_BATCH,
     BY_BLOCK,
     BY_CUSTOMER,
+    NEW_DEVICES,
     CheckingPaused,
     Guessing,
     SignInToCheck,
@@ -314,3 +316,20 @@ def test_a_redis_that_comes_back_empty_frees_nobody(server: ValkeyServer) -> Non
     guess(guessing, None, times=3)
     server.start()
     assert guess(guessing, None, times=9) == 2
+
+
+def test_of_the_devices_at_a_fresh_code_others_are_told_when_they_are_many(
+    memory: Guessing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(memory._redis, "add", lambda keys, **_more: told.append(keys))
+    for _ in range(ALONE_MAX):
+        assert not memory.is_crowd(BATCH, 7, HERE, is_fresh=True)
+    assert told == []
+    for _ in range(NEW_DEVICES.times):
+        assert not memory.is_crowd(BATCH, 7, HERE, is_fresh=True)
+    assert memory.is_crowd(BATCH, 7, HERE, is_fresh=True)
+    assert len(told) == NEW_DEVICES.times + 1
+    told.clear()
+    assert not memory.is_crowd(BATCH, 8, HERE)
+    assert len(told) == 1, "a code that was scanned before"

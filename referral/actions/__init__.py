@@ -21,7 +21,9 @@ from referral.actions.customers import (
     sign_in,
     sign_in_with_wechat,
 )
+from referral.actions.keeping import DroppedVisits, drop_visits, keep_visits
 from referral.actions.looking import Looked, look
+from referral.actions.measuring import measure_rates, tally
 from referral.actions.merging import Merged, join_pages, merge_customers
 from referral.actions.ordering import Ordered, Refunded, place_order, refund_order
 from referral.actions.redeeming import (
@@ -67,7 +69,7 @@ from referral.actions.setup import (
     set_range,
 )
 from referral.actions.sifting import Sifted, sift
-from referral.actions.taking_in import replay_parked
+from referral.actions.taking_in import discard_parked, replay_parked
 from referral.actions.terms import amend, publish_campaign, sign_off, worth_of
 from referral.actions.upkeep import Swept, expire_rewards, release_rewards, sweep
 
@@ -78,6 +80,7 @@ __all__ = [
     "Claimed",
     "Decided",
     "DecidedMeanwhile",
+    "DroppedVisits",
     "Looked",
     "Merged",
     "NothingToHold",
@@ -110,15 +113,19 @@ __all__ = [
     "close_till",
     "compare_labels",
     "decide_case",
+    "discard_parked",
+    "drop_visits",
     "edit_content",
     "expire_rewards",
     "expire_vouchers",
     "generate_coupons",
     "issue_batch",
     "join_pages",
+    "keep_visits",
     "look",
     "make_coupon_good",
     "make_link",
+    "measure_rates",
     "merge_customers",
     "place_order",
     "publish_campaign",
@@ -142,6 +149,7 @@ __all__ = [
     "sign_off",
     "sweep",
     "take_out_coupons",
+    "tally",
     "unblock_customer",
     "undo_redemption",
     "worth_of",

@@ -6,12 +6,14 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, claims, graph, people, ranges, rewards
+from referral import claims, graph, ranges, rewards
 from referral.actions import crediting
-from referral.actions.proving import prove
+from referral.actions.knowing import know
+from referral.actions.proving import asking_referrer, fold_afterwards, prove
 from referral.actions.touching import keep_touches
 from referral.batches import Entry
 from referral.campaigns import Campaign
+from referral.campaigns.kept import Terms
 from referral.claims import Claim
 from referral.codes import Code, Label
 from referral.db import transaction
@@ -19,7 +21,9 @@ from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.flags import Flag, raise_flags
 from referral.links import Touch
+from referral.ranges import Span
 from referral.rewards import Proof, Reward, Why, Withheld
+from referral.round_trips import in_one_trip
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,7 @@ class Claimed:
         return any(each.why == Why.budget_spent for each in self.withheld)
 
 
-@transaction
 def claim(
-    tx: Session,
     deployment: Deployment,
     code: Code,
     customer_id: int,
@@ -58,32 +60,53 @@ def claim(
     """
     if code.label is not Label.inner:
         raise claims.OuterCode()
+    claimed = _claim(deployment, code, customer_id, visitor, touches)
+    fold_afterwards(deployment, claimed.claim.customer_id)
+    return claimed
+
+
+@transaction
+def _claim(
+    tx: Session,
+    deployment: Deployment,
+    code: Code,
+    customer_id: int,
+    visitor: int | None,
+    touches: Sequence[Touch],
+) -> Claimed:
     now = deployment.clock.now()
-    customer_id = people.lock_customer(tx, customer_id)
-    taken = claims.claim_of(tx, code)
-    if taken is not None:
-        return _claimed_before(tx, taken, customer_id)
+    known = know(tx, customer_id, code, touches, now)
+    if known.taken is not None:
+        return _claimed_before(tx, known.taken, known.customer)
 
-    others = keep_touches(tx, customer_id, visitor, touches, now)
-    credit = crediting.credit(tx, customer_id, others, now, now)
-    campaign = _campaign_for(tx, deployment.directory.batch(code.batch_id), credit.campaign_id, now)
-    campaign_id = campaign.id if campaign else None
+    others, reached = keep_touches(tx, known, visitor, touches, now)
+    credit = crediting.credit(tx, known, others, reached, now, now)
+    item = deployment.directory.batch(code.batch_id)
+    campaign = _campaign_for(known.terms, item, credit.campaign_id)
 
-    made = claims.add_claim(tx, code, customer_id, campaign_id, now)
-    if made is None:
-        return _claimed_before(tx, claims.claim_of(tx, code), customer_id)
-    # Not sooner: the row that was just inserted holds the batch, whose ranges cannot change any
-    # more before this is committed.
-    _check_claimable(tx, code, deployment.local_now())
+    row = claims.row_of(code, known.customer, campaign.id if campaign else None, now)
+    added, span, *referrer = in_one_trip(
+        tx,
+        claims.asking_to_add(tx, row),
+        # Not sooner: the row that was just inserted holds the batch, whose ranges cannot change
+        # any more before this is committed.
+        ranges.asking_span(code.batch_id, code.index),
+        *asking_referrer(known, credit),
+    )
+    if added.scalar is None:
+        return _claimed_before(tx, claims.claim_of(tx, code), known.customer)
+    made = Claim(id=added.scalar, **row)
+    _check_claimable(ranges.found_span(span, code.index), deployment.local_now())
     proven = prove(
         tx,
         deployment,
         event=made.event,
         proof=Proof.claim,
-        customer_id=customer_id,
+        known=known,
         credit=credit,
         campaign=campaign,
         now=now,
+        asked=referrer,
     )
     return Claimed(made, False, proven.rewards, proven.withheld, proven.referrer)
 
@@ -109,16 +132,16 @@ _REFUSED: Mapping[str, type[Problem]] = {
 }
 
 
-def _check_claimable(tx: Session, code: Code, now: datetime) -> None:
-    refused = _REFUSED.get(ranges.span_at(tx, code.batch_id, code.index).availability(now))
+def _check_claimable(span: Span, now: datetime) -> None:
+    refused = _REFUSED.get(span.availability(now))
     if refused is not None:
         raise refused()
 
 
-def _campaign_for(tx: Session, item: Entry, credited: int | None, now: datetime) -> Campaign | None:
+def _campaign_for(terms: Terms, item: Entry, credited: int | None) -> Campaign | None:
     """The campaign that pays: the `credited` one if it pays for claims of this product, else the
     newest that does."""
-    running = [each for each in campaigns.running(tx, now, item) if each.pays_for_claims]
+    running = [each for each in terms.running(item) if each.pays_for_claims]
     for campaign in running:
         if campaign.id == credited:
             return campaign

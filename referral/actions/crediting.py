@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, graph
+from referral.actions.knowing import Known
 from referral.campaigns import Campaign, CreditedTouch
-from referral.graph import SpreadNode, Step, TouchOutcome
+from referral.graph import Step, TouchOutcome
 from referral.links import Touch, visitor_name
+from referral.spread import Reached
 
 SAME_SECONDS = timedelta(seconds=2)
 """A cookie keeps whole seconds: touches of one link this near to each other are one."""
@@ -109,7 +110,12 @@ class Credit:
 
 
 def credit(
-    tx: Session, customer_id: int, touches: Sequence[Touch], at: datetime, now: datetime
+    tx: Session,
+    known: Known,
+    touches: Sequence[Touch],
+    reached: Reached,
+    at: datetime,
+    now: datetime,
 ) -> Credit:
     """Who may be credited for a purchase made `at` a moment, by the spread and the cookie.
 
@@ -121,13 +127,14 @@ def credit(
     rules: dict[int, Campaign] = {}
     by_campaign: dict[int, list[Considered]] = {}
     is_late = now - at > SAME_SECONDS
-    for way in _ways_in(tx, customer_id, touches):
+    for way in _ways_in(reached, touches):
         if is_late and way.at - at > SAME_SECONDS:
             continue
-        campaign = rules.get(way.campaign) or campaigns.campaign_by_id(tx, way.campaign)
+        campaign = rules.get(way.campaign) or known.terms.by_id(way.campaign)
         if campaign is not None:
             rules[way.campaign] = campaign
-            found = _consider(tx, way, customer_id, in_window=at - way.at <= campaign.window)
+            in_window = at - way.at <= campaign.window
+            found = _consider(tx, way, reached, known.customer, in_window=in_window)
             by_campaign.setdefault(way.campaign, []).append(found)
     for campaign_id, found_in in by_campaign.items():
         is_last = rules[campaign_id].touch == CreditedTouch.last
@@ -141,23 +148,25 @@ def _first_that_counts(found: Sequence[Considered]) -> tuple[bool, datetime, int
     return not way.counts, way.way.at, way.way.campaign
 
 
-def _consider(tx: Session, way: Way, customer_id: int, *, in_window: bool) -> Considered:
+def _consider(
+    tx: Session, way: Way, reached: Reached, customer_id: int, *, in_window: bool
+) -> Considered:
     if way.below is not None:
-        path = list(graph.path_up(tx, way.campaign, way.below))
+        path = reached.above(tx, way.campaign, way.below)
     else:
-        path = [graph.step_of(tx, way.sharer), *graph.path_up(tx, way.campaign, way.sharer)]
+        path = reached.from_(tx, way.campaign, way.sharer)
     above = [*(step.customer for step in path), way.in_link]
     candidates = list(dict.fromkeys(each for each in above if each and each != customer_id))
     return Considered(way, path, candidates, in_window)
 
 
-def _ways_in(tx: Session, customer_id: int, touches: Sequence[Touch]) -> list[Way]:
+def _ways_in(reached: Reached, touches: Sequence[Touch]) -> list[Way]:
     """How a customer was reached, as far as the spread and the browser's cookie know."""
     ways = [
         Way(touch.at, touch.link.campaign, touch.link.visitor, None, touch.link.customer)
         for touch in touches
     ]
-    for node in graph.touches_of(tx, customer_id):
+    for node in reached.touches:
         for way in _kept(node):
             same = next((each for each in ways if each.is_same(way)), None)
             if same is None:
@@ -167,7 +176,7 @@ def _ways_in(tx: Session, customer_id: int, touches: Sequence[Touch]) -> list[Wa
     return ways
 
 
-def _kept(node: SpreadNode) -> list[Way]:
+def _kept(node: Any) -> list[Way]:
     """The first and the last touch of a visitor, as the spread has them."""
     ways = []
     if node.touched_by is not None:

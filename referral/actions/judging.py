@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from referral import risk
 from referral.campaigns import Campaign
-from referral.db import lock
 from referral.deployment import Deployment
 from referral.reports import evidence
 from referral.rewards import Grant, Why
 from referral.risk import Case, Decision, Verdict
+from referral.round_trips import Answer, Ask, in_one_trip, locking
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,15 @@ class Ruling:
         return None
 
 
+@dataclass(frozen=True)
+class Judged:
+    ruling: Ruling
+    store: Sequence[Ask]
+    """What stores the verdict, if there is one: to be asked before anything is granted."""
+    answers: Sequence[Answer]
+    """To what was asked before."""
+
+
 class Purchase(Protocol):
     """A proof of purchase, as far as judging it asks."""
 
@@ -60,18 +69,24 @@ class Purchase(Protocol):
 
 
 def judge(
-    tx: Session, deployment: Deployment, purchase: Purchase, grants: Sequence[Grant], now: datetime
-) -> Ruling:
-    """Judge a purchase that promises these grants, and store the verdict.
+    tx: Session,
+    deployment: Deployment,
+    purchase: Purchase,
+    grants: Sequence[Grant],
+    now: datetime,
+    before: Sequence[Ask] = (),
+) -> Judged:
+    """Judge a purchase that promises these grants.
 
-    Call it before anything is granted. What promises nothing needs no verdict.
+    `before` is asked first, in the same trip. Store the verdict, and only then grant anything. What
+    promises nothing needs no verdict.
     """
     if not grants:
-        return Ruling(risk.verdict_on([]), frozenset())
+        ruling = Ruling(risk.verdict_on([]), frozenset())
+        return Judged(ruling, (), in_one_trip(tx, *before))
     referrer, is_first = purchase.referrer, purchase.is_first
-    if referrer is not None and is_first:
-        # Two friends at once are the fifth and the sixth of a day, not both the fifth.
-        lock(tx, f"referrals|{referrer}")
+    # Two friends at once are the fifth and the sixth of a day, not both the fifth.
+    locks = locking(tx, f"referrals|{referrer}") if referrer is not None and is_first else []
     known = evidence.Event(
         event=purchase.event,
         customer=purchase.customer_id,
@@ -81,11 +96,13 @@ def judge(
         misses=deployment.guessing.tried(purchase.customer_id),
         paid=[grant.beneficiary for grant in grants],
     )
-    facts, settings = evidence.gather(tx, deployment.keys, known, now)
+    asked = (*before, *locks, evidence.asking(tx, known, now))
+    *answers, answer = in_one_trip(tx, *asked)
+    facts, settings = evidence.found(deployment.keys, known, now, answer)
     ruling = Ruling(risk.judge(facts, settings), facts.blocked)
     verdict = ruling.verdict
     pays_up = any(grant.depth == 1 and ruling.why_not(grant) is None for grant in grants)
-    risk.add_verdict(
+    store = risk.asking_to_store(
         tx,
         {
             "event": purchase.event,
@@ -101,7 +118,7 @@ def judge(
             "case_state": None if verdict.decision is Decision.pay else Case.open,
         },
     )
-    return ruling
+    return Judged(ruling, (store,), answers[: len(before)])
 
 
 def remembered(known: evidence.Event) -> dict[str, int | bool]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from referral import audit, campaigns, claims, graph, orders, people, rewards, risk
+from referral import audit, campaigns, claims, graph, orders, people, rewards, risk, tallies
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.people import Contact, Pair
@@ -60,6 +60,7 @@ def merge_customers(
         "vouchers": vouchers.hand_over(tx, gone, kept),
         "places": graph.merge(tx, gone, kept),
     }
+    tallies.follow_merge(tx, details["places"], kept)
     risk.hand_over(tx, gone, kept)
     taken = _take_back_own(tx, kept, own, key, now)
     details["taken_back"] = {str(reward.id): reward.amount for reward in taken}

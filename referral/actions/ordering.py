@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from referral import campaigns, coupons, graph, orders, people, rewards
 from referral.actions import crediting
 from referral.actions.coupons import make_good_for_refund, use_by_order
-from referral.actions.proving import prove
+from referral.actions.knowing import know
+from referral.actions.proving import fold_afterwards, prove
 from referral.actions.reversing import reverse
 from referral.actions.touching import ViaReason, keep_touches, read_via
 from referral.campaigns import Campaign, payouts
@@ -55,14 +56,20 @@ class Refunded:
     rewards: list[Reward]
 
 
-@transaction
-def place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
+def place_order(deployment: Deployment, sent: OrderIn) -> Ordered:
     """Keep an order and pay for it; whoever brought the buyer in is credited.
 
     A number that was reported before gives the first answer. Raises `OrderDiffers` where it said
     something else, `BadOrderTime`, `UnknownCustomer`, `UnknownCoupon`, and `CustomerExists` when
     what is said of the buyer belongs to several.
     """
+    ordered = _place_order(deployment, sent)
+    fold_afterwards(deployment, ordered.order.customer_id)
+    return ordered
+
+
+@transaction
+def _place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
     now = deployment.clock.now()
     # The same order twice at once must not make two customers of a guest.
     lock(tx, f"order|{sent.external_id}")
@@ -81,8 +88,9 @@ def place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
     buyer = _lock(tx, deployment, sent, buyer)
 
     touches = [Touch(link, at)] if link is not None and not isinstance(link, ViaReason) else []
-    others = keep_touches(tx, buyer, None, touches, now)
-    credit = crediting.credit(tx, buyer, others, at, now)
+    customer = know(tx, buyer, None, touches, now)
+    others, reached = keep_touches(tx, customer, None, touches, now)
+    credit = crediting.credit(tx, customer, others, reached, at, now)
     campaign, unpaid = _campaign_for(tx, sent, credit.campaign_id, at)
     made = orders.add_order(
         tx,
@@ -108,7 +116,7 @@ def place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
         deployment,
         event=made.event,
         proof=Proof.order,
-        customer_id=buyer,
+        known=customer,
         credit=credit,
         campaign=campaign,
         amount=made.amount,

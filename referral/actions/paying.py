@@ -1,6 +1,6 @@
 """What a campaign pays for one proof of purchase: rules, limits and budget applied, in order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -26,6 +26,7 @@ from referral.rewards import (
     caps,
     draws,
 )
+from referral.round_trips import Ask, in_one_trip
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,30 @@ class Paid:
     withheld: list[Withheld]
 
 
-def pay(tx: Session, deployment: Deployment, purchase: Purchase, now: datetime) -> Paid:
-    """Grant what the campaign promises for a purchase, and keep why what is missing is."""
+def pay(
+    tx: Session,
+    deployment: Deployment,
+    purchase: Purchase,
+    now: datetime,
+    before: Sequence[Ask] = (),
+) -> Paid:
+    """Grant what the campaign promises for a purchase, and keep why what is missing is.
+
+    `before` is asked before anything else, together with something that is.
+    """
     campaign = purchase.campaign
     rules = campaign.checked_rules
     roll = draws.roll_of(deployment.keys, campaign.draw_seed_encrypted)
+    if _looks_up(rules):
+        in_one_trip(tx, *before)
+        before = ()
     proposed = rewards.evaluate(rules, _facts(tx, purchase, rules, now), roll)
     promised = [each for each in proposed if isinstance(each, Grant)]
-    ruling = judging.judge(tx, deployment, purchase, promised, now)
-    if not campaign.hold:  # before the counters of limits, which others hold for longer
-        people.lock_customers(tx, {each.beneficiary for each in promised})
+    paid = {each.beneficiary for each in promised}
+    # Before the counters of limits, which others hold for longer.
+    locks = [] if campaign.hold or not paid else asking_owing(tx, paid)
+    judged = judging.judge(tx, deployment, purchase, promised, now, (*before, *locks))
+    ruling = judged.ruling
     today = deployment.local_now().date()
     grants, missing = _within_limits(tx, campaign, proposed, ruling, today)
     terms = Terms(
@@ -71,16 +86,22 @@ def pay(tx: Session, deployment: Deployment, purchase: Purchase, now: datetime) 
         hold=campaign.hold,
         lasts=campaign.lasts,
         is_cleared=ruling.is_cleared,
+        owing=frozenset(row.owner for row in judged.answers[-1].rows) if locks else frozenset(),
     )
     held = coupons.set_aside(tx, grants, now + campaign.hold)
     payable = [each for each in grants if coupons.can_be_given(each, held)]
-    granted, refused = rewards.grant(tx, payable, terms, now)
+    granted, refused = rewards.grant(tx, payable, terms, now, judged.store)
     coupons.give(tx, held, granted, now)
     for each in [each for each in grants if each not in payable] + refused:
         caps.give_back(tx, campaign.id, each, today)
         missing.append((each, Why.budget_spent))
     withheld = [_withhold(tx, purchase, each, why, now) for each, why in missing]
     return Paid(granted, withheld)
+
+
+def asking_owing(tx: Session, customers: Collection[int]) -> list[Ask]:
+    """Locks customers, and answers last with the `owner` of each account on which they owe."""
+    return [people.asking_locks(tx, customers), rewards.wallets.asking_owing(tx, customers)]
 
 
 Missing = list[tuple[Grant | Lost, Why]]
@@ -150,6 +171,11 @@ def _facts(tx: Session, purchase: Purchase, rules: Sequence[Rule], now: datetime
         stamps=_stamps(tx, purchase, rules, now),
         event=purchase.event,
     )
+
+
+def _looks_up(rules: Sequence[Rule]) -> bool:
+    """Whether there is something to look up for the facts."""
+    return any(rule.depth > 1 or _counts(rule) or rule.when is When.nth_claim for rule in rules)
 
 
 def _counts(rule: Rule) -> bool:

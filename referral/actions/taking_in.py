@@ -31,3 +31,17 @@ def _replay(tx: Session, deployment: Deployment, parked_id: int, by: str) -> boo
         about = f"parked:{parked_id}"
         audit.note(tx, by=by, action="parked-replay", subject=about, now=now)
     return is_new
+
+
+@transaction
+def discard_parked(tx: Session, deployment: Deployment, parked_id: int, *, by: str) -> bool:
+    """Give up a parked event that nobody can read. False when it was done with already.
+
+    Raises `UnknownParked`, `IsReadable`.
+    """
+    now = deployment.clock.now()
+    is_new = parked.discard(tx, parked_id, now)
+    if is_new:
+        about = f"parked:{parked_id}"
+        audit.note(tx, by=by, action="parked-discard", subject=about, now=now)
+    return is_new

@@ -1,15 +1,17 @@
 """Links that are known from elsewhere than an opening in the database: a browser's cookie, or a
 token that a system of the brand's sends along."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, graph, people
+from referral import campaigns, graph, people, spread
+from referral.actions.knowing import Known
 from referral.links import Link, LinkCodec, Touch
+from referral.spread import Reached
 from referral.spread.placing import latest_of
 
 TOKEN_LENGTH_MAX = 200
@@ -57,39 +59,54 @@ def _is_own(tx: Session, link: Link, customer_id: int) -> bool:
 
 
 def keep_touches(
-    tx: Session, customer_id: int, visitor: int | None, touches: Sequence[Touch], now: datetime
-) -> list[Touch]:
+    tx: Session, known: Known, visitor: int | None, touches: Sequence[Touch], now: datetime
+) -> tuple[list[Touch], Reached]:
     """Bring the spread up to what the cookie knows, in case the openings are still on their way.
 
-    Returns the touches that are somebody else's: one's own link brings nobody in.
+    Returns the touches that are somebody else's, as one's own link brings nobody in, and how the
+    customer was reached with these.
     """
-    # A link may have been made before its customer was merged into another one.
-    touches = _of_today(tx, touches)
     others = [
         touch
-        for touch in touches
+        for touch in _of_today(known, touches)
         # The keys may be older than the database: a link may name what was never in this one.
-        if touch.link.customer != customer_id
-        and campaigns.campaign_by_id(tx, touch.link.campaign) is not None
-        and (touch.link.customer is None or people.is_customer(tx, touch.link.customer))
+        if touch.link.customer != known.customer
+        and known.terms.by_id(touch.link.campaign) is not None
     ]
     if not others:
-        return []
-    if visitor is None or not people.fold_visitor(tx, visitor, customer_id, now):
-        visitor = people.own_visitor(tx, customer_id, people.new_visitor_id(), now)
+        return [], known.reached
+    if visitor is not None and all(_is_told(known.reached, visitor, touch) for touch in others):
+        return [touch for touch in others if touch.link.visitor != visitor], known.reached
+    if visitor is None or not people.fold_visitor(tx, visitor, known.customer, now):
+        visitor = people.own_visitor(tx, known.customer, people.new_visitor_id(), now)
     others = [touch for touch in others if touch.link.visitor != visitor]
     for touch in others:
         graph.attach(tx, visitor, touch.link, latest_of(touch.at))
-    return others
+    return others, spread.reached(tx, known.customer)
 
 
-def _of_today(tx: Session, touches: Sequence[Touch]) -> list[Touch]:
-    """Touches that say whom their links' customers are now."""
-    named = {touch.link.customer for touch in touches if touch.link.customer is not None}
-    now = people.current(tx, named) if named else {}
-    return [
-        replace(touch, link=replace(touch.link, customer=now[touch.link.customer]))
-        if touch.link.customer is not None
-        else touch
-        for touch in touches
-    ]
+def _is_told(reached: Reached, visitor: int, touch: Touch) -> bool:
+    """Whether the spread has the very opening that the cookie tells of, by this visitor, and
+    nothing is left to be noted of the visitor: so it is where nobody outruns the intake."""
+    last = latest_of(touch.at)
+    return any(
+        node.visitor_id == visitor
+        and node.campaign_id == touch.link.campaign
+        and node.is_proven
+        and any(
+            by == touch.link.visitor and at is not None and touch.at <= at <= last
+            for by, at in ((node.touched_by, node.at), (node.last_by, node.last_at))
+        )
+        for node in reached.touches
+    )
+
+
+def _of_today(known: Known, touches: Sequence[Touch]) -> Iterator[Touch]:
+    """Touches that say whom their links' customers are now: a link may have been made before its
+    customer was merged into another one. Those of customers whom nobody knows are left out."""
+    for touch in touches:
+        named = touch.link.customer
+        if named is None:
+            yield touch
+        elif named in known.now:
+            yield replace(touch, link=replace(touch.link, customer=known.now[named]))

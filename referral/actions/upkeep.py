@@ -1,14 +1,16 @@
 """What a timer does: rewards whose hold is over, openings by what ran no page, and what is of no
 use any more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from referral import campaigns, dead_links, idempotency, misses, people, pictures, rewards
+from referral.actions.keeping import drop_visits
 from referral.actions.looking import look
+from referral.actions.measuring import measure_rates, tally
 from referral.actions.sealing import seal
 from referral.actions.sifting import sift
 from referral.deployment import Deployment
@@ -58,12 +60,25 @@ class Swept:
     """Openings that turned out to be people's after all."""
     sealed: int
     """Entries of the ledger."""
+    visits: int
+    """Dropped one by one, as their campaigns do not keep them any more."""
+    months: tuple[str, ...]
+    """Months whose visits nobody keeps and that were dropped as a whole, such as `2026-03`."""
+    new_months: tuple[str, ...]
+    """Months that the database is now ready for, each with a table of its own."""
+    months_put_off: bool
+    """Whether a month was left for the next time, as its visits were in use."""
+    tallied: bool
+    """Whether purchases of days that are over were tallied."""
+    rates: int
+    """Of how many campaigns, all together being one, the rates were measured."""
 
 
 def sweep(deployment: Deployment) -> Swept:
     """Drop what is of no use any more, and sift openings; safe to run at any time."""
     now = deployment.clock.now()
     sifted = sift(deployment)
+    dropped = drop_visits(deployment)
     return Swept(
         limits=deployment.limits.sweep(),
         answers=deployment.db.transact(lambda tx: idempotency.sweep(tx, now)),
@@ -76,4 +91,14 @@ def sweep(deployment: Deployment) -> Swept:
         pictures=deployment.db.transact(
             lambda tx: pictures.sweep(tx, lambda: _pictures_in_use(tx), now)
         ),
+        visits=dropped.visits,
+        months=_named(dropped.months),
+        new_months=_named(dropped.new_months),
+        months_put_off=dropped.is_put_off,
+        tallied=tally(deployment),
+        rates=measure_rates(deployment),
     )
+
+
+def _named(months: Iterable[datetime]) -> tuple[str, ...]:
+    return tuple(f"{month:%Y-%m}" for month in months)

@@ -86,6 +86,8 @@ class Campaign(Base):
     """Where it runs: a code of `markets`."""
     permit: Mapped[str] = mapped_column(sa.String(PERMIT_LENGTH_MAX), default="")
     """The number of the permit for its draws, where the market asks for one."""
+    keep_months: Mapped[int | None] = mapped_column(sa.Integer)
+    """For how many months its visits are kept, see `visits.keeping`; None for the brand's rule."""
     worth: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What one of each coupon and item it pays is worth, in minor units, when it was published."""
     created_at: Mapped[datetime]
@@ -116,7 +118,11 @@ class Campaign(Base):
 
     @property
     def checked_rules(self) -> list[Rule]:
-        return [Rule.model_validate(rule) for rule in self.rules]
+        checked = self.__dict__.get("_checked")  # once for a list, which is replaced as a whole
+        if checked is None or checked[0] is not self.rules:
+            checked = (self.rules, [Rule.model_validate(rule) for rule in self.rules])
+            self.__dict__["_checked"] = checked
+        return list(checked[1])
 
     @property
     def pays_for_claims(self) -> bool:
@@ -261,6 +267,7 @@ def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
         "touch": draft.touch,
         "market": draft.market,
         "permit": draft.permit,
+        "keep_months": draft.keep_months,
     }
 
 
@@ -308,6 +315,12 @@ def pictures_in_use(tx: Session) -> set[str]:
     """The hashes of the pictures that campaigns show, drafts and those that are over among them."""
     rows = tx.execute(sa.select(Campaign.picture, Campaign.more_pictures))
     return {sha256 for first, more in rows for sha256 in (first, *more) if sha256}
+
+
+def keep_months(tx: Session) -> dict[int, int | None]:
+    """For how many months the visits of each campaign are kept, as far as it says so."""
+    rows = tx.execute(sa.select(Campaign.id, Campaign.keep_months))
+    return {row.id: row.keep_months for row in rows}
 
 
 _RUNNING = (

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from referral import texts
 from referral.campaigns import markets
 from referral.campaigns.content import CampaignContent
+from referral.config import KEEP_MONTHS_MAX
 from referral.gs1.gtin import BadGTIN, gtin14
 from referral.rewards import RULES_MAX, Rule
 from referral.rewards.paid_sharing import Rules
@@ -64,6 +65,9 @@ class Draft(CampaignContent):
     """Where it runs, as far as the law there asks for something: see docs/rules.md."""
     permit: str = Field(default="", max_length=PERMIT_LENGTH_MAX)
     """The number of the permit for its draws, where the market asks for one."""
+    keep_months: int | None = Field(default=None, ge=1, le=KEEP_MONTHS_MAX)
+    """For how many whole months its visits are kept, beside the current one; left out: as the
+    operator has set it for all."""
 
     @field_validator("market")
     @classmethod

@@ -8,7 +8,7 @@ import click
 import sqlalchemy as sa
 
 from referral import actions, ledger
-from referral.actions import Sifted
+from referral.actions import Sifted, Swept
 from referral.cli.intake_checks import intake_checks
 from referral.cli.output import Check, answer, json_option, opened, sentence
 from referral.cli.spread import in_words
@@ -17,8 +17,10 @@ from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
 from referral.errors import Problem
 from referral.ledger import seals
+from referral.limits import Limits
 from referral.reports import alarms, risk_health
 from referral.reports import batches as batch_reports
+from referral.visits import months
 from referral.wechat import OfficialAccount
 from referral.wechat.tickets import NotGiven
 
@@ -56,9 +58,11 @@ def release(as_json: bool) -> None:
 def sweep(as_json: bool) -> None:
     """Drop what is of no use any more, sift openings, seal the ledger. To be run every hour.
 
-    Dropped are spent limits, answers, one-time codes, old counts and pictures that no campaign
-    shows. Openings by browsers that ran no page become fetches, see `referral spread sift`; what
-    was posted is sealed, see `referral ledger seal`.
+    Dropped are spent limits, answers, one-time codes, old counts, pictures that no campaign
+    shows, and visits that no campaign keeps any more; on PostgreSQL the tables of the next months'
+    visits are made. Openings by browsers that ran no page become fetches, see `referral spread
+    sift`; what was posted is sealed, see `referral ledger seal`. Purchases of days that are over
+    are tallied, and the rates of large spreads measured.
     """
     with opened() as deployment:
         swept = actions.sweep(deployment)
@@ -68,8 +72,20 @@ def sweep(as_json: bool) -> None:
         f"{swept.dead_links:,} counts of dead links and {swept.pictures:,} pictures that no "
         f"campaign shows. Sealed {swept.sealed:,} entries of the ledger. "
         + in_words(Sifted(swept.to_fetches, swept.to_opens))
+        + "".join(f" {line}" for line in _of_visits(swept))
     )
     answer(asdict(swept), as_json, words)
+
+
+def _of_visits(swept: Swept) -> Iterator[str]:
+    if swept.months:
+        yield f"Dropped all visits of {', '.join(swept.months)}."
+    if swept.visits:
+        yield f"Dropped {swept.visits:,} visits that their campaigns do not keep any more."
+    if swept.new_months:
+        yield f"Ready for the visits of {', '.join(swept.new_months)}."
+    if swept.months_put_off:
+        yield "Some month's visits were in use; the next sweep sees to them."
 
 
 @click.command()
@@ -104,14 +120,14 @@ def _checks() -> Iterator[Check]:
     try:
         yield Check("regions", True, deployment.places.source or "unknown, as no file is set")
         if config.redis_url:
-            well = deployment.limits.redis_answers()
-            yield Check("redis", well, "answers" if well else "away; limits use the database")
+            yield _redis(deployment.limits)
         if deployment.wechat:
             yield _wechat(deployment.wechat)
         database = _database(deployment)
         yield database
         if database.ok:
             yield from intake_checks(deployment)
+            yield from _months(deployment)
             yield _keys(deployment)
             yield _ledger(deployment)
             yield _seals(deployment)
@@ -119,6 +135,13 @@ def _checks() -> Iterator[Check]:
             yield from _wrong_codes(deployment)
     finally:
         deployment.db.close()
+
+
+def _redis(limits: Limits) -> Check:
+    if mistake := limits.redis.mistake():
+        return Check("redis", False, f"this is {mistake}")
+    well = limits.redis_answers()
+    return Check("redis", well, "answers" if well else "away; limits use the database")
 
 
 def _translations() -> Check:
@@ -151,6 +174,18 @@ def _database(deployment: Deployment) -> Check:
         return Check("database", False, f"{words}; run `referral db upgrade`")
     kind = "SQLite" if deployment.db.is_sqlite else "PostgreSQL"
     return Check("database", True, f"{kind}, migration {current}")
+
+
+def _months(deployment: Deployment) -> Iterator[Check]:
+    now = deployment.clock.now()
+    soon = {months.month_of(now), months.month_of(now, 1)}
+    with deployment.db.read() as tx:
+        missing = [month for month in months.missing(tx, now) if month in soon]
+    if missing:
+        words = f"{', '.join(f'{month:%Y-%m}' for month in missing)} have no table of their own yet"
+        yield Check("months", True, f"{words}; run `referral sweep` every hour", alarm=True)
+    elif not deployment.db.is_sqlite:
+        yield Check("months", True, "visits of this one and the next have their tables")
 
 
 def _keys(deployment: Deployment) -> Check:

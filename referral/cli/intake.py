@@ -1,5 +1,6 @@
 """Taking visits in: the worker, parked events, and whether the rollups are what the visits say."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -7,17 +8,25 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 
 import click
 from sqlalchemy.orm import Session
 
 from referral import actions, rollups
-from referral.cli.output import BATCH_ID, BY, answer, json_option, opened, sentence
+from referral.cli.output import (
+    BATCH_ID,
+    BY,
+    answer,
+    check_migrated,
+    json_option,
+    opened,
+    sentence,
+)
 from referral.cli.server import end_with_parent
 from referral.db import one_moment
 from referral.deployment import Deployment
-from referral.errors import Problem
+from referral.errors import Problem, Unavailable
 from referral.intake import parked
 from referral.intake.stream import StreamAway
 from referral.intake.working import Worker
@@ -25,35 +34,66 @@ from referral.intake.working import Worker
 DIFFERENCES_SHOWN = 20
 PARKED_SHOWN = 100
 RESPAWN_SECONDS = 1.0
+AWAY_SECONDS = 1.0
+"""How often a worker that begins looks whether the database has come back."""
 STOP_SECONDS = 15.0
+GARBAGE_OBJECTS = 500_000
+"""So many more objects than were freed make a worker look for circles among them. What a batch
+makes, it lets go of when it is done: looking through it meanwhile takes a third of its time."""
 
 
 @click.command("worker")
 @click.option("--once", is_flag=True, help="End when nothing waits any more.")
 @click.option("--end-with", type=int, hidden=True, help="End when this parent process ends.")
 def worker_command(once: bool, end_with: int | None) -> None:
-    """Store the visits that wait in the stream. Any number may run, on any number of machines.
+    """Store the visits that wait, in the stream and in the database. Any number may run, on any
+    number of machines.
 
-    Without REFERRAL_REDIS_URL visits go straight into the database and there is nothing to do.
-    SIGTERM ends it after what it is at; killed at any moment, it loses nothing.
+    With REFERRAL_INTAKE=direct visits are stored at once and there is nothing to do.
+    While the database or Redis is away it waits for them. SIGTERM ends it after what it is at;
+    killed at any moment, it loses nothing.
     """
-    with opened() as deployment:
-        if deployment.stream is None:
+    with opened(migrated=once) as deployment:
+        if deployment.waiting is None:
             raise click.ClickException(
-                "Visits go straight into the database. Set REFERRAL_REDIS_URL to have them wait "
-                "in a stream."
+                "Visits go straight into the database. Leave out REFERRAL_INTAKE to have them wait "
+                "for a worker."
             )
-        worker = Worker(deployment.db, deployment.clock, deployment.stream)
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
+        worker = Worker(deployment.db, deployment.clock, deployment.stream, deployment.waiting)
+        stopping = threading.Event()
+
+        def stop(*_signal: object) -> None:
+            stopping.set()
+            worker.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: worker.stop())
+            signal.signal(number, stop)
         if end_with is not None:
             threading.Thread(target=end_with_parent, args=(end_with,), daemon=True).start()
         try:
-            worker.drain() if once else worker.run()
+            if once:
+                worker.drain()
+            elif _is_there(deployment, stopping):
+                worker.run()
         except StreamAway:
             raise click.ClickException("Redis is away; check REFERRAL_REDIS_URL.") from None
+        finally:
+            worker.close()
     if once:
         click.echo(f"Stored {worker.worked.events:,} events, parked {worker.worked.parked:,}.")
+
+
+def _is_there(deployment: Deployment, stopping: threading.Event) -> bool:
+    """Wait for the database. Whether it came before the worker was to stop."""
+    while not stopping.is_set():
+        try:
+            check_migrated(deployment)
+            return True
+        except Unavailable:
+            stopping.wait(AWAY_SECONDS)
+    return False
 
 
 @contextmanager
@@ -99,13 +139,14 @@ def recount_command(check: bool, as_json: bool) -> None:
 
 def _recounted(tx: Session) -> int:
     one_moment(tx)
-    return rollups.recount(tx)
+    return rollups.recount(tx) + rollups.mend_sums(tx)
 
 
 def _compare(as_json: bool) -> None:
     with opened() as deployment, deployment.db.read() as tx:
         one_moment(tx)
-        found = [str(each) for each in islice(rollups.differences(tx), DIFFERENCES_SHOWN)]
+        wrong = chain(rollups.differences(tx), rollups.sum_differences(tx))
+        found = [str(each) for each in islice(wrong, DIFFERENCES_SHOWN)]
     words = "\n".join(found) or "The hourly figures are what the visits say."
     answer({"ok": not found, "differences": found}, as_json, words)
     if found:
@@ -149,6 +190,25 @@ def parked_replay(ids: tuple[int, ...], as_json: bool) -> None:
     answer({"stored": stored, "failed": failed}, as_json, "\n".join(lines))
     if failed:
         raise click.ClickException(f"Events that cannot be stored yet: {len(failed):,}.")
+
+
+@parked_group.command("discard")
+@click.argument("ids", type=BATCH_ID, nargs=-1, required=True)
+@json_option
+def parked_discard(ids: tuple[int, ...], as_json: bool) -> None:
+    """Give up parked events that nobody can read. Their text is kept, and who did it."""
+    with opened() as deployment:
+        done = 0
+        failed: dict[int, str] = {}
+        for number in ids:
+            try:
+                done += actions.discard_parked(deployment, number, by=BY)
+            except Problem as problem:
+                failed[number] = sentence(problem)
+    lines = [f"Gave up {done:,} events.", *(f"{number}: {why}" for number, why in failed.items())]
+    answer({"discarded": done, "failed": failed}, as_json, "\n".join(lines))
+    if failed:
+        raise click.ClickException(f"Events that were not given up: {len(failed):,}.")
 
 
 def _every_parked(deployment: Deployment) -> Iterator[int]:

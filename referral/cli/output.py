@@ -79,15 +79,20 @@ def opened(*, migrated: bool = True) -> Iterator[Deployment]:
     deployment = open_deployment(Config.from_env())
     try:
         if migrated:
-            with deployment.db.read() as tx:
-                current = migration_of(tx)
-            if current != migration_head():
-                raise click.ClickException(
-                    "The database is not at this version's migration; run `referral db upgrade`."
-                )
+            check_migrated(deployment)
         yield deployment
     finally:
         deployment.db.close()
+
+
+def check_migrated(deployment: Deployment) -> None:
+    """Refuse an old database. Raises `Unavailable`."""
+    with deployment.db.read() as tx:
+        current = migration_of(tx)
+    if current != migration_head():
+        raise click.ClickException(
+            "The database is not at this version's migration; run `referral db upgrade`."
+        )
 
 
 def answer(found: dict[str, Any], as_json: bool, words: str) -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import threading
 import time
 import urllib.error
@@ -29,8 +28,6 @@ STOP_SECONDS = 15
 """How long a worker may finish what it is at."""
 GARBAGE_OBJECTS = 20_000
 """So many more objects than were freed make a worker look for circles among them."""
-SWITCH_SECONDS = 0.0005
-"""How long a thread computes while others wait: one of them may hold the database's writer."""
 RESPAWN_SECONDS = 0.5
 """The pause before a worker that died is replaced, so that a lasting fault does not spin."""
 PARENT_SECONDS = 0.5
@@ -176,7 +173,6 @@ def _load(main_pid: int) -> Callable[..., Any]:
     """The application, made in a worker."""
     threading.Thread(target=end_with_parent, args=(main_pid,), daemon=True).start()
     _end_once()
-    sys.setswitchinterval(SWITCH_SECONDS)
     from referral import create_app
 
     app = create_app()

@@ -32,7 +32,7 @@ port_option = click.option(
 @click.option(
     "--worker/--no-worker",
     default=True,
-    help="Whether to run a `referral worker` beside it, where visits wait in a stream.",
+    help="Whether to run a `referral worker` beside it, where visits wait for one.",
     show_default=True,
 )
 @click.option("--end-with", type=int, hidden=True, help="End when this parent process ends.")
@@ -51,7 +51,7 @@ def serve(host: str, port: int, workers: int, worker: bool, end_with: int | None
 
 
 def _worker_beside(config: Config) -> AbstractContextManager[None]:
-    return worker_beside() if config.intake == "stream" else nullcontext()
+    return nullcontext() if config.intake == "direct" else worker_beside()
 
 
 @click.command()

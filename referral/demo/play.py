@@ -304,7 +304,7 @@ class Stage:
         visit = Visit(
             kind,
             self._clock.now(),
-            step.event_id,
+            visits.in_time(step.event_id, kind, self._clock.now()),
             campaign=self._campaign,
             region=None if kind is visits.Kind.fetch else region,
             **more,  # type: ignore[arg-type]

@@ -2,35 +2,33 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from referral.codes import Label
 from referral.flags import Flag
 from referral.links import Channel
-from referral.visits import Kind, Visit
+from referral.visits import Kind, Visit, in_time
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _VISIT, _RAN = "v", "r"
+_written = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class UnreadableEvents(ValueError):
     """What came out of the stream is not what was put in."""
 
 
-@dataclass(frozen=True)
-class Visited:
+class Visited(NamedTuple):
     """A visit, and who is signed in on its visitor's browser."""
 
     visit: Visit
     customer: int | None = None
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(NamedTuple):
     """A visitor's browser ran a page, though nobody may have looked at it."""
 
     visitor: int
@@ -46,7 +44,7 @@ def visitor_of(event: Event) -> int:
 
 
 def encode(events: Sequence[Event]) -> bytes:
-    return json.dumps([_listed(event) for event in events], separators=(",", ":")).encode()
+    return _written([_listed(event) for event in events]).encode()
 
 
 def decode(data: bytes) -> list[Event]:
@@ -93,10 +91,11 @@ def _read(one: list[Any]) -> Event:
         raise ValueError(f"an event of the kind {one[0]!r}")
     kind, at, event_id, visitor, campaign, parent, hop, channel, batch, index, *rest = one[1:]
     label, store, region, flags, machine, customer = rest
+    moment, known_kind = _moment(at), _KINDS[kind]
     visit = Visit(
-        Kind(kind),
-        _moment(at),
-        UUID(hex=event_id),
+        known_kind,
+        moment,
+        in_time(UUID(int=int(event_id, 16)), known_kind, moment),
         visitor,
         campaign,
         parent,
@@ -107,10 +106,13 @@ def _read(one: list[Any]) -> Event:
         None if label is None else Label(label),
         store,
         region,
-        tuple(Flag(flag) for flag in flags),
+        tuple(Flag(flag) for flag in flags) if flags else (),
         machine,
     )
     return Visited(visit, customer)
+
+
+_KINDS = {kind.value: kind for kind in Kind}  # looked up more quickly than asked for
 
 
 def _micros(at: datetime) -> int:
@@ -118,4 +120,4 @@ def _micros(at: datetime) -> int:
 
 
 def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + timedelta(0, 0, micros)

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
-import redis
+from referral.redis_server import ERRORS, Client, time_at
 
 BEAT_SECONDS = 2.0
 ALIVE_FOR = timedelta(seconds=10)
@@ -58,12 +58,12 @@ class Told:
     """How many seconds ago."""
 
 
-def tell(connection: redis.Redis, key: str, name: str, told: Told, new: Worked) -> None:
+def tell(connection: Client, key: str, name: str, told: Told, new: Worked) -> None:
     """Keep what a worker tells, add what is `new` to what all have done, drop who is gone.
 
-    Raises `redis.RedisError`; what is new may have been added all the same.
+    Raises one of `ERRORS`; what is new may have been added all the same.
     """
-    now = _now(connection)
+    now = time_at(connection, key)
     pipeline = connection.pipeline(transaction=False)
     pipeline.hset(f"{key}|workers", name, _written(told, now))
     pipeline.expire(f"{key}|workers", KEPT_FOR)
@@ -77,21 +77,21 @@ def tell(connection: redis.Redis, key: str, name: str, told: Told, new: Worked) 
         connection.hdel(f"{key}|workers", *gone)
 
 
-def forget(connection: redis.Redis, key: str, name: str) -> None:
-    """This worker has ended by itself. Raises `redis.RedisError`."""
+def forget(connection: Client, key: str, name: str) -> None:
+    """This worker has ended by itself. Raises one of `ERRORS`."""
     connection.hdel(f"{key}|workers", name)
 
 
-def alive(connection: redis.Redis, key: str) -> tuple[Heartbeat, ...]:
-    """The workers that run, by name. Raises `redis.RedisError`."""
-    now = _now(connection)
+def alive(connection: Client, key: str) -> tuple[Heartbeat, ...]:
+    """The workers that run, by name. Raises one of `ERRORS`."""
+    now = time_at(connection, key)
     everybody = _everybody(connection, key)
     here = [each for each in everybody if now - each.told_at <= ALIVE_FOR]
     return tuple(sorted(here, key=lambda each: each.name))
 
 
-def all_worked(connection: redis.Redis, key: str) -> Worked:
-    """What all workers have done since Redis was last empty. Raises `redis.RedisError`."""
+def all_worked(connection: Client, key: str) -> Worked:
+    """What all workers have done since Redis was last empty. Raises one of `ERRORS`."""
     found: Any = connection.hgetall(f"{key}|worked")
     kept = {name.decode(): float(amount) for name, amount in found.items()}
     return Worked(
@@ -107,9 +107,10 @@ class Heart:
     database that is away."""
 
     def __init__(
-        self, connection: redis.Redis, key: str, name: str, look: Callable[[], Told]
+        self, connection: Callable[[], Client], key: str, name: str, look: Callable[[], Told]
     ) -> None:
-        self._redis = connection
+        """`connection` may raise one of `ERRORS`: a Cluster may not be there yet."""
+        self._connection = connection
         self._key = key
         self._name = name
         self._look = look
@@ -135,20 +136,15 @@ class Heart:
         while not self._stop.wait(BEAT_SECONDS):
             self._tell()
         self._tell()
-        with suppress(redis.RedisError):
-            forget(self._redis, self._key, self._name)
+        with suppress(*ERRORS):
+            forget(self._connection(), self._key, self._name)
 
     def _tell(self) -> None:
         told = self._look()
-        with suppress(redis.RedisError):
+        with suppress(*ERRORS):
             new = told.worked.since(self._added)
-            tell(self._redis, self._key, self._name, told, new)
+            tell(self._connection(), self._key, self._name, told, new)
             self._added = told.worked
-
-
-def _now(connection: redis.Redis) -> datetime:
-    seconds, micros = connection.time()
-    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
 
 
 def _written(told: Told, now: datetime) -> str:
@@ -162,7 +158,7 @@ def _written(told: Told, now: datetime) -> str:
     return json.dumps({**asdict(told.worked), **written})
 
 
-def _everybody(connection: redis.Redis, key: str) -> list[Heartbeat]:
+def _everybody(connection: Client, key: str) -> list[Heartbeat]:
     found: Any = connection.hgetall(f"{key}|workers")
     beats: list[Heartbeat] = []
     for name, written in found.items():

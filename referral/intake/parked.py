@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from referral import visits
 from referral.db import Base, RowId
 from referral.errors import N_, Conflict, NotFound
-from referral.intake.events import Event, Visited, decode, encode
+from referral.intake.events import Event, UnreadableEvents, Visited, decode, encode
 from referral.intake.storing import store
 
 REASON_LENGTH_MAX = 500
@@ -27,7 +27,7 @@ class ParkedEvent(Base):
     """What kind of error it met. Nobody's data is in it."""
     at: Mapped[datetime]
     replayed_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When it was stored after all."""
+    """When it was stored after all, or given up because nobody can read it."""
 
 
 class UnknownParked(NotFound):
@@ -40,6 +40,12 @@ class StillFails(Conflict):
     slug = "event-still-fails"
     title = N_("This event cannot be stored yet.")
     advice = N_("What is wrong with it has not changed. Tell whoever looks after the service.")
+
+
+class IsReadable(Conflict):
+    slug = "event-is-readable"
+    title = N_("This event can be read.")
+    advice = N_("Store it once the reason is gone. Only what nobody can read is given up.")
 
 
 def park(tx: Session, events: Sequence[Event], reason: str, now: datetime) -> int:
@@ -85,11 +91,39 @@ def replay(tx: Session, parked_id: int, now: datetime) -> bool:
 
     Raises `UnknownParked`, and whatever storing it raises.
     """
-    parked = tx.get(ParkedEvent, parked_id, with_for_update=True)
-    if parked is None:
-        raise UnknownParked()
+    parked = _locked(tx, parked_id)
     if parked.replayed_at is not None:
         return False
     store(tx, decode(parked.body.encode()))
     parked.replayed_at = now
     return True
+
+
+def discard(tx: Session, parked_id: int, now: datetime) -> bool:
+    """Give up a parked event that nobody can read; its text is kept. False when it was already.
+
+    Raises `UnknownParked`, `IsReadable`.
+    """
+    parked = _locked(tx, parked_id)
+    if parked.replayed_at is not None:
+        return False
+    if is_readable(parked):
+        raise IsReadable()
+    parked.replayed_at = now
+    return True
+
+
+def is_readable(parked: ParkedEvent) -> bool:
+    try:
+        decode(parked.body.encode())
+    except UnreadableEvents:
+        return False
+    return True
+
+
+def _locked(tx: Session, parked_id: int) -> ParkedEvent:
+    """Raises `UnknownParked`."""
+    parked = tx.get(ParkedEvent, parked_id, with_for_update=True)
+    if parked is None:
+        raise UnknownParked()
+    return parked

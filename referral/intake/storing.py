@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from referral import flags, people, rollups, visits
-from referral.intake.events import Event, Ran, Visited
+from referral.intake.events import Event, Ran, Visited, visitor_of
 from referral.spread import counters, nodes
 from referral.spread.placing import Opening
 from referral.visits import Kind, Visit
@@ -35,6 +35,13 @@ def store(tx: Session, events: Sequence[Event]) -> list[bool]:
     _raise_flags(tx, fresh)
     rollups.count(tx, fresh)
     return [isinstance(event, Ran) or _is_first(event, first, new) for event in events]
+
+
+def store_at_once(tx: Session, events: Sequence[Event]) -> list[bool]:
+    """The same where no worker brings the counters of the spread up to date."""
+    answers = store(tx, events)
+    counters.fold_now_and_then(tx, *map(visitor_of, events))
+    return answers
 
 
 def _is_first(event: Visited, first: dict[object, Visited], new: Collection[object]) -> bool:
@@ -99,7 +106,6 @@ def _place(tx: Session, opened: Iterable[Visit]) -> None:
         openings[visit.campaign].append(opening)
     for campaign, its in sorted(openings.items()):
         nodes.attach_all(tx, campaign, its)
-    counters.fold_now_and_then(tx, *(each.reader for its in openings.values() for each in its))
 
 
 def _raise_flags(tx: Session, found: Iterable[Visit]) -> None:

@@ -2,46 +2,63 @@
 
 An entry holds the events that several requests handed in together. It leaves the stream when a
 worker says that it is committed, and not before: a worker that dies leaves its entries to others.
+
+On one server the stream is one key. In a Cluster it is `shards.SHARDS` of them, and an event goes
+to its visitor's; it counts as handed in when a replica of its node has it as well, so that it
+outlives the node.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from threading import Lock
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.cluster import RedisCluster
 
 from referral.intake import heartbeats
 from referral.intake.events import Event, encode
 from referral.intake.heartbeats import Heart, Heartbeat, Told, Worked
+from referral.intake.nodes import ONLY, Answers, Command, Nodes
+from referral.intake.reading import FIELD, GROUP, Entry, StreamAway, StreamReader
+from referral.intake.shards import shards_of
+from referral.redis_server import ERRORS, Client, RedisServer
+
+__all__ = ["FIELD", "GROUP", "KEY", "Entry", "StreamAway", "StreamReader", "VisitStream"]
 
 KEY = "referral|visits"
-GROUP = "workers"
-FIELD = b"e"
 TIMEOUT_SECONDS = 0.5
-READER_TIMEOUT_SECONDS = 10.0
-"""Of a worker, who waits for entries while there are none."""
 REST_SECONDS = 1.0
-"""How long the stream is left alone after it failed: visits go to the database meanwhile."""
+"""How long the stream, or a shard of it, is left alone after it failed: visits go to the database
+meanwhile."""
+COPY_MILLIS = 200
+"""How long to wait in a Cluster until a replica has what was handed in."""
+ALONE_SECONDS = 5.0
+"""How long a node is left alone that had no replica to tell: to try costs all that time."""
 
 
-class StreamAway(Exception):
-    """Redis is not there, or takes nothing."""
+class ShardFault(StrEnum):
+    """Why visits of a shard go straight into the database."""
+
+    away = "away"
+    alone = "alone"
+    """Its node has no replica."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Events that were handed in together."""
+class ShardState:
+    """What waits in one shard of a Cluster."""
 
-    id: str
-    data: bytes
-    deliveries: int = 1
-    """How often it was given to a worker."""
+    number: int
+    node: str
+    """The host and port of the node that has it; empty while that is not known."""
+    entries: int = 0
+    pending: int = 0
+    oldest: timedelta = timedelta(0)
+    fault: ShardFault | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +74,26 @@ class StreamState:
     """What the workers that run told last."""
     worked: Worked
     """What all workers have done since Redis was last empty."""
+    shards: tuple[ShardState, ...] = ()
+    """Of a Cluster. What is away is in no sum."""
+    is_heard: bool = True
+    """Whether what workers tell is known: it is in one shard, which may be away."""
 
     @property
     def workers(self) -> int:
         """How many run."""
         return len(self.beats)
+
+    @property
+    def faulty(self) -> tuple[ShardState, ...]:
+        """Shards whose visits go straight into the database."""
+        return tuple(each for each in self.shards if each.fault)
+
+    @property
+    def last(self) -> ShardState | None:
+        """The shard whose first entry has been waiting longest."""
+        late = [each for each in self.shards if each.entries]
+        return max(late, key=lambda each: each.oldest, default=None)
 
 
 @dataclass(frozen=True)
@@ -80,217 +112,195 @@ class VisitStream:
     def __init__(self, url: str, key: str = KEY) -> None:
         self.key = key
         self._url = url
-        self._redis = _connect(url, TIMEOUT_SECONDS)
-        # Of its own, and spoken to without what the client does around every command: that takes
-        # three times as long as the command.
-        self._line: Any = self._redis.connection_pool.make_connection()
+        self._server = RedisServer(url, timeout=TIMEOUT_SECONDS, connect_timeout=TIMEOUT_SECONDS)
+        self.is_cluster = self._server.is_cluster
+        self._shards = shards_of(self._server, key)
+        self._nodes = Nodes(self._server)
         self._turn = Lock()
-        self._resting_until = 0.0
+        self._resting: dict[str, float] = {}
+        """By node, until when it is left alone."""
+        self._lookers = Nodes(self._server)
+        self._look = Lock()
 
     def add(self, events: Sequence[Event], *, rested: bool = False) -> None:
-        """Put events in, as one entry; `rested`: also though it failed a moment ago.
+        """Put events in, as one entry of each shard; `rested`: also where it failed a moment ago.
 
-        Raises `StreamAway`; they may be in all the same then.
+        Raises `StreamAway`, which says which of them are not known to be safe; they may be in all
+        the same then.
         """
-        if not rested and time.monotonic() < self._resting_until:
+        with self._turn:
+            if self.is_cluster:
+                self._add_parted(events, rested)
+            else:
+                self._add_whole(events, rested)
+
+    def _add_whole(self, events: Sequence[Event], rested: bool) -> None:
+        if not rested and time.monotonic() < self._resting.get(ONLY, 0):
             raise StreamAway
         try:
-            with self._turn:
-                self._put(encode(events))
-        except redis.RedisError as error:
-            self._resting_until = time.monotonic() + REST_SECONDS
+            self._nodes.tell("XADD", self.key, "*", FIELD, encode(events))
+        except ERRORS as error:
+            self._resting[ONLY] = time.monotonic() + REST_SECONDS
             raise StreamAway from error
 
-    def _put(self, data: bytes) -> None:
-        try:
-            command = self._line.pack_command("XADD", self.key, "*", FIELD, data)
-            self._line.send_packed_command(command)
-            self._line.read_response()
-        except redis.ResponseError:
-            raise
-        except BaseException:  # what is answered later must not be taken for the next answer
-            self._line.disconnect()
-            raise
+    def _add_parted(self, events: Sequence[Event], rested: bool) -> None:
+        parts = self._shards.parted(events)
+        commands: dict[str, list[Command]] = {}
+        for key, positions in parts.items():
+            if rested or not self._rests(key):
+                some = [events[position] for position in positions]
+                commands[key] = [("XADD", key, "*", FIELD, encode(some))]
+        answers = self._nodes.ask(commands, last=("WAIT", 1, COPY_MILLIS)) if commands else {}
+        bad = [key for key in parts if not _is_safe(answers.get(key))]
+        for key in bad:
+            if key in answers:
+                seconds = ALONE_SECONDS if _is_in(answers[key]) else REST_SECONDS
+                self._resting[self._nodes.where(key)] = time.monotonic() + seconds
+        if bad:
+            raise StreamAway(sorted(position for key in bad for position in parts[key]))
 
-    def reader(self, name: str) -> "StreamReader":
+    def _rests(self, key: str) -> bool:
+        return time.monotonic() < self._resting.get(self._nodes.where(key), 0)
+
+    def reader(self, name: str) -> StreamReader:
         return StreamReader(self._url, self.key, name)
 
     def state(self) -> StreamState:
-        """Raises `StreamAway`."""
-        with _translated():
-            return self._state()
-
-    def _state(self) -> StreamState:
-        entries = int(self._redis.xlen(self.key))
-        first: Any = self._redis.xrange(self.key, count=1)
-        seconds, micros = self._redis.time()
-        now = seconds * 1000 + micros // 1000
-        waited = now - _millis(first[0][0]) if first else 0
+        """What is known of the shards that are there. Raises `StreamAway` when none is."""
+        with self._look:
+            shards = self._look_at_shards()
+            if any(each.fault is ShardFault.away for each in shards):
+                # It may only have been started anew since it was asked last.
+                shards = self._look_at_shards()
+        if all(each.fault is ShardFault.away for each in shards):
+            raise StreamAway
+        said = self._heard({each.node for each in shards if each.fault is ShardFault.away})
+        if said is None and not self.is_cluster:
+            raise StreamAway
+        beats, worked = said or ((), Worked())
         return StreamState(
-            entries=entries,
-            pending=self._pending(),
-            oldest=timedelta(milliseconds=max(waited, 0)),
-            beats=heartbeats.alive(self._redis, self.key),
-            worked=heartbeats.all_worked(self._redis, self.key),
+            entries=sum(each.entries for each in shards),
+            pending=sum(each.pending for each in shards),
+            oldest=max(each.oldest for each in shards),
+            beats=beats,
+            worked=worked,
+            shards=shards if self.is_cluster else (),
+            is_heard=said is not None,
         )
 
-    def _pending(self) -> int:
+    def _heard(self, away: set[str]) -> tuple[tuple[Heartbeat, ...], Worked] | None:
+        """What workers tell; None while the node that keeps it is away."""
+        base = self._shards.base
+        if self._lookers.where(base) in away:
+            return None
         try:
-            found: Any = self._redis.xpending(self.key, GROUP)
-        except redis.ResponseError:  # no worker has ever been here
-            return 0
-        return int(found["pending"])
+            return heartbeats.alive(self._redis, base), heartbeats.all_worked(self._redis, base)
+        except ERRORS:
+            return None
+
+    def _look_at_shards(self) -> tuple[ShardState, ...]:
+        commands: dict[str, list[Command]] = {
+            key: [
+                ("XLEN", key),
+                ("XRANGE", key, "-", "+", "COUNT", 1),
+                ("XPENDING", key, GROUP),
+                ("TIME",),
+            ]
+            for key in self._shards.keys
+        }
+        copies = ("INFO", "replication") if self.is_cluster else None
+        answers = self._lookers.ask(commands, last=copies)
+        return tuple(
+            self._shard(number, answers[key]) for number, key in enumerate(self._shards.keys)
+        )
+
+    def _shard(self, number: int, answers: Answers) -> ShardState:
+        node = self._lookers.where(self._shards.keys[number])
+        if isinstance(answers, Exception) or isinstance(answers[0], Exception):
+            return ShardState(number, node, fault=ShardFault.away)
+        entries, first, pending, (seconds, micros), *copies = answers
+        waited = int(seconds) * 1000 + int(micros) // 1000 - _millis(first[0][0]) if first else 0
+        return ShardState(
+            number,
+            node,
+            entries,
+            # An error: no worker has ever been here.
+            0 if isinstance(pending, Exception) else int(pending[0]),
+            timedelta(milliseconds=max(waited, 0)),
+            ShardFault.alone if any(_is_alone(said) for said in copies) else None,
+        )
 
     def keeping(self) -> Keeping:
-        """Raises `StreamAway`."""
-        with _translated():
-            kept = self._setting("appendonly")
-            return Keeping(
-                None if kept is None else kept == "yes", self._setting("maxmemory-policy")
-            )
-
-    def _setting(self, name: str) -> str | None:
+        """Of the nodes of a Cluster what is worst. Raises `StreamAway`."""
         try:
-            said: Any = self._redis.config_get(name)
+            every = [self._keeping_of(node) for node in self._every_node()]
+        except ERRORS as error:
+            raise StreamAway from error
+        is_kept = [each.appendonly for each in every if each.appendonly is not None]
+        drops = {each.eviction for each in every if each.eviction is not None}
+        return Keeping(
+            all(is_kept) if is_kept else None,
+            next((each for each in sorted(drops) if each != "noeviction"), "noeviction")
+            if drops
+            else None,
+        )
+
+    def _every_node(self) -> Sequence[redis.Redis]:
+        client = self._redis
+        if isinstance(client, RedisCluster):
+            nodes = client.get_nodes()  # type: ignore[no-untyped-call]
+            return [node.redis_connection for node in nodes]
+        return [client]
+
+    def _keeping_of(self, node: redis.Redis) -> Keeping:
+        kept = self._setting(node, "appendonly")
+        return Keeping(
+            None if kept is None else kept == "yes", self._setting(node, "maxmemory-policy")
+        )
+
+    def _setting(self, node: redis.Redis, name: str) -> str | None:
+        try:
+            said: Any = node.config_get(name)
         except redis.ResponseError:  # a rented Redis may forbid to ask
             return None
+        except redis.ConnectionError:
+            if self.is_cluster:  # a node that is away
+                return None
+            raise
         value: str | None = said.get(name)
         return value
 
     def heart(self, name: str, look: Callable[[], Told]) -> Heart:
         """What tells how a worker is, as long as its block runs."""
-        return Heart(self._redis, self.key, name, look)
+        return Heart(lambda: self._redis, self._shards.base, name, look)
+
+    @property
+    def _redis(self) -> Client:
+        return self._server.client
 
     def close(self) -> None:
-        self._line.disconnect()
-        self._redis.close()
+        self._nodes.close()
+        self._lookers.close()
+        self._server.close()
 
 
-class StreamReader:
-    """One worker's end of the stream. All methods raise `StreamAway`."""
-
-    def __init__(self, url: str, key: str, name: str) -> None:
-        self.name = name
-        self._key = key
-        self._redis = _connect(url, READER_TIMEOUT_SECONDS)
-
-    def begin(self) -> None:
-        """Make the group of workers where there is none yet."""
-        with suppress(_GroupExistsError), _translated():
-            self._redis.xgroup_create(self._key, GROUP, id="0", mkstream=True)
-
-    def new(self, most: int, wait: timedelta) -> list[Entry]:
-        """Entries that no worker has been given yet."""
-        millis = max(1, int(wait.total_seconds() * 1000))
-        try:
-            with _translated():
-                found: Any = self._redis.xreadgroup(
-                    GROUP, self.name, {self._key: ">"}, count=most, block=millis
-                )
-        except _NoGroupError:
-            self.begin()
-            return []
-        return [_entry(one) for _, entries in found or [] for one in entries]
-
-    def abandoned(self, after: timedelta, most: int) -> list[Entry]:
-        """Entries that were given to a worker so long ago and are not done, now this one's."""
-        entries: list[Entry] = []
-        cursor: Any = "0-0"
-        millis = int(after.total_seconds() * 1000)
-        try:
-            with _translated():
-                while len(entries) < most:
-                    cursor, found, *_ = self._redis.xautoclaim(
-                        self._key, GROUP, self.name, millis, start_id=cursor, count=most
-                    )
-                    entries += [_entry(one) for one in found if one[1]]
-                    if cursor in ("0-0", b"0-0"):
-                        break
-                return self._with_deliveries(entries)
-        except _NoGroupError:
-            self.begin()
-            return []
-
-    def _with_deliveries(self, entries: list[Entry]) -> list[Entry]:
-        if not entries:
-            return []
-        listed: Any = self._redis.xpending_range(
-            self._key,
-            GROUP,
-            min=min(entries, key=_order).id,
-            max=max(entries, key=_order).id,
-            count=len(entries) + 10_000,
-            consumername=self.name,
-        )
-        times = {_text(one["message_id"]): int(one["times_delivered"]) for one in listed}
-        return [Entry(one.id, one.data, times.get(one.id, 1)) for one in entries]
-
-    def done(self, entries: Iterable[Entry]) -> None:
-        """These are committed: they leave the stream."""
-        ids = [entry.id for entry in entries]
-        if not ids:
-            return
-        with _translated():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.xack(self._key, GROUP, *ids)
-            pipeline.xdel(self._key, *ids)
-            pipeline.execute()
-
-    def forget_the_dead(self, after: timedelta) -> None:
-        """Drop the names of workers that have not asked for so long and hold nothing."""
-        with suppress(_NoGroupError), _translated():
-            consumers: Any = self._redis.xinfo_consumers(self._key, GROUP)
-            for each in consumers:
-                is_dead = each["idle"] >= after.total_seconds() * 1000
-                if is_dead and not each["pending"] and _text(each["name"]) != self.name:
-                    self._redis.xgroup_delconsumer(self._key, GROUP, each["name"])
-
-    def close(self) -> None:
-        self._redis.close()
+def _is_in(answers: Answers | None) -> bool:
+    """Whether an entry is in the stream."""
+    return isinstance(answers, list) and not any(isinstance(each, Exception) for each in answers)
 
 
-class _NoGroupError(Exception):
-    """There is no group of workers: Redis was emptied, or nobody has ever worked."""
+def _is_safe(answers: Answers | None) -> bool:
+    """Whether a replica has it as well, so that it outlives its node."""
+    return isinstance(answers, list) and _is_in(answers) and bool(answers[-1] >= 1)
 
 
-class _GroupExistsError(Exception):
-    pass
+def _is_alone(said: Any) -> bool:
+    return isinstance(said, bytes | str) and "connected_slaves:0" in _text(said)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        if str(error).startswith("NOGROUP"):
-            raise _NoGroupError from None
-        if str(error).startswith("BUSYGROUP"):
-            raise _GroupExistsError from None
-        raise StreamAway from error
+def _text(said: bytes | str) -> str:
+    return said.decode() if isinstance(said, bytes) else said
 
 
-def _connect(url: str, timeout: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
-def _entry(one: Any) -> Entry:
-    number, fields = one
-    return Entry(_text(number), (fields or {}).get(FIELD, b""))
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _millis(number: str | bytes) -> int:
+def _millis(number: bytes | str) -> int:
     return int(_text(number).partition("-")[0])
-
-
-def _order(entry: Entry) -> tuple[int, int]:
-    millis, _, number = entry.id.partition("-")
-    return int(millis), int(number)

@@ -1,4 +1,5 @@
-"""The one way in for visits: through the stream where there is one, else into the database.
+"""The one way in for visits: into the stream, or into the table of those that wait, or stored
+at once.
 
 Every event has a number made once, and every effect of it a unique key: what arrives twice counts
 once. What has been handed in outlives any process that is killed afterwards.
@@ -11,9 +12,10 @@ from typing import Protocol
 from referral.db import Database
 from referral.errors import Unavailable
 from referral.intake.events import Event, Ran, Visited
-from referral.intake.storing import store
+from referral.intake.storing import store_at_once
 from referral.intake.stream import StreamAway, VisitStream
 from referral.intake.together import Together
+from referral.intake.waiting import WaitingTable
 from referral.visits import Visit
 
 
@@ -23,11 +25,17 @@ class HasIntake(Protocol):
 
 
 class Intake:
-    """Hands events in; those of several threads at a time as one."""
+    """Hands events in; those of several threads at a time as one.
 
-    def __init__(self, db: Database, stream: VisitStream | None) -> None:
+    Without a stream they go into the table, and without either they are stored at once.
+    """
+
+    def __init__(
+        self, db: Database, stream: VisitStream | None, table: WaitingTable | None = None
+    ) -> None:
         self._db = db
         self._stream = stream
+        self._table = table
         self._together = Together(self._send)
 
     def take(self, event: Event) -> bool:
@@ -37,24 +45,40 @@ class Intake:
         """
         transaction = self._db.joined
         if transaction is not None:
-            return store(transaction, [event])[0]
+            return store_at_once(transaction, [event])[0]
         return self._together.hand_in(event)
 
     def _send(self, events: Sequence[Event]) -> Sequence[bool]:
         if self._stream is None:
-            return self._store(events)
+            return self._put_by(events)
         try:
             self._stream.add(events)
-        except StreamAway:  # it may have got them all the same: then they come twice
-            try:
-                return self._store(events)
-            except Unavailable:
-                # What was only slow a moment ago is the one that is left.
-                return self._try_again(self._stream, events)
+        except StreamAway as away:  # it may have got them all the same: then they come twice
+            answers = [True] * len(events)
+            left = away.left(len(events))
+            others = self._without(self._stream, [events[position] for position in left])
+            for position, answer in zip(left, others, strict=True):
+                answers[position] = answer
+            return answers
+        return [True] * len(events)
+
+    def _without(self, stream: VisitStream, events: Sequence[Event]) -> Sequence[bool]:
+        """Events that the stream, or their part of it, is away for."""
+        try:
+            return self._put_by(events)
+        except Unavailable:
+            # What was only slow a moment ago is the one that is left.
+            return self._try_again(stream, events)
+
+    def _put_by(self, events: Sequence[Event]) -> Sequence[bool]:
+        """Into the database: for a worker, or stored at once."""
+        if self._table is None:
+            return self._store(events)
+        self._table.add(events)
         return [True] * len(events)
 
     def _store(self, events: Sequence[Event]) -> Sequence[bool]:
-        return self._db.transact(lambda tx: store(tx, events))
+        return self._db.transact(lambda tx: store_at_once(tx, events))
 
     def _try_again(self, stream: VisitStream, events: Sequence[Event]) -> Sequence[bool]:
         try:

@@ -1,4 +1,5 @@
-"""The worker: takes events out of the stream and stores them, many at once."""
+"""The worker: takes events out of the stream and out of the table of those that wait, and stores
+them, many at once."""
 
 import logging
 import os
@@ -6,9 +7,12 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from threading import Event as Flag
+
+from sqlalchemy.orm import Session
 
 from referral.clock import Clock
 from referral.db import Database
@@ -17,7 +21,8 @@ from referral.intake.events import Event, UnreadableEvents, decode
 from referral.intake.heartbeats import Heart, Told, Worked
 from referral.intake.parked import park, park_body
 from referral.intake.storing import store
-from referral.intake.stream import Entry, StreamAway, VisitStream
+from referral.intake.stream import Entry, StreamAway, StreamReader, VisitStream
+from referral.intake.waiting import WaitingReader, WaitingTable
 from referral.spread import counters
 
 log = logging.getLogger(__name__)
@@ -25,6 +30,9 @@ log = logging.getLogger(__name__)
 ENTRIES_AT_ONCE = 1_000
 WAIT = timedelta(seconds=1)
 """How long to wait for entries while there are none."""
+FOLD_AT_ONCE = 20_000
+"""How many notes on the spread are worked off in one transaction: nobody waits for a worker, and
+who has many below him is counted up once for all of them."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """So long after a worker was given an entry, another one takes it: no commit takes as long."""
 LOOK_SECONDS = 5.0
@@ -36,14 +44,30 @@ REST_SECONDS = 0.5
 """The pause while Redis or the database is away."""
 
 
+class _Source:
+    """Where entries are taken from, and when this worker has last looked at what."""
+
+    def __init__(self, reader: StreamReader | WaitingReader) -> None:
+        self.reader = reader
+        self.is_begun = False
+        self.looked_at = float("-inf")
+        self.rests_until = float("-inf")
+        """It was away a moment ago, and is left alone."""
+
+
 class Worker:
-    """One of any number; each has a name of its own."""
+    """One of any number; each has a name of its own.
+
+    It works off the stream, if there is one, and the table, whose entries one worker at a time is
+    given.
+    """
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        stream: VisitStream,
+        stream: VisitStream | None,
+        table: WaitingTable | None = None,
         *,
         abandoned_after: timedelta = ABANDONED_AFTER,
         name: str | None = None,
@@ -52,57 +76,80 @@ class Worker:
         self._db = db
         self._clock = clock
         self._stream = stream
-        self._reader = stream.reader(name or _own_name())
+        self._name = name or _own_name()
+        self._sources = [
+            _Source(each.reader(self._name)) for each in (stream, table) if each is not None
+        ]
         self._started = time.monotonic()
         self._committed: float | None = None
         self._abandoned_after = abandoned_after
-        self._looked_at = float("-inf")
         self._stop = Flag()
 
     def stop(self) -> None:
         """Let `run` end after what it is at."""
         self._stop.set()
 
+    def close(self) -> None:
+        """Let go of the table and of all connections."""
+        for source in self._sources:
+            source.reader.close()
+
     def run(self) -> None:
         """Work until told to stop, whatever goes away and comes back meanwhile."""
-        begun = False
         with self._heart():
             while not self._stop.is_set():
-                try:
-                    if not begun:
-                        self._reader.begin()
-                        begun = True
-                    self.step(WAIT)
-                except (StreamAway, Unavailable):  # what it was at is given out again
+                is_there = [self._took_one(source) for source in self._awake()]
+                if not any(is_there):
                     self._stop.wait(REST_SECONDS)
-        self._reader.close()
+        self.close()
 
     def drain(self) -> None:
         """Work until nothing waits that can be worked off. Raises `StreamAway`, `Unavailable`."""
         with self._heart():
-            self._reader.begin()
-            while self.step(timedelta(0)):
-                pass
+            # The table first: it can be worked off also while Redis is away.
+            for source in reversed(self._sources):
+                while self._step(source, timedelta(0)):
+                    pass
             self._fold()
 
     def step(self, wait: timedelta) -> int:
-        """Work off what is there. Returns how many entries. Raises `StreamAway`."""
-        entries = self._abandoned() or self._reader.new(ENTRIES_AT_ONCE, wait)
+        """Work off what is there. Returns how many entries. Raises `StreamAway`, `Unavailable`."""
+        return sum(self._step(source, wait) for source in self._sources)
+
+    def _awake(self) -> list[_Source]:
+        now = time.monotonic()
+        return [source for source in self._sources if source.rests_until <= now]
+
+    def _took_one(self, source: _Source) -> bool:
+        """Work off what one source has; it is waited for at the first of them. Whether it is
+        there at all."""
+        try:
+            self._step(source, WAIT if source is self._awake()[0] else timedelta(0))
+        except (StreamAway, Unavailable):  # what it was at is given out again
+            source.rests_until = time.monotonic() + REST_SECONDS
+            return False
+        return True
+
+    def _step(self, source: _Source, wait: timedelta) -> int:
+        if not source.is_begun:
+            source.reader.begin()
+            source.is_begun = True
+        entries = self._abandoned(source) or source.reader.new(ENTRIES_AT_ONCE, wait)
         if entries:
-            self._work_off(entries)
+            self._work_off(source.reader, entries)
             self._fold()
         return len(entries)
 
-    def _abandoned(self) -> list[Entry]:
-        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+    def _abandoned(self, source: _Source) -> list[Entry]:
+        if time.monotonic() - source.looked_at < LOOK_SECONDS:
             return []
-        entries = self._reader.abandoned(self._abandoned_after, ENTRIES_AT_ONCE)
+        entries = source.reader.abandoned(self._abandoned_after, ENTRIES_AT_ONCE)
         if not entries:  # else there may be more
-            self._looked_at = time.monotonic()
-            self._reader.forget_the_dead(DEAD_AFTER)
+            source.looked_at = time.monotonic()
+            source.reader.forget_the_dead(DEAD_AFTER)
         return entries
 
-    def _work_off(self, entries: Sequence[Entry]) -> None:
+    def _work_off(self, reader: StreamReader | WaitingReader, entries: Sequence[Entry]) -> None:
         hopeless = [entry for entry in entries if entry.deliveries > TRIES_MAX]
         for entry in hopeless:
             self._park(entry, f"given out {entry.deliveries} times, never stored")
@@ -113,6 +160,7 @@ class Worker:
                     read[entry.id] = decode(entry.data)
                 except UnreadableEvents as error:
                     self._park_unread(entry, str(error))
+                    hopeless.append(entry)
         good = [entry for entry in entries if entry.id in read]
         try:
             self._store([event for events in read.values() for event in events])
@@ -120,7 +168,10 @@ class Worker:
             raise
         except Exception:
             good = [entry for entry in good if self._store_alone(read[entry.id])]
-        self._reader.done([*hopeless, *good])
+        reader.done([*hopeless, *good])
+        if isinstance(reader, WaitingReader):  # the stream counts by itself
+            over = {entry.id for entry in (*hopeless, *good)}
+            reader.failed([entry for entry in entries if entry.id not in over])
 
     def _store(self, events: Sequence[Event]) -> None:
         """Raises `Unavailable` only when told to stop: else it waits for the database."""
@@ -139,8 +190,10 @@ class Worker:
         self.worked.commits += 1
         self.worked.commit_seconds += self._committed - begun
 
-    def _heart(self) -> Heart:
-        return self._stream.heart(self._reader.name, self._told)
+    def _heart(self) -> AbstractContextManager[Heart | None]:
+        if self._stream is None:  # that it holds the table says that it is there
+            return nullcontext()
+        return self._stream.heart(self._name, self._told)
 
     def _told(self) -> Told:
         now, committed = time.monotonic(), self._committed
@@ -176,15 +229,18 @@ class Worker:
     def _park_unread(self, entry: Entry, reason: str) -> None:
         now = self._clock.now()
         self.worked.parked += self._db.transact(lambda tx: park_body(tx, entry.data, reason, now))
-        self._reader.done([entry])
 
     def _fold(self) -> None:
         """Bring the counters of the spread up to date, as far as nobody else is at it."""
         try:
-            while self._db.transact(counters.fold) == counters.FOLD_MAX:
+            while self._db.transact(_fold_much) == FOLD_AT_ONCE:
                 pass
         except Unavailable:
             pass  # the notes wait
+
+
+def _fold_much(tx: Session) -> int:
+    return counters.fold(tx, FOLD_AT_ONCE)
 
 
 def _own_name() -> str:

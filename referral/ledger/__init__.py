@@ -13,6 +13,7 @@ from referral.ledger.entries import (
     budget,
     fund,
     post,
+    post_along,
     verify,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "budget",
     "fund",
     "post",
+    "post_along",
     "verify",
 ]

@@ -13,9 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, RowId, insert_new_id, run, upsert
+from referral.db import Base, RowId, insert_new_id, is_sqlite, run, upsert
+from referral.round_trips import Ask, ask, in_one_trip
 
 SLOTS = 32
 """In how many slots a budget is kept at most: as many can be paid from it at the same time."""
@@ -128,14 +130,20 @@ Changed = list[tuple[int, int]]
 """Changes of balances that were made, by account id."""
 
 
-def change(tx: Session, changes: Mapping[int | AccountName, int]) -> Changed:
+def change(
+    tx: Session, changes: Mapping[int | AccountName, int], before: Sequence[Ask] = ()
+) -> Changed:
     """Add to balances, and open accounts that are new. Raises `Insufficient`, and changes nothing.
 
     Named accounts are locked in the order of their ids, and so are those given by id, so that two
     entries do not wait for each other in a circle. Budgets come last: they are shared by
-    the most, and are held the shortest then.
+    the most, and are held the shortest then. `before` is asked first, in the same trip.
     """
     named, ids, budgets = _sorted(changes)
+    if not ids and all(more > 0 for _, more in named) and all(more < 0 for _, more in budgets):
+        return _pay(tx, named, budgets, before)
+    if before:
+        in_one_trip(tx, *before)
     done: Changed = []
     try:
         if named:
@@ -192,17 +200,65 @@ def _add(tx: Session, account_id: int, more: int) -> bool:
     return run(tx, _ADD, account=account_id, change=more).rowcount == 1
 
 
+# Paying out: budgets to named accounts, in one trip
+
+
+def _pay(tx: Session, named: Named, budgets: Named, before: Sequence[Ask]) -> Changed:
+    """Add to accounts in the order of their names, and take from a free slot of each budget."""
+    paid = [ask(_pay_statement(is_sqlite(tx), len(named)), **_values(named))] if named else []
+    answers = in_one_trip(tx, *before, *paid, *(_asking_free(*each) for each in budgets))
+    added, slots = answers[len(before) : -len(budgets) or None], answers[-len(budgets) :]
+    done = [
+        (row.id, dict(named)[AccountName(Kind(row.kind), row.owner, row.unit)])
+        for answer in added
+        for row in answer.rows
+    ]
+    taken = [(slot.scalar, more) for slot, (_, more) in zip(slots, budgets, strict=True)]
+    done += [(slot, more) for slot, more in taken if slot is not None]
+    try:
+        for (slot, more), (name, _) in zip(taken, budgets, strict=True):
+            if slot is None:
+                done += _take(tx, name, -more)
+    except Insufficient:
+        undo(tx, done)
+        raise
+    return done
+
+
+@functools.cache
+def _pay_statement(is_sqlite: bool, count: int) -> Any:
+    """Adds to so many named accounts, and opens those that are new."""
+    table: Any = Account.__table__
+    rows = [
+        {
+            **{name: sa.bindparam(f"{name}{n}", type_=table.c[name].type) for name in _KEY[:3]},
+            "slot": sa.literal_column("0"),
+            "balance": sa.bindparam(f"change{n}", type_=table.c.balance.type),
+        }
+        for n in range(count)
+    ]
+    statement = (sqlite if is_sqlite else postgresql).insert(table).values(rows)
+    return statement.on_conflict_do_update(
+        index_elements=list(_KEY), set_=_add_to_it(table.c, statement.excluded)
+    ).returning(table.c.id, table.c.kind, table.c.owner, table.c.unit)
+
+
+def _values(named: Named) -> dict[str, Any]:
+    """What statements on so many named accounts are given."""
+    values: dict[str, Any] = {}
+    for n, (name, more) in enumerate(named):
+        values |= {f"kind{n}": name.kind, f"owner{n}": name.owner}
+        values |= {f"unit{n}": name.unit, f"change{n}": more}
+    return values
+
+
 # Accounts that are named
 
 
 def _change_named(tx: Session, named: Named, done: Changed) -> None:
     """Change accounts in one statement, and open those that are new. Adds to `done` what it did."""
-    values: dict[str, Any] = {}
-    for n, (name, more) in enumerate(named):
-        values |= {f"kind{n}": name.kind, f"owner{n}": name.owner}
-        values |= {f"unit{n}": name.unit, f"change{n}": more}
     left = dict(named)
-    for row in run(tx, _change_statement(len(named)), **values):
+    for row in run(tx, _change_statement(len(named)), **_values(named)):
         done.append((row.id, left.pop(AccountName(Kind(row.kind), row.owner, row.unit))))
     for name, more in left.items():
         if more < 0 and name.kind not in BELOW_ZERO:
@@ -262,7 +318,7 @@ def _add_to_it(columns: Any, new: Any) -> Mapping[str, Any]:
 # Budgets, in slots
 
 _OF_BUDGET = (
-    Account.kind == Kind.budget,
+    Account.kind == sa.literal_column("'budget'"),
     Account.owner == sa.bindparam("campaign"),
     Account.unit == sa.bindparam("of_unit"),
 )
@@ -285,9 +341,12 @@ _LOCKED_SLOTS = _SLOTS.with_for_update()
 
 def _add_to_free(tx: Session, name: AccountName, more: int) -> int | None:
     """Change a slot that holds enough and that nobody else holds; None when there is none."""
-    of = {"campaign": name.owner, "of_unit": name.unit}
-    found: int | None = run(tx, _ADD_TO_FREE, **of, change=more).scalar()
+    found: int | None = in_one_trip(tx, _asking_free(name, more))[0].scalar
     return found
+
+
+def _asking_free(name: AccountName, more: int) -> Ask:
+    return ask(_ADD_TO_FREE, campaign=name.owner, of_unit=name.unit, change=more)
 
 
 def _slots(tx: Session, name: AccountName, *, locked: bool = False) -> Sequence[Any]:

@@ -7,14 +7,18 @@ entry. Each account's balance is kept beside them (`accounts`) and `verify` comp
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, RowId, insert_new_id
+from referral.bulk import numbers
+from referral.db import Base, RowId, connection_of, insert_new_id, is_sqlite, no_hurry
 from referral.ledger import accounts
 from referral.ledger.accounts import (
     Account,
@@ -22,6 +26,7 @@ from referral.ledger.accounts import (
     Changed,
     Kind,
 )
+from referral.round_trips import Answer, Ask, ask, in_one_trip
 
 
 class LedgerEntry(Base):
@@ -42,10 +47,13 @@ class Posting(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     entry_id: Mapped[int] = mapped_column(sa.ForeignKey("ledger_entries.id"), index=True)
-    account_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.id"), index=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.id"))
     amount: Mapped[int] = mapped_column(sa.BigInteger)
 
-    __table_args__ = (sa.CheckConstraint("amount <> 0", name="amount_not_zero"),)
+    __table_args__ = (
+        sa.CheckConstraint("amount <> 0", name="amount_not_zero"),
+        sa.Index(None, "account_id", "entry_id"),
+    )
 
 
 class AlreadyPosted(Exception):
@@ -64,25 +72,63 @@ class Move:
     amount: int
 
 
+Along = Callable[[Any], Any]
+"""Makes an INSERT with RETURNING of what an entry is for, out of a table with the entry's `id` that
+is empty where there is none. The statement is built once for an `Along`, which therefore is a
+function of a module or kept by one."""
+
+
 def budget(tx: Session, campaign_id: int, unit: str) -> AccountName:
     """The account that a campaign's rewards are paid from, and go back to when taken back."""
     return AccountName(Kind.budget, campaign_id, unit)
 
 
-def post(tx: Session, *, key: str, what: str, moves: Sequence[Move], now: datetime) -> int:
+def post(
+    tx: Session,
+    *,
+    key: str,
+    what: str,
+    moves: Sequence[Move],
+    now: datetime,
+) -> int:
     """Write one entry and return its id.
 
     Raises `Insufficient` when an account would go below zero and `AlreadyPosted` for a key that
     was used; nothing is written then.
     """
+    changed = accounts.change(tx, _changes(moves))
+    return _write(tx, key, what, changed, now)
+
+
+def post_along(
+    tx: Session,
+    along: Along,
+    values: Mapping[str, Any],
+    *,
+    key: str,
+    what: str,
+    moves: Sequence[Move],
+    now: datetime,
+    before: Sequence[Ask] = (),
+) -> Answer:
+    """Write one entry, and with it what it is for: in one statement, so that there is both or none.
+
+    `along` makes the INSERT of that, which takes `values`, and returns rows; see `Along`. `before`
+    is asked in any case, first and in the same trip as something else. Raises as `post` does.
+    """
+    changed = accounts.change(tx, _changes(moves), before)
+    return _write_along(tx, along, values, key, what, changed, now)
+
+
+def _changes(moves: Sequence[Move]) -> dict[int | AccountName, int]:
+    """What these moves change, by account."""
     changes: dict[int | AccountName, int] = defaultdict(int)
     for move in moves:
         if move.amount <= 0 or move.source == move.destination:
             raise ValueError("a move needs a positive amount and two accounts")
         changes[move.source] -= move.amount
         changes[move.destination] += move.amount
-    changed = accounts.change(tx, {which: more for which, more in changes.items() if more})
-    return _write(tx, key, what, changed, now)
+    return {which: more for which, more in changes.items() if more}
 
 
 def fund(tx: Session, campaign_id: int, unit: str, amount: int, *, key: str, now: datetime) -> None:
@@ -96,24 +142,82 @@ def fund(tx: Session, campaign_id: int, unit: str, amount: int, *, key: str, now
 
 def _write(tx: Session, key: str, what: str, changed: Changed, now: datetime) -> int:
     """Write an entry for what was changed. Undoes it and raises `AlreadyPosted` for a used key."""
-    entry_id = insert_new_id(tx, LedgerEntry, {"key": key, "what": what, "at": now})
-    if entry_id is None:
-        accounts.undo(tx, changed)
-        raise AlreadyPosted()
-    postings = [{"entry_id": entry_id, "account_id": a, "amount": more} for a, more in changed]
-    tx.connection().execute(_POSTINGS, postings)
+    entry_id: int = _write_along(tx, None, {}, key, what, changed, now).scalar
     return entry_id
 
 
-_POSTINGS = sa.insert(Posting.__table__)  # type: ignore[arg-type]
+def _write_along(
+    tx: Session,
+    along: Along | None,
+    values: Mapping[str, Any],
+    key: str,
+    what: str,
+    changed: Changed,
+    now: datetime,
+) -> Answer:
+    entry = {"key": key, "what": what, "at": now}
+    answer = Answer((), 0)
+    if is_sqlite(tx):
+        if insert_new_id(tx, LedgerEntry, entry) is not None:
+            rows = [{"of": key, "account_id": which, "amount": more} for which, more in changed]
+            connection_of(tx).execute(_POSTINGS, rows)
+            [answer] = in_one_trip(tx, ask(_after(along), of=key, **values))
+    else:
+        postings = {
+            "accounts": numbers(tx, [which for which, _ in changed]),
+            "amounts": numbers(tx, [more for _, more in changed]),
+        }
+        [answer] = in_one_trip(tx, ask(_whole(along), **entry, **postings, **values))
+    if not answer.rows:
+        accounts.undo(tx, changed)
+        raise AlreadyPosted()
+    return answer
+
+
+_ENTRY, _POSTING = LedgerEntry.__table__.c, Posting.__table__.c
+_OF_KEY = sa.select(_ENTRY.id).where(_ENTRY.key == sa.bindparam("of"))
+_POSTINGS = sa.insert(Posting.__table__).values(  # type: ignore[arg-type]
+    entry_id=_OF_KEY.scalar_subquery(),
+    account_id=sa.bindparam("account_id"),
+    amount=sa.bindparam("amount"),
+)
+
+
+@cache
+def _after(along: Along | None) -> Any:
+    """What follows when an entry and its postings were written: SQLite does not insert into several
+    tables at once."""
+    entry = _OF_KEY.subquery("entry")
+    return along(entry) if along else sa.select(entry.c.id)
+
+
+@cache
+def _whole(along: Along | None) -> Any:
+    """An entry with its postings and what goes along, if its key is new."""
+    made = postgresql.insert(LedgerEntry.__table__).values(  # type: ignore[arg-type]
+        {name: sa.bindparam(name, type_=_ENTRY[name].type) for name in ("key", "what", "at")}
+    )
+    entry = made.on_conflict_do_nothing().returning(_ENTRY.id).cte("entry")
+    given = [sa.cast(sa.bindparam(name, type_=sa.Text()), _NUMBERS) for name in _GIVEN]
+    parts = sa.func.unnest(*given).table_valued(
+        sa.column("account_id", sa.BigInteger), sa.column("amount", sa.BigInteger)
+    )
+    each = sa.select(entry.c.id, *parts.render_derived().c)
+    posted = sa.insert(Posting.__table__).from_select(  # type: ignore[arg-type]
+        ["entry_id", "account_id", "amount"], each
+    )
+    rest: Any = along(entry) if along else sa.select(entry.c.id)
+    return rest.add_cte(posted.returning(_POSTING.id).cte("posted"))
+
+
+_NUMBERS = postgresql.ARRAY(sa.BigInteger)
+_GIVEN = ("accounts", "amounts")
 
 
 def verify(tx: Session) -> list[str]:
     """Every way in which the ledger does not add up, in words; empty when it does."""
     findings = []
-    if tx.get_bind().dialect.name == "postgresql":
-        # It reads all there is, however long that takes.
-        tx.execute(sa.text("SET LOCAL statement_timeout = 0"))
+    no_hurry(tx)
     uneven = tx.execute(
         sa.select(Posting.entry_id, Account.unit, sa.func.sum(Posting.amount))
         .join(Account, Account.id == Posting.account_id)

@@ -6,10 +6,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from referral.bulk import among, numbers
 from referral.crypto import KeyRing
 from referral.db import Base, RowId, insert_new, insert_new_id, lock, run
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.people.contacts import Contact, IdentityKind
+from referral.round_trips import Ask, ask
 
 NAME_LENGTH_MAX = 40
 CONSENT_VERSION = "2026-11"
@@ -126,15 +128,39 @@ def lock_customer(tx: Session, customer_id: int) -> int:
 
 _LOCK_ALL = (
     sa.select(Customer.id)
-    .where(Customer.id.in_(sa.bindparam("customers", expanding=True)))
+    .where(among(Customer.id, "customers"))
     .order_by(Customer.id)
     .with_for_update(key_share=True)
 )
+_KNOWN = sa.select(
+    Customer.id, sa.func.coalesce(Customer.merged_into, Customer.id).label("now")
+).where(among(Customer.id, "customers"))
 
 
 def lock_customers(tx: Session, customers: Collection[int]) -> None:
     """Hold the rows of several customers who were not merged a moment ago, in a fixed order."""
-    run(tx, _LOCK_ALL, customers=list(customers)).all()
+    run(tx, _LOCK_ALL, customers=numbers(tx, customers)).all()
+
+
+# The same as something to ask together with other statements. The rows have `id` and `merged_into`:
+# whoever has gone into another customer is followed by `lock_customer` or `hold`.
+
+
+def asking_lock(customer_id: int) -> Ask:
+    return ask(_LOCK, customer=customer_id)
+
+
+def asking_locks(tx: Session, customers: Collection[int]) -> Ask:
+    return ask(_LOCK_ALL, customers=numbers(tx, customers))
+
+
+def asking_hold(customer_id: int) -> Ask:
+    return ask(_HOLD, customer=customer_id)
+
+
+def asking_known(tx: Session, customers: Collection[int]) -> Ask:
+    """Which of these numbers there are: rows of `id` and whom it stands for `now`."""
+    return ask(_KNOWN, customers=numbers(tx, customers))
 
 
 def hold(tx: Session, customer_id: int) -> int:

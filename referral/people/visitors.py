@@ -1,14 +1,17 @@
 """Visitors: browsers, anonymous until somebody signs in; and which of them run what they load."""
 
-import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, insert_many, insert_new, run
+from referral.bulk import COPIED_FROM, Given, among, copy_rows, insert_many, numbers, update_many
+from referral.chance import random_bits
+from referral.db import Base, insert_new, is_sqlite, run
 from referral.people.customers import Customer
 
 PROOF_TIME = timedelta(hours=1)
@@ -21,7 +24,7 @@ class Visitor(Base):
     __tablename__ = "visitors"
 
     id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
-    customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
     created_at: Mapped[datetime]
     ran_at: Mapped[datetime | None]
     """When it proved to be a person's browser: it ran a page, somebody signed in on it, or people
@@ -34,6 +37,12 @@ class Visitor(Base):
     __table_args__ = (
         sa.Index(
             None,
+            "customer_id",
+            sqlite_where=sa.text("customer_id IS NOT NULL"),
+            postgresql_where=sa.text("customer_id IS NOT NULL"),
+        ),
+        sa.Index(
+            None,
             "sift_at",
             sqlite_where=sa.text("sift_at IS NOT NULL"),
             postgresql_where=sa.text("sift_at IS NOT NULL"),
@@ -42,7 +51,7 @@ class Visitor(Base):
 
 
 def new_visitor_id() -> int:
-    return secrets.randbits(63)
+    return random_bits(63)
 
 
 def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> bool:
@@ -51,32 +60,52 @@ def remember_visitor(tx: Session, visitor_id: int, now: datetime) -> bool:
     return insert_new(tx, Visitor, row) == 1
 
 
+_KNOWN = sa.select(Visitor.id).where(among(Visitor.id, "visitors"))
+
+
 def remember_visitors(tx: Session, seen: Mapping[int, datetime]) -> set[int]:
     """The same of many visitors, each with the moment it was first seen; those that are new."""
     rows = [
         {"id": visitor, "created_at": at, "sift_at": at + PROOF_TIME}
         for visitor, at in sorted(seen.items())
     ]
+    if len(rows) >= COPIED_FROM and not is_sqlite(tx):
+        known = set(run(tx, _KNOWN, visitors=numbers(tx, seen)).scalars())
+        new = [row for row in rows if row["id"] not in known]
+        if copy_rows(tx, Visitor, new):
+            return seen.keys() - known
     return insert_many(tx, Visitor, rows, ("id",))
 
 
 # Through the table, like all statements of every visit. Who was taken out is to be put back.
 _VISITOR = Visitor.__table__.c
 _TIME = _VISITOR.ran_at.type
-_PROVEN = {
-    "ran_at": sa.func.coalesce(_VISITOR.ran_at, sa.bindparam("at", type_=_TIME)),
-    "sift_at": sa.case((_VISITOR.sifted_at.is_not(None), sa.bindparam("at", type_=_TIME))),
-}
-_RAN = (
-    sa.update(Visitor)
-    .where(Visitor.id == sa.bindparam("visitor"), Visitor.ran_at.is_(None))
-    .values(_PROVEN)
-)
-_LOOK_AGAIN = (
-    sa.update(Visitor)
-    .where(Visitor.id == sa.bindparam("visitor"), Visitor.ran_at.is_(None))
-    .values(sift_at=sa.func.coalesce(_VISITOR.sift_at, sa.bindparam("due", type_=_TIME)))
-)
+_GIVEN = {"visitor": _VISITOR.id, "at": _VISITOR.created_at}
+
+
+def _proven(at: Any) -> dict[str, Any]:
+    return {
+        "ran_at": sa.func.coalesce(_VISITOR.ran_at, at),
+        "sift_at": sa.case((_VISITOR.sifted_at.is_not(None), at)),
+    }
+
+
+def _ran(given: Given) -> sa.Update:
+    is_news = _VISITOR.ran_at.is_(None)
+    return sa.update(Visitor).where(_VISITOR.id == given.visitor, is_news).values(_proven(given.at))
+
+
+def _look_again(given: Given) -> sa.Update:
+    due = sa.func.coalesce(_VISITOR.sift_at, given.at)
+    has_proved_nothing = _VISITOR.ran_at.is_(None)
+    return (
+        sa.update(Visitor)
+        .where(_VISITOR.id == given.visitor, has_proved_nothing)
+        .values(sift_at=due)
+    )
+
+
+_RAN = _ran(SimpleNamespace(visitor=sa.bindparam("visitor"), at=sa.bindparam("at", type_=_TIME)))
 
 
 def note_ran(tx: Session, visitor_id: int, at: datetime) -> bool:
@@ -87,8 +116,7 @@ def note_ran(tx: Session, visitor_id: int, at: datetime) -> bool:
 def note_all_ran(tx: Session, ran: Mapping[int, datetime]) -> None:
     """The same of many visitors, each with the moment it ran a page."""
     rows = [{"visitor": visitor, "at": at} for visitor, at in sorted(ran.items())]
-    if rows:
-        tx.connection().execute(_RAN, rows)
+    update_many(tx, _ran, _GIVEN, rows)
 
 
 def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
@@ -96,14 +124,13 @@ def look_again(tx: Session, visitor_id: int, due: datetime) -> None:
 
     Until the end of this transaction nobody else does so.
     """
-    run(tx, _LOOK_AGAIN, visitor=visitor_id, due=due)
+    look_again_at(tx, {visitor_id: due})
 
 
 def look_again_at(tx: Session, due: Mapping[int, datetime]) -> None:
     """The same of many visitors, each with the moment it is due."""
-    rows = [{"visitor": visitor, "due": at} for visitor, at in sorted(due.items())]
-    if rows:
-        tx.connection().execute(_LOOK_AGAIN, rows)
+    rows = [{"visitor": visitor, "at": at} for visitor, at in sorted(due.items())]
+    update_many(tx, _look_again, _GIVEN, rows)
 
 
 # Through the table: a session may be older than a database that was set up anew, and its customer
@@ -116,7 +143,8 @@ _FOLD = (
     .where(Visitor.id == sa.bindparam("visitor"))
     .where(sa.or_(Visitor.customer_id.is_(None), Visitor.customer_id == _WHO.scalar_subquery()))
     .values(
-        customer_id=_WHO.with_for_update(key_share=True, read=True).scalar_subquery(), **_PROVEN
+        customer_id=_WHO.with_for_update(key_share=True, read=True).scalar_subquery(),
+        **_proven(sa.bindparam("at", type_=_TIME)),
     )
 )
 

@@ -1,16 +1,19 @@
 """What happened to a batch's codes: over its life, over time, and by region.
 
-Scans are read from the hourly counts (`rollups`); where midnight in the brand's zone is within an
-hour, that hour belongs to the day in which it begins. Scans of outer labels, for looking before
-buying, are counted apart from those of the labels that claim.
+Scans are read from counts by the hour (`sums`, `rollups`); where midnight in the brand's zone is
+within an hour, that hour belongs to the day in which it begins. Scans of outer labels, for looking
+before buying, are counted apart from those of the labels that claim.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from referral import sums, tallies
 from referral.claims import Claim
 from referral.codes import Label
 from referral.db import UTCDateTime
@@ -18,13 +21,16 @@ from referral.misses import CodeMisses
 from referral.ranges import CodeRange, RangeState
 from referral.reports.periods import Period, Slot
 from referral.rollups import VisitCount
+from referral.sums import BatchRegions, BatchScans
+from referral.tallies import ClaimHour, SeenHour
 from referral.visits import Kind, SeenCode
 
-_SCANS = sa.cast(sa.func.coalesce(sa.func.sum(VisitCount.count), 0), sa.BigInteger)
+
+def _sum(count: Any) -> sa.ColumnElement[int]:
+    return sa.cast(sa.func.coalesce(sa.func.sum(count), 0), sa.BigInteger)
 
 
-def _scans_of(batch_id: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return VisitCount.batch_id == batch_id, VisitCount.kind == Kind.scan.value
+_SCANS = _sum(BatchScans.count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,28 +85,52 @@ def totals(tx: Session, batch_id: int) -> Totals:
     def scalar(statement: sa.Select[Any]) -> int:
         return int(tx.scalar(statement) or 0)
 
-    def seen(label: Label) -> sa.Select[int]:
-        return _count(SeenCode.batch_id == batch_id, SeenCode.label == label)
-
-    def scans(label: Label) -> sa.Select[int]:
-        return sa.select(_SCANS).where(*_scans_of(batch_id), VisitCount.label == label)
-
-    on_sale = (CodeRange.batch_id == batch_id, CodeRange.state == RangeState.activated)
+    of_batch = sa.select(BatchScans.label, _SCANS).where(BatchScans.batch_id == batch_id)
+    scans = Counter[str]()
+    for label, count in tx.execute(of_batch.group_by(BatchScans.label)):
+        scans[label] = count
+    seen = tallies.seen_by_label(tx, batch_id)
+    sizes = _sizes(tx, batch_id)
+    activated = sizes.pop(RangeState.activated, 0)
+    # Counted are the codes on sale or the others, whichever are fewer: most batches are one or the
+    # other as a whole.
+    if activated > sum(sizes.values()):
+        others = CodeRange.state != RangeState.activated
+        seen_of_activated = seen[Label.inner] - scalar(_seen_within(batch_id, others))
+    else:
+        on_sale = CodeRange.state == RangeState.activated
+        seen_of_activated = scalar(_seen_within(batch_id, on_sale))
     return Totals(
-        scans=scalar(scans(Label.inner)),
-        first_scans=scalar(seen(Label.inner)),
-        outer_scans=scalar(scans(Label.outer)),
-        outer_seen=scalar(seen(Label.outer)),
-        claims=scalar(_count(Claim.batch_id == batch_id)),
-        activated=scalar(sa.select(sa.func.sum(CodeRange.end - CodeRange.start)).where(*on_sale)),
-        seen_of_activated=scalar(
-            seen(Label.inner).where(
-                *on_sale, SeenCode.index >= CodeRange.start, SeenCode.index < CodeRange.end
-            )
-        ),
+        scans=scans[Label.inner],
+        first_scans=seen[Label.inner],
+        outer_scans=scans[Label.outer],
+        outer_seen=seen[Label.outer],
+        claims=tallies.claims_by_batch(tx, [batch_id])[batch_id],
+        activated=activated,
+        seen_of_activated=max(seen_of_activated, 0),
         misses=scalar(
             sa.select(sa.func.sum(CodeMisses.count)).where(CodeMisses.batch_id == batch_id)
         ),
+    )
+
+
+def _sizes(tx: Session, batch_id: int) -> dict[str, int]:
+    """How many codes of a batch are in each state."""
+    size = sa.func.sum(CodeRange.end - CodeRange.start)
+    of_batch = sa.select(CodeRange.state, size).where(CodeRange.batch_id == batch_id)
+    rows = tx.execute(of_batch.group_by(CodeRange.state))
+    return {state: int(codes) for state, codes in rows}
+
+
+def _seen_within(batch_id: int, ranges: sa.ColumnElement[bool]) -> sa.Select[int]:
+    """How many codes have been scanned in some of a batch's ranges."""
+    return _count(
+        SeenCode.batch_id == batch_id,
+        SeenCode.label == Label.inner,
+        CodeRange.batch_id == batch_id,
+        ranges,
+        SeenCode.index >= CodeRange.start,
+        SeenCode.index < CodeRange.end,
     )
 
 
@@ -120,15 +150,24 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
         return sa.select(counted).where(*of, *inside).correlate(slots).scalar_subquery()
 
     count = sa.func.count()
-    is_scan = _scans_of(batch_id)
+    is_scan = BatchScans.batch_id == batch_id
+    last, last_claims = tallies.until(tx, tallies.SCANS), tallies.until(tx, tallies.PURCHASES)
     is_seen = (SeenCode.batch_id == batch_id, SeenCode.label == Label.inner)
+    seen_hour = (SeenHour.batch_id == batch_id, SeenHour.label == Label.inner)
     missed = sa.func.coalesce(sa.func.sum(CodeMisses.count), 0)
     rows = tx.execute(
         sa.select(
-            within(VisitCount.hour, _SCANS, *is_scan, VisitCount.label == Label.inner),
-            within(SeenCode.first_at, count, *is_seen),
-            within(VisitCount.hour, _SCANS, *is_scan, VisitCount.label == Label.outer),
-            within(Claim.at, count, Claim.batch_id == batch_id),
+            within(BatchScans.hour, _SCANS, is_scan, BatchScans.label == Label.inner),
+            within(SeenHour.hour, _sum(SeenHour.count), *seen_hour, SeenHour.hour < last)
+            + within(SeenCode.first_at, count, *is_seen, SeenCode.first_at >= last),
+            within(BatchScans.hour, _SCANS, is_scan, BatchScans.label == Label.outer),
+            within(
+                ClaimHour.hour,
+                _sum(ClaimHour.count),
+                ClaimHour.batch_id == batch_id,
+                ClaimHour.hour < last_claims,
+            )
+            + within(Claim.at, count, Claim.batch_id == batch_id, Claim.at >= last_claims),
             within(CodeMisses.hour, missed, CodeMisses.batch_id == batch_id),
         )
         .select_from(slots)
@@ -151,43 +190,20 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
 
 def by_region(tx: Session, batch_id: int, period: Period) -> list[RegionCounts]:
     """The regions of a period's scans, the most scans first; the unknown one last."""
-    scans = _by_region(
-        tx,
-        sa.select(VisitCount.label, sa.func.nullif(VisitCount.region, ""), _SCANS)
-        .where(*_scans_of(batch_id), *_within(VisitCount.hour, period))
-        .group_by(VisitCount.label, VisitCount.region),
-    )
-    seen = _by_region(
-        tx,
-        sa.select(SeenCode.label, SeenCode.region, sa.func.count())
-        .where(SeenCode.batch_id == batch_id, *_within(SeenCode.first_at, period))
-        .group_by(SeenCode.label, SeenCode.region),
-    )
-    # A claim can come without a scan, over the API: where it happened is not known then.
-    of_claim = sa.and_(
-        SeenCode.batch_id == Claim.batch_id,
-        SeenCode.index == Claim.index,
-        SeenCode.label == Label.inner,
-    )
-    claims = _by_region(
-        tx,
-        sa.select(sa.literal(Label.inner.value), SeenCode.region, sa.func.count())
-        .select_from(Claim)
-        .outerjoin(SeenCode, of_claim)
-        .where(Claim.batch_id == batch_id, *_within(Claim.at, period))
-        .group_by(SeenCode.region),
-    )
+    scans = _scans_by_region(tx, batch_id, period)
+    seen = tallies.seen_by_region(tx, batch_id, period.since, period.until)
+    claims = tallies.claims_by_region(tx, batch_id, period.since, period.until)
     misses = _misses_by_region(tx, batch_id, period)
     found = [
         RegionCounts(
             scans=scans.get((Label.inner, region), 0),
             first_scans=seen.get((Label.inner, region), 0),
             outer_scans=scans.get((Label.outer, region), 0),
-            claims=claims.get((Label.inner, region), 0),
+            claims=claims.get(region, 0),
             misses=misses.get(region, 0),
             region=region,
         )
-        for region in {region for _, region in [*scans, *seen, *claims]} | misses.keys()
+        for region in {region for _, region in [*scans, *seen]} | claims.keys() | misses.keys()
     ]
     return sorted(found, key=_rank)
 
@@ -202,6 +218,35 @@ def _within(at: InstrumentedAttribute[Any], period: Period) -> tuple[sa.ColumnEl
     return at >= period.since, at < period.until
 
 
+def _scans_by_region(tx: Session, batch_id: int, period: Period) -> Counter[tuple[str, str | None]]:
+    """Scans by label and region: of whole days of UTC by the day, of what is left by the hour."""
+    first = sums.day_of(period.since + timedelta(days=1) - timedelta(microseconds=1))
+    last = sums.day_of(period.until)
+    of_days, of_hours = BatchRegions, VisitCount
+    edges = [(period.since, first), (last, period.until)]
+    if first >= last:
+        edges = [(period.since, period.until)]
+    # A look into the index for each edge.
+    parts = [
+        sa.select(of_hours.label, of_hours.region, of_hours.count)
+        .where(of_hours.batch_id == batch_id, of_hours.kind == Kind.scan.value)
+        .where(of_hours.hour >= since, of_hours.hour < until)
+        for since, until in edges
+        if since < until
+    ]
+    if first < last:
+        parts.append(
+            sa.select(of_days.label, of_days.region, of_days.count)
+            .where(of_days.batch_id == batch_id)
+            .where(of_days.day >= first, of_days.day < last)
+        )
+    each = sa.union_all(*parts).subquery().c
+    summed = sa.select(each.label, each.region, _sum(each["count"])).group_by(
+        each.label, each.region
+    )
+    return Counter({(label, region or None): count for label, region, count in tx.execute(summed)})
+
+
 def _misses_by_region(tx: Session, batch_id: int, period: Period) -> dict[str | None, int]:
     rows = tx.execute(
         sa.select(CodeMisses.region, sa.func.sum(CodeMisses.count))
@@ -209,10 +254,6 @@ def _misses_by_region(tx: Session, batch_id: int, period: Period) -> dict[str | 
         .group_by(CodeMisses.region)
     )
     return {region or None: int(count) for region, count in rows}
-
-
-def _by_region(tx: Session, statement: Any) -> dict[tuple[str, str | None], int]:
-    return {(label, region): count for label, region, count in tx.execute(statement)}
 
 
 def _count(*conditions: sa.ColumnElement[bool]) -> sa.Select[int]:

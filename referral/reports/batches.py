@@ -8,10 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import ranges
+from referral import ranges, tallies
 from referral.batches import Batch, UnknownBatch
 from referral.catalog import Product
-from referral.claims import Claim
 from referral.ranges import CodeRange, RangeChange, RangeState, Span
 from referral.reports import lists
 from referral.reports.lists import PAGE, Listed
@@ -117,16 +116,9 @@ def _lines(tx: Session, batches: Sequence[BatchFacts]) -> list[BatchLine]:
         .group_by(CodeRange.batch_id, CodeRange.state)
     ):
         codes[batch_id][state] = int(count)
-    claims = {
-        row.batch_id: row.claims
-        for row in tx.execute(
-            sa.select(Claim.batch_id, sa.func.count().label("claims"))
-            .where(Claim.batch_id.in_(ids))
-            .group_by(Claim.batch_id)
-        )
-    }
+    claims = tallies.claims_by_batch(tx, ids)
     return [
-        BatchLine(**vars(batch), codes=codes[batch.id], claims=claims.get(batch.id, 0))
+        BatchLine(**vars(batch), codes=codes[batch.id], claims=claims[batch.id])
         for batch in batches
     ]
 

@@ -7,15 +7,14 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
-from referral import ledger
-from referral.campaigns import Campaign
-from referral.claims import Claim
-from referral.graph import Referral, SpreadNode
+from referral import ledger, tallies
+from referral.campaigns import Campaign, CampaignState
+from referral.graph import SpreadNode
 from referral.links import visitor_id, visitor_name
 from referral.reports import orders
-from referral.rewards import Reward
-from referral.rollups import VisitCount
-from referral.visits import Kind, VisitRow
+from referral.spread import counters
+from referral.sums import CampaignVisits
+from referral.visits import Kind
 
 SPREAD_PAGE_MAX = 1000
 
@@ -32,7 +31,7 @@ class Metrics(BaseModel):
     engagements: int
     """The page ran and was seen; once a visitor and day."""
     visitors: int
-    """Different browsers that opened a link."""
+    """Different browsers that somebody's link brought in."""
     shares: int
     """Presses on a share button."""
     scans: int
@@ -55,35 +54,32 @@ class Metrics(BaseModel):
 
 
 def metrics(tx: Session, campaign: Campaign) -> Metrics:
-    mine = VisitRow.campaign_id == campaign.id
     by_kind = (
-        sa.select(VisitCount.kind, sa.func.sum(VisitCount.count))
-        .where(VisitCount.campaign_id == campaign.id)
-        .group_by(VisitCount.kind)
+        sa.select(CampaignVisits.kind, sa.func.sum(CampaignVisits.count))
+        .where(CampaignVisits.campaign_id == campaign.id)
+        .group_by(CampaignVisits.kind)
     )
     kinds = {kind: int(count) for kind, count in tx.execute(by_kind)}
-    count = sa.select(sa.func.count())
-    opened = sa.func.count(VisitRow.visitor_id.distinct())
-    new = count.where(Referral.campaign_id == campaign.id)
-    granted = sa.select(sa.func.sum(Reward.amount - Reward.taken_back)).where(
-        Reward.campaign_id == campaign.id, Reward.unit == "points"
-    )
+    new = tallies.newcomers_by_campaign(tx, [campaign.id])[campaign.id]
+    left = ledger.balances(tx, ledger.Kind.budget, campaign.id).get("points", 0)
+    # Nothing else is paid from a budget, and what is taken back goes back into it.
+    put_up = campaign.budget if campaign.state == CampaignState.published else 0
     ordered = orders.totals(tx, campaign.id)
     return Metrics(
         fetches=kinds.get(Kind.fetch, 0),
         opens=kinds.get(Kind.open, 0),
         engagements=kinds.get(Kind.engagement, 0),
-        visitors=tx.scalar(sa.select(opened).where(mine, VisitRow.kind == Kind.open)) or 0,
+        visitors=counters.reached(tx, campaign.id),
         shares=kinds.get(Kind.share, 0),
         scans=kinds.get(Kind.scan, 0),
-        claims=tx.scalar(count.where(Claim.campaign_id == campaign.id)) or 0,
-        new_customers=tx.scalar(new) or 0,
-        referred_customers=tx.scalar(new.where(Referral.referrer_id.is_not(None))) or 0,
-        cost=int(tx.scalar(granted) or 0),
+        claims=tallies.claims_by_campaign(tx, [campaign.id])[campaign.id],
+        new_customers=new.all,
+        referred_customers=new.referred,
+        cost=put_up - left,
         orders=ordered.orders,
         order_amount=ordered.amount,
         refunded_amount=ordered.refunded,
-        budget_left=ledger.balances(tx, ledger.Kind.budget, campaign.id).get("points", 0),
+        budget_left=left,
     )
 
 

@@ -46,12 +46,26 @@ def of_budget(
     tx: Session, campaign_id: int, *, offset: int = 0, limit: int = PAGE
 ) -> Listed[EntryLine]:
     """What was put into a campaign's budget and paid out of it, newest first."""
+    slots = tx.scalars(
+        sa.select(Account.id).where(Account.kind == Kind.budget, Account.owner == campaign_id)
+    ).all()
+    if not slots:
+        return Listed([], None)
+    # The last of each slot, out of an index; among these are the last of all.
+    last = [
+        sa.select(
+            sa.select(Posting.entry_id)
+            .where(Posting.account_id == slot)
+            .order_by(Posting.entry_id.desc())
+            .limit(offset + limit + 1)
+            .subquery()
+        )
+        for slot in slots
+    ]
+    every = sa.union(*last).subquery()
     found = tx.scalars(
-        sa.select(Posting.entry_id)
-        .join(Account, Account.id == Posting.account_id)
-        .where(Account.kind == Kind.budget, Account.owner == campaign_id)
-        .group_by(Posting.entry_id)
-        .order_by(Posting.entry_id.desc())
+        sa.select(every.c.entry_id)
+        .order_by(every.c.entry_id.desc())
         .offset(offset)
         .limit(limit + 1)
     ).all()
@@ -63,8 +77,9 @@ def of_budget(
 def of_rewards(tx: Session, rewards: Sequence[Reward]) -> dict[int, list[EntryLine]]:
     """The entries behind each reward, by its id: the grant, and the release after a hold."""
     released = {f"release|{reward.id}": reward.id for reward in rewards}
-    wanted = LedgerEntry.id.in_([reward.entry_id for reward in rewards])
-    entries = _entries(tx, sa.or_(wanted, LedgerEntry.key.in_(list(released))))
+    # Two questions, each with an index of its own: as one they would read the whole ledger.
+    entries = _entries(tx, LedgerEntry.id.in_([reward.entry_id for reward in rewards]))
+    entries |= _entries(tx, LedgerEntry.key.in_(list(released)))
     behind = {reward.id: [entries[reward.entry_id]] for reward in rewards}
     for entry in entries.values():
         if entry.key in released:

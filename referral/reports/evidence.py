@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from referral.bulk import among, numbers
 from referral.claims import Claim
 from referral.codes import Label
 from referral.crypto import KeyRing, LostKey
-from referral.db import run
 from referral.graph import Referral
 from referral.people import Consent, Identity, IdentityKind, Visitor
 from referral.risk import (
@@ -33,6 +33,7 @@ from referral.risk import (
     merged,
 )
 from referral.risk.rules import DAY, MONTH, Mode
+from referral.round_trips import Answer, Ask, ask, in_one_trip
 from referral.visits import ScannedCode, SeenCode
 
 PACKAGES_MAX = 100
@@ -93,11 +94,16 @@ def gather(
     tx: Session, keys: KeyRing, event: Event, moment: datetime
 ) -> tuple[Facts, dict[str, Setting]]:
     """The facts of a purchase at a moment, in one statement; and how rules are set now."""
+    return found(keys, event, moment, in_one_trip(tx, asking(tx, event, moment))[0])
+
+
+def asking(tx: Session, event: Event, moment: datetime) -> Ask:
+    """What to ask for `found`."""
     values: dict[str, Any] = {
         "customer": event.customer,
         "moment": moment,
         "day_before": moment - DAY,
-        "paid": sorted({*event.paid, 0}),
+        "paid": numbers(tx, set(event.paid)),
     }
     if event.referrer is not None:
         values |= {
@@ -106,8 +112,15 @@ def gather(
             "event": event.event,
             "claim": event.claim_id,
         }
-    legs: dict[str, list[sa.Row[Any]]] = {}
-    for row in run(tx, _statement(event.referrer is not None), **values):
+    return ask(_statement(event.referrer is not None), **values)
+
+
+def found(
+    keys: KeyRing, event: Event, moment: datetime, answer: Answer
+) -> tuple[Facts, dict[str, Setting]]:
+    """What `gather` returns, of what was answered."""
+    legs: dict[str, list[Any]] = {}
+    for row in answer.rows:
         legs.setdefault(row.leg, []).append(row)
     return _facts(keys, event, moment, legs), merged(map(_setting, legs.get("rule", [])))
 
@@ -194,9 +207,8 @@ def _shared_with_referrer() -> sa.Select[Any]:
 
 
 def _blocked() -> sa.Select[Any]:
-    paid: sa.BindParameter[Any] = sa.bindparam("paid", expanding=True)
     return _leg("blocked", BlockedCustomer.customer_id).where(
-        BlockedCustomer.customer_id.in_(paid), BlockedCustomer.at <= _MOMENT
+        among(BlockedCustomer.customer_id, "paid"), BlockedCustomer.at <= _MOMENT
     )
 
 

@@ -7,16 +7,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from referral import kept_rates
 from referral.campaigns import Campaign
 from referral.catalog import Product
+from referral.claims import Claim
 from referral.forecast import Terms
 from referral.forecast.assumptions import DAYS_MAX, Assumptions
+from referral.graph import SpreadNode
 from referral.reports.spread_rates import Rates, Scope, rates
 from referral.rewards import Rule
 
 LOOK_BACK_DAYS = 90
+LARGE = 5_000
+"""So many people in a spread, or claims, are gone through by the hour and not for each page."""
 AUDIENCE_DEFAULT = 100_000
 """Where a measured R is 1 or more."""
 NOTHING: Mapping[str, Any] = {}
@@ -43,7 +49,33 @@ def terms_of(campaign: Campaign, products: Sequence[Product], worth: Mapping[str
 def measured(
     tx: Session, now: datetime, *, days: int = LOOK_BACK_DAYS, campaign: Campaign | None = None
 ) -> Rates:
-    """The rates of a campaign, or of all of the last days."""
+    """The rates of a campaign, or of all of the last days.
+
+    Where there is much to be gone through, those of the default time are the ones that were kept
+    when it was last done (`actions.measure_rates`): they say up to when.
+    """
+    if days == LOOK_BACK_DAYS and is_large(tx, campaign):
+        kept = kept_rates.kept(tx, campaign.id if campaign else kept_rates.ALL)
+        if kept is not None:
+            return Rates.model_validate(kept.rates)
+    return measured_now(tx, now, days=days, campaign=campaign)
+
+
+def is_large(tx: Session, campaign: Campaign | None) -> bool:
+    """Whether going through people and purchases takes longer than somebody waits for a page."""
+    for model in (SpreadNode, Claim):
+        some: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(model).limit(LARGE)
+        if campaign is not None:
+            some = some.where(model.campaign_id == campaign.id)
+        if (tx.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0) >= LARGE:
+            return True
+    return False
+
+
+def measured_now(
+    tx: Session, now: datetime, *, days: int = LOOK_BACK_DAYS, campaign: Campaign | None = None
+) -> Rates:
+    """The same, measured however long that takes."""
     since = now - timedelta(days=days)
     if campaign is None:
         return rates(tx, Scope(since, now))

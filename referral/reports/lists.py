@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from referral import tallies
 from referral.batches import Batch
 from referral.campaigns import Campaign, CampaignState
 from referral.catalog import Product
@@ -55,14 +56,9 @@ def products(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[Produ
     of_product = Batch.product_id == Product.id
     batches = sa.select(sa.func.count()).where(of_product)
     codes = sa.select(sa.func.coalesce(sa.func.sum(Batch.size), 0)).where(of_product)
-    claims = (
-        sa.select(sa.func.count(Claim.id))
-        .join(Batch, Batch.id == Claim.batch_id)
-        .where(of_product)
-        .correlate(Product)
-    )
     rows = tx.execute(
         sa.select(
+            Product.id,
             Product.gtin,
             Product.name,
             Product.price,
@@ -70,13 +66,19 @@ def products(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[Produ
             Product.labels,
             batches.correlate(Product).scalar_subquery(),
             codes.correlate(Product).scalar_subquery(),
-            claims.scalar_subquery(),
         )
         .order_by(Product.id.desc())
         .offset(offset)
         .limit(limit + 1)
     )
-    return listed([ProductLine(*row) for row in rows], offset, limit)
+    page = listed(rows.all(), offset, limit)
+    claims = tallies.claims_by_product(tx, [row.id for row in page.rows])
+    return Listed([_product(row, claims[row.id]) for row in page.rows], page.next)
+
+
+def _product(row: Any, claims: int) -> ProductLine:
+    _number, gtin, name, price, currency, labels, batches, codes = row
+    return ProductLine(gtin, name, price, currency, labels, batches, codes, claims)
 
 
 @dataclass(frozen=True)
@@ -90,22 +92,29 @@ class CampaignLine:
 
 def campaigns(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[CampaignLine]:
     """Newest first."""
-    count = sa.select(sa.func.count())
     left = sa.select(sa.cast(sa.func.sum(Account.balance), sa.BigInteger)).where(
         Account.kind == Kind.budget, Account.owner == Campaign.id, Account.unit == "points"
     )
     rows = tx.execute(
         sa.select(
             Campaign,
-            count.where(Claim.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery(),
-            count.where(Referral.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery(),
             left.correlate(Campaign).scalar_subquery(),
         )
         .order_by(Campaign.id.desc())
         .offset(offset)
         .limit(limit + 1)
     )
-    return listed([CampaignLine(*row) for row in rows], offset, limit)
+    page = listed(rows.all(), offset, limit)
+    ids = [campaign.id for campaign, _left in page.rows]
+    claims = tallies.claims_by_campaign(tx, ids)
+    new = tallies.newcomers_by_campaign(tx, ids)
+    return Listed(
+        [
+            CampaignLine(campaign, claims[campaign.id], new[campaign.id].all, left)
+            for campaign, left in page.rows
+        ],
+        page.next,
+    )
 
 
 def campaign_titles(tx: Session, campaign_ids: Sequence[int]) -> dict[int, tuple[str, str]]:

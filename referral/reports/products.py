@@ -6,9 +6,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from referral import tallies
 from referral.batches import Batch
 from referral.catalog import Product
-from referral.claims import Claim
 
 BATCHES_SHOWN = 10
 
@@ -40,13 +40,11 @@ def usage(tx: Session, product: Product) -> Usage:
     batches, codes = tx.execute(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Batch.size), 0)).where(of_product)
     ).one()
-    claims = tx.scalar(
-        sa.select(sa.func.count(Claim.id)).join(Batch, Batch.id == Claim.batch_id).where(of_product)
-    )
+    claims = tallies.claims_by_product(tx, [product.id])[product.id]
     newest = tx.execute(
         sa.select(Batch.id, Batch.name, Batch.size, Batch.created_at)
         .where(of_product)
         .order_by(Batch.id.desc())
         .limit(BATCHES_SHOWN)
     )
-    return Usage(batches, codes, claims or 0, [BatchOf(*row) for row in newest])
+    return Usage(batches, codes, claims, [BatchOf(*row) for row in newest])

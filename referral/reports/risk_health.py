@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from referral import risk
 from referral.crypto import KeyRing
 from referral.reports import evidence
-from referral.rewards import Reward, RewardState
+from referral.rewards import Reward
 from referral.risk import Decision, Mode, VerdictRow
 
 RECENT = 1000
@@ -50,7 +50,7 @@ def health(tx: Session, keys: KeyRing) -> Health:
     if count := _unjudged(tx):
         findings.append(f"{count} of the latest rewards have no verdict")
     if count := _uncleared(tx):
-        findings.append(f"{count} of the latest available rewards were held")
+        findings.append(f"{count} of the available rewards were held")
     settings = risk.settings_of(tx)
     return Health(
         findings,
@@ -89,13 +89,11 @@ def _unjudged(tx: Session) -> int:
 
 
 def _uncleared(tx: Session) -> int:
-    latest = (
-        sa.select(Reward.is_cleared)
-        .where(Reward.state == RewardState.available)
-        .order_by(Reward.available_at.desc())
+    # Their index is empty as long as all is well.
+    held = (
+        sa.select(Reward.id)
+        .where(Reward.state == sa.literal_column("'available'"), ~Reward.is_cleared)
         .limit(RECENT)
         .subquery()
     )
-    return (
-        tx.scalar(sa.select(sa.func.count()).select_from(latest).where(~latest.c.is_cleared)) or 0
-    )
+    return tx.scalar(sa.select(sa.func.count()).select_from(held)) or 0

@@ -21,7 +21,7 @@ from referral.forecast.branching import Floats, Ints
 from referral.graph import Referral, SpreadNode
 from referral.orders import Order
 from referral.people import Visitor
-from referral.visits import Kind, VisitRow
+from referral.sharers import Sharer
 
 NODES_MAX = 300_000
 """Of so many people, the latest, rates are taken."""
@@ -268,22 +268,12 @@ def _nodes_in(scope: Scope) -> list[sa.ColumnElement[bool]]:
 
 
 def _silent_seeds(tx: Session, scope: Scope) -> int:
-    """People who pressed a share button, and nobody opened their link."""
-    shares = sa.select(VisitRow.campaign_id, VisitRow.visitor_id).where(
-        VisitRow.kind == Kind.share,
-        VisitRow.at >= scope.since,
-        VisitRow.at < scope.until,
-        VisitRow.visitor_id.is_not(None),
-        VisitRow.campaign_id.is_not(None),
-    )
-    if scope.campaign_id is not None:
-        shares = shares.where(VisitRow.campaign_id == scope.campaign_id)
-    sharers = shares.distinct().subquery()
+    """People who first pressed a share button then, and nobody opened their link."""
     in_spread = sa.exists().where(
-        SpreadNode.campaign_id == sharers.c.campaign_id,
-        SpreadNode.visitor_id == sharers.c.visitor_id,
+        SpreadNode.campaign_id == Sharer.campaign_id, SpreadNode.visitor_id == Sharer.visitor_id
     )
-    return tx.scalar(sa.select(sa.func.count()).select_from(sharers).where(~in_spread)) or 0
+    silent = sa.select(sa.func.count()).where(*_within(scope, Sharer, Sharer.at), ~in_spread)
+    return tx.scalar(silent) or 0
 
 
 def _buying(tx: Session, scope: Scope) -> tuple[Floats, Floats]:

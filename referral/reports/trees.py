@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from referral import graph, people
+from referral.bulk import numbers
 from referral.crypto import KeyRing
+from referral.db import run
 from referral.graph import Referral, SpreadNode
 from referral.links import visitor_name
 from referral.people import Customer, Visitor
@@ -102,22 +104,38 @@ def path_to_root(tx: Session, customer_id: int) -> list[int]:
 
 def _first_children(tx: Session, parents: Sequence[int], limit: int) -> dict[int, list[int]]:
     """The first children of each parent, by parent."""
-    place = sa.func.row_number().over(
-        partition_by=Referral.referrer_id, order_by=(Referral.at, Referral.customer_id)
-    )
-    numbered = (
-        sa.select(Referral.customer_id, Referral.referrer_id, place.label("place"))
-        .where(Referral.referrer_id.in_(parents))
-        .subquery()
-    )
+    statement = _FIRSTS[tx.get_bind().dialect.name]
+    told = {"parents": numbers(tx, parents), "most": min(limit, CHILDREN_MAX)}
     listed: dict[int, list[int]] = defaultdict(list)
-    for child, parent in tx.execute(
-        sa.select(numbered.c.customer_id, numbered.c.referrer_id)
-        .where(numbered.c.place <= min(limit, CHILDREN_MAX))
-        .order_by(numbered.c.referrer_id, numbered.c.place)
-    ):
-        listed[parent].append(child)
+    for row in run(tx, statement, **told):
+        listed[row.referrer_id].append(row.customer_id)
     return listed
+
+
+_FIRSTS = {
+    # Out of the index, parent by parent: numbering them reads all children there are.
+    "postgresql": sa.text(
+        """
+        SELECT firsts.customer_id, above.referrer_id
+        FROM unnest(CAST(:parents AS bigint[])) AS above(referrer_id)
+        CROSS JOIN LATERAL (
+            SELECT customer_id, at FROM referrals WHERE referrals.referrer_id = above.referrer_id
+            ORDER BY at, customer_id LIMIT :most
+        ) AS firsts
+        ORDER BY above.referrer_id, firsts.at, firsts.customer_id
+        """
+    ),
+    "sqlite": sa.text(
+        """
+        SELECT customer_id, referrer_id FROM (
+            SELECT customer_id, referrer_id, row_number() OVER (
+                PARTITION BY referrer_id ORDER BY at, customer_id
+            ) AS place
+            FROM referrals WHERE referrer_id IN (SELECT value FROM json_each(:parents))
+        ) WHERE place <= :most ORDER BY referrer_id, place
+        """
+    ),
+}
 
 
 def _branches(tx: Session, keys: KeyRing, customers: Sequence[int]) -> list[Branch]:

@@ -4,17 +4,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from referral import ledger, people
-from referral.db import insert_new_id, run
+from referral.db import insert_new_id
 from referral.graph import Referral
 from referral.ledger import AccountName, Kind, Move
+from referral.ledger.entries import Along
 from referral.rewards import wallets
 from referral.rewards.evaluation import Grant
 from referral.rewards.records import TO_RELEASE, Reason, Reward, RewardState, Why, Withheld
+from referral.round_trips import Ask, in_one_trip
 
 RELEASE_BATCH = 500
 """How many rewards one transaction of the nightly pass moves."""
@@ -31,21 +35,26 @@ class Terms:
     lasts: timedelta | None
     """How long they can be spent once they are available; None for ever."""
     is_cleared: bool
+    owing: frozenset[int] = frozenset()
+    """Who of the beneficiaries owes something. Without a hold, the caller has locked them."""
 
 
 def grant(
-    tx: Session, proposed: Sequence[Grant], terms: Terms, now: datetime
+    tx: Session,
+    proposed: Sequence[Grant],
+    terms: Terms,
+    now: datetime,
+    before: Sequence[Ask] = (),
 ) -> tuple[list[Reward], list[Grant]]:
     """Write rewards and their postings; and those that the campaign's budget cannot pay.
 
-    Without a hold they are available at once, and pay what their beneficiaries owe, who are locked
-    by the caller then.
+    Without a hold they are available at once, and pay what their beneficiaries owe. `before` is
+    asked first, together with something else.
     """
-    beneficiaries = {each.beneficiary for each in proposed}
     is_free = not terms.hold and terms.is_cleared
-    if is_free and not wallets.is_any_owing(tx, beneficiaries):
-        return _grant(tx, proposed, terms, Kind.wallet, now)
-    granted, refused = _grant(tx, proposed, terms, Kind.pending, now)
+    if is_free and terms.owing.isdisjoint(each.beneficiary for each in proposed):
+        return _grant(tx, proposed, terms, Kind.wallet, now, before)
+    granted, refused = _grant(tx, proposed, terms, Kind.pending, now, before)
     if not is_free:
         return granted, refused
     kept = [tx.get_one(Reward, reward.id) for reward in granted]
@@ -55,12 +64,20 @@ def grant(
 
 
 def _grant(
-    tx: Session, proposed: Sequence[Grant], terms: Terms, kind: Kind, now: datetime
+    tx: Session,
+    proposed: Sequence[Grant],
+    terms: Terms,
+    kind: Kind,
+    now: datetime,
+    before: Sequence[Ask] = (),
 ) -> tuple[list[Reward], list[Grant]]:
     """Grant into accounts of a kind: of what is pending, or the wallets."""
-    entry_id = _post(tx, proposed, terms, kind, now)
-    if entry_id is not None:
-        return [_write(tx, each, terms, kind, entry_id, now) for each in proposed], []
+    if not proposed:
+        in_one_trip(tx, *before)
+        return [], []
+    rewards = _post(tx, proposed, terms, kind, now, before)
+    if rewards is not None:
+        return rewards, []
     if len(proposed) < 2:
         return [], list(proposed)
     granted: list[Reward] = []
@@ -73,10 +90,14 @@ def _grant(
 
 
 def _post(
-    tx: Session, proposed: Sequence[Grant], terms: Terms, kind: Kind, now: datetime
-) -> int | None:
-    if not proposed:
-        return None
+    tx: Session,
+    proposed: Sequence[Grant],
+    terms: Terms,
+    kind: Kind,
+    now: datetime,
+    before: Sequence[Ask],
+) -> list[Reward] | None:
+    """Write rewards and their entry in one statement; None when the budget cannot pay them."""
     moves = []
     for each in proposed:
         unit = each.unit(terms.currency)
@@ -84,23 +105,32 @@ def _post(
         moves.append(Move(ledger.budget(tx, terms.campaign_id, unit), to, each.amount))
     first = proposed[0]
     alone = f"|{first.rule.id}|{first.beneficiary}" if len(proposed) == 1 else ""
+    rows = [_row(each, terms, kind, now) for each in proposed]
     try:
-        return ledger.post(
+        written = ledger.post_along(
             tx,
+            _rewards(len(rows)),
+            {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in _OWN}
+            | {name: rows[0][name] for name in _SHARED},
             key=f"rewards|{terms.event}{alone}",
             what=f"rewards for {terms.event.partition(':')[0]}",
             moves=moves,
             now=now,
+            before=before,
         )
     except ledger.Insufficient:
         return None
+    made = {(each.rule, each.beneficiary_id): each for each in written.rows}
+    return [
+        Reward(id=one.id, entry_id=one.entry_id, **row)
+        for row in rows
+        for one in [made[row["rule"], row["beneficiary_id"]]]
+    ]
 
 
-def _write(
-    tx: Session, each: Grant, terms: Terms, kind: Kind, entry_id: int, now: datetime
-) -> Reward:
+def _row(each: Grant, terms: Terms, kind: Kind, now: datetime) -> dict[str, Any]:
     available_at = now + terms.hold
-    row = {
+    return {
         "event": terms.event,
         "rule": each.rule.id,
         "beneficiary_id": each.beneficiary,
@@ -117,12 +147,41 @@ def _write(
         "granted_at": now,
         "available_at": available_at,
         "expires_at": available_at + terms.lasts if terms.lasts else None,
-        "entry_id": entry_id,
     }
-    return Reward(id=run(tx, _GRANT, **row).scalar_one(), **row)
 
 
-_GRANT = sa.insert(Reward.__table__).returning(Reward.__table__.c.id)  # type: ignore[arg-type]
+_SHARED = (
+    *("event", "campaign_id", "taken_back", "lapsed", "state"),
+    *("is_cleared", "granted_at", "available_at", "expires_at"),
+)
+"""The columns that are the same for all rewards of an event, and those of each."""
+_OWN = ("rule", "beneficiary_id", "holder_id", "depth", "unit", "amount", "left")
+
+
+@cache
+def _rewards(count: int) -> Along:
+    """Makes the INSERT of so many rewards of one entry."""
+    columns = Reward.__table__.c
+
+    def along(entry: Any) -> Any:
+        shared = [sa.bindparam(name, type_=columns[name].type).label(name) for name in _SHARED]
+        rows = [
+            sa.select(
+                entry.c.id.label("entry_id"),
+                *shared,
+                *(
+                    sa.bindparam(f"{name}_{n}", type_=columns[name].type).label(name)
+                    for name in _OWN
+                ),
+            )
+            for n in range(count)
+        ]
+        made = sa.insert(Reward.__table__).from_select(  # type: ignore[arg-type]
+            ["entry_id", *_SHARED, *_OWN], sa.union_all(*rows) if count > 1 else rows[0]
+        )
+        return made.returning(columns.id, columns.entry_id, columns.rule, columns.beneficiary_id)
+
+    return along
 
 
 def withhold(

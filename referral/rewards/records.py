@@ -32,7 +32,7 @@ class Reward(Base):
     rule: Mapped[str] = mapped_column(sa.String(160))
     beneficiary_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     """Whom the rule paid."""
-    holder_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"), index=True)
+    holder_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     """Whose it is: the beneficiary, or the customer the beneficiary was merged into."""
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
     depth: Mapped[int] = mapped_column(sa.SmallInteger)
@@ -68,6 +68,14 @@ class Reward(Base):
             "id",
             sqlite_where=sa.text("state = 'pending' AND is_cleared"),
             postgresql_where=sa.text("state = 'pending' AND is_cleared"),
+        ),
+        sa.Index(None, "holder_id", "id"),
+        # Empty: what is held is not paid out.
+        sa.Index(
+            "ix_rewards_uncleared",
+            "id",
+            sqlite_where=sa.text("state = 'available' AND NOT is_cleared"),
+            postgresql_where=sa.text("state = 'available' AND NOT is_cleared"),
         ),
         sa.Index(
             None,

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import ledger
-from referral.db import Base, run
+from referral.bulk import among, numbers
+from referral.db import Base
 from referral.ledger import Kind, Move
 from referral.rewards.records import Reward, RewardState
+from referral.round_trips import Ask, ask
 
 BACK_LASTS = timedelta(days=30)
 """How long what comes back too late, after the day it would have expired, can still be spent."""
@@ -45,16 +47,16 @@ def debt_of(tx: Session, customer_id: int, unit: str) -> int:
     return -ledger.balances(tx, Kind.owed, customer_id).get(unit, 0)
 
 
-_OWING = sa.select(ledger.Account.id).where(
-    ledger.Account.kind == Kind.owed,
-    ledger.Account.owner.in_(sa.bindparam("customers", expanding=True)),
+_OWING = sa.select(ledger.Account.owner).where(
+    ledger.Account.kind == sa.literal_column("'owed'"),
+    among(ledger.Account.owner, "customers"),
     ledger.Account.balance < 0,
 )
 
 
-def is_any_owing(tx: Session, customers: Collection[int]) -> bool:
-    """Whether one of these customers, who are locked, owes anything."""
-    return run(tx, _OWING, customers=list(customers)).first() is not None
+def asking_owing(tx: Session, customers: Collection[int]) -> Ask:
+    """Which of these customers, who are locked, owe anything: rows of an `owner`."""
+    return ask(_OWING, customers=numbers(tx, customers))
 
 
 def take(tx: Session, customer_id: int, unit: str, most: int) -> list[Taken]:

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.audit import BY_LENGTH_MAX
-from referral.db import Base, RowId, insert_new, insert_new_id, run, upsert
+from referral.db import Base, RowId, insert_new, run, upsert
 from referral.errors import N_, NotFound
 from referral.risk.rules import Finding, Mode, Setting, defaults
+from referral.round_trips import Ask, adding
 
 REASON_LENGTH_MAX = 300
 
@@ -127,10 +128,10 @@ class BlockedCustomer(Base):
     at: Mapped[datetime]
 
 
-def add_verdict(tx: Session, row: Mapping[str, Any]) -> int | None:
-    """Store a verdict and return its id; None when the event has one."""
+def asking_to_store(tx: Session, row: Mapping[str, Any]) -> Ask:
+    """Stores a verdict, and answers with its id; with nothing when the event has one."""
     empty = {"looked_at": None, "reviewed_by": None, "reviewed_at": None, "reason": None}
-    return insert_new_id(tx, VerdictRow, {**empty, **row})
+    return adding(tx, VerdictRow, {**empty, **row})
 
 
 def verdict_by_id(tx: Session, verdict_id: int, *, for_update: bool = False) -> VerdictRow:

@@ -13,10 +13,13 @@ from referral.spread.nodes import (
     step_of,
     touches_of,
 )
+from referral.spread.reached import Reached, asking_reached, reached, reached_of
 
 __all__ = [
+    "Reached",
     "SpreadNode",
     "Step",
+    "asking_reached",
     "attach",
     "children_of",
     "forget_opening",
@@ -24,6 +27,8 @@ __all__ = [
     "hop_of",
     "leave",
     "path_up",
+    "reached",
+    "reached_of",
     "step_of",
     "touches_of",
 ]

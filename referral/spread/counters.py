@@ -7,14 +7,16 @@ docs/adr/0010-counters.md.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.db import Base, RowId, lock, run
+from referral.bulk import COPIED_FROM, among, copy_rows, numbers, upsert_many
+from referral.db import Base, RowId, is_sqlite, lock, no_hurry, run
 from referral.spread import forests
 from referral.spread.forests import NOTHING, Counts, Kept, Now
 
@@ -56,6 +58,16 @@ class GraphCount(Base):
     )
 
 
+class ForestTotal(Base):
+    """What has been counted of a whole forest."""
+
+    __tablename__ = "forest_totals"
+
+    forest: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    reached: Mapped[int] = mapped_column(sa.BigInteger)
+    """How many nodes are below another one."""
+
+
 class GraphChange(Base):
     """A note that a node was put in, moved, taken out or became a customer's. Triggers write it."""
 
@@ -73,26 +85,26 @@ class GraphChange(Base):
 # sees one moment: a node whose note it does not see is where it was counted.
 
 _KEPT = {
-    "sqlite": "LEFT JOIN graph_counts kept ON kept.forest = :forest AND kept.node = up.node",
+    "sqlite": "LEFT JOIN graph_counts kept ON kept.forest = :forest AND kept.node = {node}",
     # Looked up one by one: PostgreSQL expects hundreds of times as many rows as there are above
     # what has changed, and would rather read the whole table.
     "postgresql": "LEFT JOIN LATERAL (SELECT * FROM graph_counts WHERE forest = :forest "
-    "AND graph_counts.node = up.node LIMIT 1) kept ON true",
+    "AND graph_counts.node = {node} LIMIT 1) kept ON true",
 }
+_COUNTED = "kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers, kept.depth"
 _CHANGED = """
     WITH RECURSIVE {state},
-    up(node) AS (
-        SELECT node FROM state
-        UNION SELECT parent FROM state WHERE parent IS NOT NULL
-        UNION SELECT kept.parent FROM up {kept} WHERE kept.parent IS NOT NULL
+    begun(node) AS (
+        SELECT node FROM state UNION SELECT parent FROM state WHERE parent IS NOT NULL
+    ),
+    up(node, parent, is_customer, direct, total, customers, depth) AS (
+        SELECT begun.node, {counted} FROM begun {kept_of_begun}
+        UNION
+        SELECT up.parent, {counted} FROM up {kept_of_parent} WHERE up.parent IS NOT NULL
     )
-    SELECT 1 AS is_now, node, parent, is_customer, 0 AS direct, 0 AS total, 0 AS customers,
-        0 AS depth
-    FROM state
-    UNION ALL
-    SELECT 0, up.node, kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers,
-        kept.depth
-    FROM up {kept}
+    SELECT up.node, state.node IS NOT NULL, state.parent, state.is_customer,
+        up.parent, up.is_customer, up.direct, up.total, up.customers, up.depth
+    FROM up LEFT JOIN state ON state.node = up.node
 """
 _TREE_STATE = """
     state(node, parent, is_customer) AS (
@@ -111,32 +123,41 @@ _SPREAD_STATE = """
         JOIN spread_nodes ON campaign_id = :forest AND visitor_id = node
         WHERE forest IS NULL AND id <= :last
     ),
-    changed(node) AS (
-        SELECT node FROM noted
+    known(node, customer_id) AS (
+        SELECT noted.node, visitor.customer_id
+        FROM noted LEFT JOIN visitors visitor ON visitor.id = noted.node
+    ),
+    changed(node, customer_id) AS (
+        SELECT node, customer_id FROM known
         UNION
-        SELECT other.id FROM noted
-        JOIN visitors one ON one.id = noted.node
-        JOIN visitors other ON other.customer_id = one.customer_id
+        SELECT other.id, other.customer_id FROM known
+        JOIN visitors other ON other.customer_id = known.customer_id
     ),
     state(node, parent, is_customer) AS (
         SELECT changed.node, place.parent_id,
-            CASE WHEN place.at IS NULL OR visitor.customer_id IS NULL THEN false ELSE NOT EXISTS (
+            CASE WHEN place.at IS NULL OR changed.customer_id IS NULL THEN false ELSE NOT EXISTS (
                 SELECT 1 FROM visitors other CROSS JOIN spread_nodes earlier
-                WHERE other.customer_id = visitor.customer_id
+                WHERE other.customer_id = changed.customer_id
                 AND earlier.campaign_id = :forest AND earlier.visitor_id = other.id
                 AND (earlier.at, earlier.visitor_id) < (place.at, place.visitor_id)
             ) END
         FROM changed
         LEFT JOIN spread_nodes place
             ON place.campaign_id = :forest AND place.visitor_id = changed.node
-        LEFT JOIN visitors visitor ON visitor.id = changed.node
     )"""
 
 
 @cache
 def _changed(dialect: str, *, is_tree: bool) -> sa.TextClause:
     state = _TREE_STATE if is_tree else _SPREAD_STATE
-    return sa.text(_CHANGED.format(state=state, kept=_KEPT[dialect]))
+    kept = _KEPT[dialect]
+    statement = _CHANGED.format(
+        state=state,
+        counted=_COUNTED,
+        kept_of_begun=kept.format(node="begun.node"),
+        kept_of_parent=kept.format(node="up.parent"),
+    )
+    return sa.text(statement)
 
 
 # The same from scratch.
@@ -155,7 +176,7 @@ _SPREAD = sa.text(
 _CHILD_DEPTHS = (
     sa.select(GraphCount.parent, GraphCount.depth, sa.func.count().label("times"))
     .where(GraphCount.forest == sa.bindparam("forest"))
-    .where(GraphCount.parent.in_(sa.bindparam("parents", expanding=True)))
+    .where(among(GraphCount.parent, "parents"))
     .group_by(GraphCount.parent, GraphCount.depth)
 )
 
@@ -168,26 +189,48 @@ _ANY_NOTES = sa.select(
 )
 
 
-def _worked_out(tx: Session, forest: int, last: int) -> tuple[dict[int, Kept], set[int]]:
-    """What the notes up to `last` make of a forest's counters: see `forests.apply`."""
+@dataclass(frozen=True)
+class _WorkedOut:
+    """What notes make of a forest's counters: see `forests.apply`."""
+
+    rows: Mapping[int, Kept] = field(default_factory=dict)
+    """What became of the nodes that changed."""
+    stuck: Collection[int] = ()
+    counted: Collection[int] = ()
+    """Those that have a row so far."""
+    reached: int = 0
+    """How many more nodes are below another one."""
+
+
+def _worked_out(tx: Session, forest: int, last: int) -> _WorkedOut:
+    """What the notes up to `last` come to."""
     kept: dict[int, Kept] = {}
     now: dict[int, Now] = {}
+    counted: set[int] = set()
     if not run(tx, _ANY_NOTES, forest=forest, last=last).scalar():
-        return {}, set()
+        return _WorkedOut()
     statement = _changed(tx.get_bind().dialect.name, is_tree=forest == TREE)
-    for row in run(tx, statement, forest=forest, last=last):
-        if row.is_now:
-            now[row.node] = Now(row.parent, bool(row.is_customer))
-        elif row.direct is None:
-            kept[row.node] = Kept()
+    for row in run(tx, statement, forest=forest, last=last).all():
+        node, is_changed, parent, is_customer, *counts = tuple(row)
+        if is_changed:
+            now[node] = Now(parent, bool(is_customer))
+        if counts[-1] is None:
+            kept[node] = Kept()
         else:
-            kept[row.node] = Kept(row.parent, bool(row.is_customer), *row[4:])
+            kept[node] = Kept(*counts)
+            counted.add(node)
     if not now:
-        return {}, set()
+        return _WorkedOut()
     for one in now.values():  # a parent that has no row yet
         if one.parent is not None:
             kept.setdefault(one.parent, Kept())
-    return forests.apply(kept, now, partial(_child_depths, tx, forest))
+    before = _below_another(kept, now)
+    rows, stuck = forests.apply(kept, now, partial(_child_depths, tx, forest))
+    return _WorkedOut(rows, stuck, counted, _below_another(kept, now) - before)
+
+
+def _below_another(kept: Mapping[int, Kept], nodes: Iterable[int]) -> int:
+    return sum(kept[node].parent is not None for node in nodes)
 
 
 def _child_depths(
@@ -195,7 +238,7 @@ def _child_depths(
 ) -> Mapping[int, Mapping[int, int]]:
     found: dict[int, dict[int, int]] = defaultdict(dict)
     if nodes:
-        for row in run(tx, _CHILD_DEPTHS, forest=forest, parents=list(nodes)):
+        for row in run(tx, _CHILD_DEPTHS, forest=forest, parents=numbers(tx, nodes)):
             found[row.parent][row.depth] = row.times
     return found
 
@@ -205,8 +248,13 @@ def _child_depths(
 
 def fold_now_and_then(tx: Session, *nodes: int) -> None:
     """Fold for one in `FOLD_EVERY` nodes that change, chosen by their numbers."""
-    if any(node % FOLD_EVERY == 0 for node in nodes):
+    if any(map(is_turn, nodes)):
         fold(tx)
+
+
+def is_turn(node: int) -> bool:
+    """Whether whoever changes this node folds."""
+    return node % FOLD_EVERY == 0
 
 
 _NOTES = (
@@ -217,9 +265,7 @@ _NOTES = (
 _FORESTS_OF = sa.text(
     "SELECT DISTINCT campaign_id FROM spread_nodes WHERE visitor_id IN :visitors"
 ).bindparams(sa.bindparam("visitors", expanding=True))
-_DROP_NOTES = sa.delete(GraphChange).where(
-    GraphChange.id.in_(sa.bindparam("notes", expanding=True))
-)
+_DROP_NOTES = sa.delete(GraphChange).where(among(GraphChange.id, "notes"))
 
 
 def fold(tx: Session, most: int = FOLD_MAX) -> int:
@@ -236,15 +282,18 @@ def fold(tx: Session, most: int = FOLD_MAX) -> int:
         changed.update(run(tx, _FORESTS_OF, visitors=everywhere).scalars())
     left: set[tuple[int | None, int]] = set()
     for forest in sorted(changed):
-        rows, stuck = _worked_out(tx, forest, notes[-1].id)
-        gone = [node for node, one in rows.items() if one == Kept()]
-        _keep(tx, forest, {node: one for node, one in rows.items() if one != Kept()})
+        found = _worked_out(tx, forest, notes[-1].id)
+        gone = [node for node, one in found.rows.items() if one == Kept()]
+        rows = {node: one for node, one in found.rows.items() if one != Kept()}
+        _keep(tx, forest, rows, found.counted)
         _drop(tx, forest, gone)
-        left.update((forest, node) for node in stuck)
+        if found.reached:
+            upsert_many(tx, ForestTotal, [{"forest": forest, "reached": found.reached}], _more)
+        left.update((forest, node) for node in found.stuck)
     # By their numbers: a note with a lower one may be committed only now.
     done = [note.id for note in notes if (note.forest, note.node) not in left]
     if done:
-        run(tx, _DROP_NOTES, notes=done)
+        run(tx, _DROP_NOTES, notes=numbers(tx, done))
     return len(done)
 
 
@@ -256,32 +305,24 @@ def _try_lock(tx: Session) -> bool:
     return bool(tx.execute(asked).scalar())
 
 
-_UPSERT = """
-    INSERT INTO graph_counts
-        (forest, node, parent, is_customer, direct, total, customers, depth)
-    {rows}
-    ON CONFLICT (forest, node) DO UPDATE SET
-        parent = excluded.parent, is_customer = excluded.is_customer, direct = excluded.direct,
-        total = excluded.total, customers = excluded.customers, depth = excluded.depth
-"""
-_UPSERT_ROW = sa.text(
-    _UPSERT.format(
-        rows="VALUES (:forest, :node, :parent, :is_customer, :direct, :total, :customers, :depth)"
-    )
-)
-_UPSERT_ARRAYS = sa.text(
-    _UPSERT.format(
-        rows="SELECT :forest, * FROM unnest(CAST(:node AS bigint[]), CAST(:parent AS bigint[]), "
-        "CAST(:is_customer AS boolean[]), CAST(:direct AS bigint[]), CAST(:total AS bigint[]), "
-        "CAST(:customers AS bigint[]), CAST(:depth AS integer[]))"
-    )
-)
+_COUNTS = ("parent", "is_customer", "direct", "total", "customers", "depth")
 
 
-def _keep(tx: Session, forest: int, rows: Mapping[int, Kept]) -> None:
-    """Write rows, many at once: PostgreSQL gets each column as an array."""
+def _as_counted(_old: Any, new: Any) -> dict[str, Any]:
+    return {name: new[name] for name in _COUNTS}
+
+
+def _more(old: Any, new: Any) -> dict[str, Any]:
+    return {"reached": old.reached + new.reached}
+
+
+def _keep(
+    tx: Session, forest: int, rows: Mapping[int, Kept], counted: Collection[int] = ()
+) -> None:
+    """Write rows, many at once; those that are `counted` are there already."""
     made = [
         {
+            "forest": forest,
             "node": node,
             "parent": one.parent,
             "is_customer": one.is_customer,
@@ -292,25 +333,25 @@ def _keep(tx: Session, forest: int, rows: Mapping[int, Kept]) -> None:
         }
         for node, one in rows.items()
     ]
+    if len(made) >= COPIED_FROM and not is_sqlite(tx):
+        new = [row for row in made if row["node"] not in counted]
+        if copy_rows(tx, GraphCount, new):
+            made = [row for row in made if row["node"] in counted]
     for start in range(0, len(made), ROWS_AT_ONCE):
-        part = made[start : start + ROWS_AT_ONCE]
-        if tx.get_bind().dialect.name == "postgresql":
-            columns = {name: [row[name] for row in part] for name in part[0]}
-            run(tx, _UPSERT_ARRAYS, forest=forest, **columns)
-        else:
-            tx.connection().execute(_UPSERT_ROW, [{"forest": forest, **row} for row in part])
+        upsert_many(tx, GraphCount, made[start : start + ROWS_AT_ONCE], _as_counted)
 
 
 _DROP = sa.delete(GraphCount).where(
     GraphCount.forest == sa.bindparam("forest"),
-    GraphCount.node.in_(sa.bindparam("nodes", expanding=True)),
+    among(GraphCount.node, "nodes"),
 )
 
 
 def _drop(tx: Session, forest: int, nodes: Sequence[int]) -> None:
     """Drop rows of which there is nothing to say any more."""
     for start in range(0, len(nodes), ROWS_AT_ONCE):
-        run(tx, _DROP, forest=forest, nodes=nodes[start : start + ROWS_AT_ONCE])
+        part = nodes[start : start + ROWS_AT_ONCE]
+        run(tx, _DROP, forest=forest, nodes=numbers(tx, part))
 
 
 # Reading
@@ -323,7 +364,7 @@ _ROWS = sa.select(
     GraphCount.depth,
 ).where(
     GraphCount.forest == sa.bindparam("forest"),
-    GraphCount.node.in_(sa.bindparam("nodes", expanding=True)),
+    among(GraphCount.node, "nodes"),
 )
 _TOPS = (
     sa.select(GraphCount.node, GraphCount.direct)
@@ -338,8 +379,8 @@ def counts_of(tx: Session, forest: int, nodes: Collection[int]) -> dict[int, Cou
     """What is below each of these nodes, exactly: their rows and what the notes since change."""
     if not nodes:
         return {}
-    since, _ = _worked_out(tx, forest, _NEWEST)
-    rows = run(tx, _ROWS, forest=forest, nodes=list(nodes))
+    since = _worked_out(tx, forest, _NEWEST).rows
+    rows = run(tx, _ROWS, forest=forest, nodes=numbers(tx, nodes))
     found = {row.node: Counts(*row[1:]) for row in rows}
     return {
         node: since[node].counts if node in since else found.get(node, NOTHING) for node in nodes
@@ -348,7 +389,7 @@ def counts_of(tx: Session, forest: int, nodes: Collection[int]) -> dict[int, Cou
 
 def tops(tx: Session, forest: int, *, offset: int, limit: int) -> list[int]:
     """The nodes without a parent that have children, those with most of them first."""
-    since, _ = _worked_out(tx, forest, _NEWEST)
+    since = _worked_out(tx, forest, _NEWEST).rows
     rows = run(tx, _TOPS, forest=forest, most=offset + limit + len(since))
     direct = {row.node: int(row.direct) for row in rows if row.node not in since}
     direct |= {node: one.direct for node, one in since.items() if one.parent is None and one.direct}
@@ -356,14 +397,23 @@ def tops(tx: Session, forest: int, *, offset: int, limit: int) -> list[int]:
     return ordered[offset : offset + limit]
 
 
+def reached(tx: Session, forest: int) -> int:
+    """How many nodes are below another one, exactly: in a spread, visitors who opened somebody's
+    link before their own was opened."""
+    known = tx.scalar(sa.select(ForestTotal.reached).where(ForestTotal.forest == forest)) or 0
+    return known + _worked_out(tx, forest, _NEWEST).reached
+
+
 # From scratch
 
 
 def recount(tx: Session) -> int:
     """Count every forest from scratch. Returns how many nodes there are."""
+    no_hurry(tx)
     lock(tx, _LOCK)
     notes = list(run(tx, sa.select(GraphChange.id)).scalars())
     tx.execute(sa.delete(GraphCount))
+    tx.execute(sa.delete(ForestTotal))
     total = 0
     for forest in _forests(tx):
         nodes = dict(_all_nodes(tx, forest))
@@ -373,17 +423,25 @@ def recount(tx: Session) -> int:
         }
         # As when folding: a node of which there is nothing to say needs no row.
         _keep(tx, forest, {node: row for node, row in rows.items() if row != Kept()})
+        below = _below_another(rows, nodes)
+        upsert_many(tx, ForestTotal, [{"forest": forest, "reached": below}], _more)
         total += len(rows)
     for start in range(0, len(notes), ROWS_AT_ONCE):
-        run(tx, _DROP_NOTES, notes=notes[start : start + ROWS_AT_ONCE])
+        run(tx, _DROP_NOTES, notes=numbers(tx, notes[start : start + ROWS_AT_ONCE]))
     return total
 
 
 def differences(tx: Session) -> Iterator[str]:
     """Where the counters and a count from scratch differ, a sentence each. See `db.one_moment`."""
+    no_hurry(tx)
     for forest in _forests(tx):
-        expected = forests.count(dict(_all_nodes(tx, forest)))
+        nodes = dict(_all_nodes(tx, forest))
+        expected = forests.count(nodes)
         name = "the referral tree" if forest == TREE else f"the spread of campaign {forest}"
+        below = sum(one.parent is not None for one in nodes.values())
+        known = reached(tx, forest)
+        if known != below:
+            yield f"In {name}, {below} are below another one and it says {known}."
         listed = sorted(expected)
         for start in range(0, len(listed), ROWS_AT_ONCE):
             found = counts_of(tx, forest, listed[start : start + ROWS_AT_ONCE])

@@ -1,23 +1,24 @@
 """Many openings of one campaign at once, worked out in memory: who gets which place. Pure.
 
-Only what needs nobody to move is dealt with here: new readers, first sharings of those who stay
-where they are, and openings that say nothing new. What is left is dealt with one by one.
+Only what needs nobody to move is dealt with here: new readers, openings by those who have a place,
+and first sharings of those who stay where they are. What is left is dealt with one by one.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from referral.spread.placing import Node, Opening, Place, Sharing, in_sequence
+from referral.spread.placing import NOWHERE, Node, Opening, Sharing, in_sequence
 
 
 @dataclass
 class Crowd:
     """The nodes that a number of openings have to do with, and what those change."""
 
-    known: Mapping[int, Node]
-    """As they stood before, by visitor."""
-    new: dict[int, Node] = field(default_factory=dict)
+    nodes: dict[int, Node]
+    """As they are known to stand; brought up to date with every opening."""
+    new: set[int] = field(default_factory=set)
+    """Those that were not known."""
     shared: dict[int, Sharing] = field(default_factory=dict)
     """The first sharing of known ones."""
     relied_on: set[int] = field(default_factory=set)
@@ -37,54 +38,53 @@ class Crowd:
         """Whether the opening could be dealt with."""
         if opening.reader == opening.sharer:
             return True
-        reader, sharer = self._node(opening.reader), self._node(opening.sharer)
+        reader, sharer = self.nodes.get(opening.reader), self.nodes.get(opening.sharer)
         if reader is not None:
-            return sharer is not None and self._tells_nothing_new(opening, reader, sharer)
+            return sharer is not None and self._leaves(opening, reader, sharer)
         if sharer is None:
             sharer = self._begin(opening)
-        elif not self._share(in_sequence(opening, Place(), sharer.place), sharer):
-            return False
-        place = Place().reached(in_sequence(opening, Place(), sharer.place))
-        self.new[opening.reader] = Node(opening.sharer, sharer.hop + 1, place)
+            fitted = in_sequence(opening, NOWHERE, sharer.place)
+        else:
+            fitted = in_sequence(opening, NOWHERE, sharer.place)
+            if not self._share(fitted, sharer):
+                return False
+        self._put(opening.reader, Node(opening.sharer, sharer.hop + 1, NOWHERE.reached(fitted)))
         self._opened(opening)
         return True
 
-    def _node(self, number: int) -> Node | None:
-        known = self.new.get(number) or self.known.get(number)
-        sharing = self.shared.get(number)
-        if known is None or sharing is None:
-            return known
-        return replace(known, place=replace(known.place, sharing=sharing))
+    def _put(self, number: int, node: Node) -> None:
+        self.new.add(number)
+        self.nodes[number] = node
 
-    def _tells_nothing_new(self, opening: Opening, reader: Node, sharer: Node) -> bool:
+    def _leaves(self, opening: Opening, reader: Node, sharer: Node) -> bool:
+        """Whether an opening by somebody who has a place leaves both where they are."""
         fitted = in_sequence(opening, reader.place, sharer.place)
-        if sharer.place.shared(fitted) != sharer.place:
-            return False
-        if reader.place.reached(fitted) != reader.place:
+        if reader.place.reached(fitted) != reader.place or not self._share(fitted, sharer):
             return False
         self._opened(opening)
         return True
 
     def _begin(self, opening: Opening) -> Node:
         """A sharer of whom nothing is known."""
-        place = Place().shared(opening)
+        place = NOWHERE.shared(opening)
+        node = Node(None, place.top_hop, place)
         self.beginners[opening.sharer] = opening.at
-        self.new[opening.sharer] = Node(None, place.top_hop, place)
-        return self.new[opening.sharer]
+        self._put(opening.sharer, node)
+        return node
 
     def _share(self, opening: Opening, sharer: Node) -> bool:
         """Note that the link of a sharer was opened. False when that moves him."""
-        after = sharer.place.shared(opening)
-        if after != sharer.place:
-            is_first = sharer.place.touch is not None and sharer.place.sharing is None
+        number, place = opening.sharer, sharer.place
+        after = place.shared(opening)
+        if after is not place:
+            is_first = place.touch is not None and place.sharing is None
             if not is_first or after.parent is None or after.sharing is None:
                 return False
-            if opening.sharer in self.new:
-                self.new[opening.sharer] = replace(sharer, place=after)
-            else:
-                self.shared[opening.sharer] = after.sharing
-        if opening.sharer in self.known:
-            self.relied_on.add(opening.sharer)
+            self.nodes[number] = sharer._replace(place=after)
+            if number not in self.new:
+                self.shared[number] = after.sharing
+        if number not in self.new:
+            self.relied_on.add(number)
         return True
 
     def _opened(self, opening: Opening) -> None:

@@ -8,7 +8,6 @@ them.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 
 
@@ -43,6 +42,11 @@ class Kept:
     @property
     def counts(self) -> Counts:
         return Counts(self.direct, self.total, self.customers, self.depth)
+
+    def copy(self) -> "Kept":
+        return Kept(
+            self.parent, self.is_customer, self.direct, self.total, self.customers, self.depth
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def apply(
     Returns what became of the nodes whose counts or places differ, and the nodes that could not be
     placed because what is above them is not known yet: these are roots until they are tried again.
     """
-    before = {node: copy(one) for node, one in kept.items()}
+    before = {node: one.copy() for node, one in kept.items()}
     moved = {node for node, one in now.items() if one.parent != before[node].parent}
     shrunk = _take_away(kept, moved)
     gains = _Sums()
@@ -128,8 +132,11 @@ def apply(
             kept[node].parent = is_now.parent
         elif is_now.parent is not None and became:
             gains.add(is_now.parent, 0, became)
-    stuck = _open_circles(kept, moved)
     order = from_below(kept)
+    stuck: set[int] = set()
+    if len(order) < len(kept):
+        stuck = _open_circles(kept, moved, set(order))
+        order = from_below(kept)
     for node in moved:
         one = kept[node]
         if one.parent is not None:
@@ -191,10 +198,12 @@ def _take_away(kept: dict[int, Kept], moved: Collection[int]) -> set[int]:
     return shrunk
 
 
-def _open_circles(kept: Mapping[int, Kept], moved: Iterable[int]) -> set[int]:
+def _open_circles(
+    kept: Mapping[int, Kept], moved: Iterable[int], outside: Collection[int]
+) -> set[int]:
     """Leave moved nodes without a parent where they would be below themselves."""
     stuck: set[int] = set()
-    inside = set(kept) - set(from_below(kept))
+    inside = kept.keys() - outside
     for node in sorted(inside & set(moved)):
         seen, current = {node}, kept[node].parent
         while current is not None and current not in seen:

@@ -1,8 +1,8 @@
 """The spread of visitors per campaign: who opened whose link first, hop by hop."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,17 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.db import (
-    Base,
-    among,
-    as_a_whole,
-    insert_many,
-    insert_new,
-    is_sqlite,
-    lock,
-    numbers,
-    run,
-)
+from referral.bulk import Given, among, copy_rows, insert_many, numbers, update_many
+from referral.db import Base, as_a_whole, insert_new, is_sqlite, lock, run
 from referral.links import Link
 from referral.people import Visitor
 from referral.spread.crowds import Crowd
@@ -80,20 +71,29 @@ _LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
 _HOLD_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update(read=True)
 
 
+_Row = tuple[Any, ...]
+
+
 def _nodes(tx: Session, statement: sa.Executable, campaign: int, *visitors: int) -> dict[int, Node]:
-    return {
-        row.visitor_id: Node(row.parent_id, row.hop, _place(row))
-        for row in run(tx, statement, campaign=campaign, visitors=numbers(tx, visitors))
-    }
+    found = _rows(tx, statement, campaign, visitors)
+    return {visitor: _node(row) for visitor, row in found.items()}
 
 
-def _place(row: Any) -> Place:
-    touch = sharing = None
-    if row.touched_by is not None:
-        touch = Touch(row.touched_by, row.at, row.link_hop, row.channel)
-    if row.shared_at is not None:
-        sharing = Sharing(row.shared_at, row.shared_hop)
-    return Place(touch, sharing)
+def _rows(
+    tx: Session, statement: sa.Executable, campaign: int, visitors: Collection[int]
+) -> dict[int, _Row]:
+    """What is stored of these visitors, as far as they have a place."""
+    if not visitors:
+        return {}
+    rows = run(tx, statement, campaign=campaign, visitors=numbers(tx, visitors)).all()
+    return {row[0]: tuple(row) for row in rows}
+
+
+def _node(row: _Row) -> Node:
+    _, parent, node_hop, touched_by, link_hop, channel, at, shared_at, shared_hop = row
+    touch = None if touched_by is None else Touch(touched_by, at, link_hop, channel)
+    sharing = None if shared_at is None else Sharing(shared_at, shared_hop)
+    return Node(parent, node_hop, Place(touch, sharing))
 
 
 def _columns(place: Place, hop: int) -> dict[str, Any]:
@@ -130,19 +130,21 @@ def _attach(tx: Session, campaign: int, opening: Opening) -> bool:
     if reader is None and _add(tx, campaign, opening, sharer):
         return True
     decides = not _told_before(opening, reader, sharer) and _replace(tx, campaign, opening)
-    run(tx, _LAST, **_last(campaign, opening.reader, opening.sharer, opening.at))
+    last = _last(campaign, opening.reader, opening.sharer, opening.at)
+    update_many(tx, _set_last, _LAST, [last])
     return decides
 
 
 def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
     """The same of many openings in one campaign, in whatever order."""
     everybody = {number for each in openings for number in (each.reader, each.sharer)}
-    crowd = Crowd(_nodes(tx, _FIND_NODES, campaign, *sorted(everybody)))
+    rows = _rows(tx, _FIND_NODES, campaign, everybody)
+    crowd = Crowd({visitor: _node(row) for visitor, row in rows.items()})
     others = [opening for opening in crowd.ordered(openings) if not crowd.add(opening)]
     try:
         # SQLite has one writer at a time: nobody overtakes.
         with nullcontext() if is_sqlite(tx) else as_a_whole(tx):
-            _add_crowd(tx, campaign, crowd)
+            _add_crowd(tx, campaign, crowd, rows)
     except _OvertakenError:
         others = list(openings)
     for opening in others:
@@ -153,57 +155,61 @@ class _OvertakenError(Exception):
     """Another transaction has changed or added what this one goes by."""
 
 
-def _add_crowd(tx: Session, campaign: int, crowd: Crowd) -> None:
-    """Write what a crowd comes to, as long as nobody it relies on has moved. Raises
-    `_OvertakenError`."""
+def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Row]) -> None:
+    """Write what a crowd comes to, as long as nobody it relies on has moved from where they are
+    known to be. Raises `_OvertakenError`."""
     if not is_sqlite(tx):
-        held = _nodes(tx, _LOCK_NODES, campaign, *sorted(crowd.shared))
-        held |= _nodes(tx, _HOLD_NODES, campaign, *sorted(crowd.relied_on - crowd.shared.keys()))
-        if any(held.get(number) != crowd.known[number] for number in crowd.relied_on):
+        held = _rows(tx, _LOCK_NODES, campaign, crowd.shared.keys())
+        held |= _rows(tx, _HOLD_NODES, campaign, crowd.relied_on - crowd.shared.keys())
+        if any(held.get(number) != known[number] for number in crowd.relied_on):
             raise _OvertakenError
     rows = []
-    for number, node in sorted(crowd.new.items()):
+    for number in sorted(crowd.new):
+        node = crowd.nodes[number]
         last_at, last_by = crowd.last.get(number, (None, None))
         row = {"campaign_id": campaign, "visitor_id": number, **_columns(node.place, node.hop)}
         rows.append({**row, "last_by": last_by, "last_at": last_at})
-    if len(insert_many(tx, SpreadNode, rows, ("visitor_id",))) != len(rows):
+    if not _insert(tx, rows):
         raise _OvertakenError
     people.look_again_at(tx, crowd.beginners)
     shared = [
-        {"campaign": campaign, "sharer": number, "first_at": sharing.at, "said": sharing.hop}
+        {"campaign": campaign, "visitor": number, "first_at": sharing.at, "said": sharing.hop}
         for number, sharing in sorted(crowd.shared.items())
     ]
-    if shared:
-        tx.connection().execute(_SET_SHARED, shared)
-    known = [
+    update_many(tx, _set_shared, _SHARED, shared)
+    returned = [
         _last(campaign, number, by, at)
         for number, (at, by) in sorted(crowd.last.items())
         if number not in crowd.new
     ]
-    if known:
-        tx.connection().execute(_LAST, known)
+    update_many(tx, _set_last, _LAST, returned)
 
 
-_SET_SHARED = (
-    sa.update(SpreadNode)
-    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("sharer"))
-    .values(shared_at=sa.bindparam("first_at"), shared_hop=sa.bindparam("said"))
-)
-_LAST = (
-    sa.update(SpreadNode)
-    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
-    .where(
-        sa.or_(
-            _NODE.last_at.is_(None),
-            sa.tuple_(_NODE.last_at, _NODE.last_by)
-            < sa.tuple_(
-                sa.bindparam("opened_at", type_=_NODE.last_at.type),
-                sa.bindparam("sharer", type_=_NODE.last_by.type),
-            ),
-        )
-    )
-    .values(last_by=sa.bindparam("sharer"), last_at=sa.bindparam("opened_at"))
-)
+def _insert(tx: Session, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether none of them was there."""
+    if is_sqlite(tx):
+        return len(insert_many(tx, SpreadNode, rows, ("visitor_id",))) == len(rows)
+    return copy_rows(tx, SpreadNode, rows)
+
+
+def _its_node(given: Given) -> sa.Update:
+    is_it = sa.and_(_NODE.campaign_id == given.campaign, _NODE.visitor_id == given.visitor)
+    return sa.update(SpreadNode).where(is_it)
+
+
+_KEY = {"campaign": _NODE.campaign_id, "visitor": _NODE.visitor_id}
+_SHARED = {**_KEY, "first_at": _NODE.shared_at, "said": _NODE.shared_hop}
+_LAST = {**_KEY, "opened_at": _NODE.last_at, "sharer": _NODE.last_by}
+
+
+def _set_shared(given: Given) -> sa.Update:
+    return _its_node(given).values(shared_at=given.first_at, shared_hop=given.said)
+
+
+def _set_last(given: Given) -> sa.Update:
+    kept, new = (_NODE.last_at, _NODE.last_by), (given.opened_at, given.sharer)
+    is_later = sa.or_(_NODE.last_at.is_(None), sa.tuple_(*kept) < sa.tuple_(*new))
+    return _its_node(given).where(is_later).values(last_by=given.sharer, last_at=given.opened_at)
 
 
 def _last(campaign: int, visitor: int, by: int, at: datetime) -> dict[str, Any]:
@@ -392,7 +398,7 @@ def forget_opening(
     below = run(tx, _FIRST_BELOW, campaign=campaign, sharer=sharer)
     others = [*left(), *(Sharing(row.first_at, row.link_hop) for row in below)]
     first = min(others, key=lambda sharing: sharing.order, default=None)
-    place = replace(node.place, sharing=first)
+    place = node.place._replace(sharing=first)
     if place == Place():
         leave(tx, campaign, [sharer])
     else:

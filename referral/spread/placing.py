@@ -11,8 +11,8 @@ not taken for a first sharer because two machines' clocks disagree. What is abov
 strictly before it in this order, so there is no way around in a circle.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from referral.links import HOP_MAX
 
@@ -21,6 +21,7 @@ SKEW = timedelta(seconds=2)
 disagree by less, and a cookie keeps whole seconds only."""
 TICK = timedelta(microseconds=1)
 """The smallest step of time that is stored."""
+_LATER = tuple(hop * SKEW for hop in range(HOP_MAX + 1))
 
 
 def latest_of(kept: datetime) -> datetime:
@@ -31,8 +32,7 @@ def latest_of(kept: datetime) -> datetime:
     return kept if kept.microsecond else kept + timedelta(seconds=1) - TICK
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """`reader` opened a link of `sharer`; `hop` is what the link said of its sharer."""
 
     reader: int
@@ -43,11 +43,10 @@ class Opening:
 
     @property
     def order(self) -> datetime:
-        return self.at + self.hop * SKEW
+        return self.at + _LATER[self.hop]
 
 
-@dataclass(frozen=True)
-class Touch:
+class Touch(NamedTuple):
     """The first time a visitor opened somebody's link."""
 
     by: int
@@ -57,11 +56,10 @@ class Touch:
 
     @property
     def order(self) -> datetime:
-        return self.at + self.hop * SKEW
+        return self.at + _LATER[self.hop]
 
 
-@dataclass(frozen=True)
-class Sharing:
+class Sharing(NamedTuple):
     """The first time somebody opened a visitor's link, and the hop it said."""
 
     at: datetime
@@ -69,11 +67,10 @@ class Sharing:
 
     @property
     def order(self) -> tuple[datetime, int]:
-        return self.at + self.hop * SKEW, self.hop
+        return self.at + _LATER[self.hop], self.hop
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """What is known of a visitor in a campaign."""
 
     touch: Touch | None = None
@@ -96,18 +93,22 @@ class Place:
         """With this opening as his, should it be the first. Equal times leave what is there."""
         if self.touch is not None and self.touch.at <= opening.at:
             return self
-        return replace(self, touch=Touch(opening.sharer, opening.at, opening.hop, opening.channel))
+        touch = Touch(opening.sharer, opening.at, opening.hop, opening.channel)
+        return Place(touch, self.sharing)
 
     def shared(self, opening: Opening) -> "Place":
         """With this opening of his link, should it be the first."""
-        new = Sharing(opening.at, opening.hop)
-        if self.sharing is not None and self.sharing.order <= new.order:
+        new, known = Sharing(opening.at, opening.hop), self.sharing
+        if known is not None and known.order <= new.order:
             return self
-        return replace(self, sharing=new)
+        return Place(self.touch, new)
 
 
-@dataclass(frozen=True)
-class Node:
+NOWHERE = Place()
+"""Of somebody who is not known."""
+
+
+class Node(NamedTuple):
     """A visitor in a campaign's spread: below whom, at which hop, and what decides it."""
 
     parent: int | None
@@ -123,14 +124,16 @@ def in_sequence(opening: Opening, reader: Place, sharer: Place) -> Opening:
     early is put right behind the sharer's own, and one stamped a moment too late right before the
     first opening of the reader's link.
     """
-    above, below = sharer.touch if sharer.parent is not None else None, reader.sharing
+    above, below = sharer.touch, reader.sharing
+    if above is not None and sharer.parent is None:
+        above = None
     if above is not None:
         is_last_hop = opening.hop == above.hop == HOP_MAX
         too_early = is_last_hop and opening.at <= above.at < opening.at + SKEW
         if too_early or opening.order == above.order:
-            return replace(opening, at=above.order - opening.hop * SKEW + TICK)
+            return opening._replace(at=above.order - _LATER[opening.hop] + TICK)
     if below is not None and opening.hop == below.hop == HOP_MAX:
         before, too_late = below.at - TICK, below.at <= opening.at < below.at + SKEW
         if too_late and (above is None or above.at < before):
-            return replace(opening, at=before)
+            return opening._replace(at=before)
     return opening

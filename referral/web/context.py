@@ -101,6 +101,12 @@ class SignedInCustomer:
         self._number = number
 
     @property
+    def number(self) -> int:
+        """The one of the session, without asking who that is now: for whoever only counts by it, or
+        hands it on to an action, which finds out."""
+        return self._number
+
+    @property
     def id(self) -> int:
         """Who that is now: the one of this session may have been merged into another.
 

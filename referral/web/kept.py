@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from markupsafe import escape
 
@@ -16,6 +17,21 @@ class KeptPage:
 
     pieces: tuple[str, ...]
     """What all readers get, and after each but the last the name of a text of the reader's own."""
+
+    @cached_property
+    def _parts(self) -> list[bytes]:
+        return [piece.encode() for piece in self.pieces]
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return self.pieces[1::2]
+
+    def sent(self, own: Mapping[str, str]) -> bytes:
+        """As `filled`, as it is sent."""
+        texts = {name: text.encode() for name, text in own.items()}
+        parts = self._parts.copy()
+        parts[1::2] = [texts[name] for name in self._names]
+        return b"".join(parts)
 
     def filled(self, own: Mapping[str, str]) -> str:
         parts = list(self.pieces)

@@ -87,7 +87,10 @@ def variant_of(lang: str, *, in_wechat: bool, is_own: bool, sharer_name: str | N
 
 def texts_of(tokens: Mapping[Channel, str], token: str, nonce: str) -> dict[str, str]:
     """What is one reader's own on a page, by the names it is kept under."""
-    return {**{way.name: text for way, text in tokens.items()}, "opened": token, "nonce": nonce}
+    return {**{_NAMES[way]: text for way, text in tokens.items()}, "opened": token, "nonce": nonce}
+
+
+_NAMES = {way: way.name for way in Channel}
 
 
 def page(

@@ -2,11 +2,12 @@
 
 import logging
 import os
-import secrets
 import sys
 import time
-from datetime import timedelta
-from typing import cast
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TextIO, cast
 
 import sqlalchemy as sa
 import structlog
@@ -25,6 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy.orm import Session
 from structlog.tracebacks import ExceptionDictTransformer
 
+from referral.chance import random_bytes
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment
 from referral.errors import Problem
@@ -177,7 +179,7 @@ def _count_verdicts(tx: Session) -> None:
 
 
 def new_request_id() -> str:
-    return secrets.token_hex(8)
+    return random_bytes(8).hex()
 
 
 def _begin() -> None:
@@ -197,17 +199,48 @@ def _finish(response: Response) -> Response:
     return response
 
 
-def note_answer(endpoint: str, method: str, status: int, seconds: float, **said: str) -> None:
-    """Count an answer, and write its line in the log."""
-    REQUESTS.labels(endpoint, method, status).inc()
-    SECONDS.labels(endpoint).observe(seconds)
-    if endpoint != "static":
-        # The endpoint and not the path: codes and share links are in paths.
-        ms = round(seconds * 1000, 1)
-        log.info("request", endpoint=endpoint, method=method, status=status, ms=ms, **said)
+def note_answer(
+    endpoint: str, method: str, status: int, seconds: float, *, request_id: str | None = None
+) -> None:
+    """Count an answer, and write its line in the log: `request_id` of one ahead of Flask."""
+    count, observe = _figures_of(endpoint, method, status)
+    count()
+    observe(seconds)
+    if endpoint == "static":
+        return
+    # The endpoint and not the path: codes and share links are in paths.
+    ms = round(seconds * 1000, 1)
+    if request_id is None:
+        log.info("request", endpoint=endpoint, method=method, status=status, ms=ms)
+    else:  # the same line, in a third of the time; none of this needs quoting
+        moment = datetime.now(UTC).isoformat()[:-6]
+        _write(
+            f'{{"request_id": "{request_id}", "endpoint": "{endpoint}", "method": "{method}", '
+            f'"status": {status}, "ms": {ms}, "event": "request", "level": "info", '
+            f'"timestamp": "{moment}Z"}}\n'
+        )
+
+
+@cache
+def _figures_of(
+    endpoint: str, method: str, status: int
+) -> tuple[Callable[[], None], Callable[[float], None]]:
+    """What counts such answers. Looking them up takes longer than counting."""
+    return REQUESTS.labels(endpoint, method, status).inc, SECONDS.labels(endpoint).observe
+
+
+def _write(line: str) -> None:
+    file = _log_files[-1]
+    file.write(line)
+    file.flush()
+
+
+_log_files: list[TextIO] = []
+"""Where the log goes: what was standard error when an app was connected."""
 
 
 def _configure_logging() -> None:
+    _log_files[:] = [sys.stderr]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

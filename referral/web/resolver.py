@@ -13,10 +13,12 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext as _
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import MethodNotAllowed
 
 from referral import catalog, product_links
 from referral.codes import MistypedCode
+from referral.deployment import Deployment
 from referral.errors import N_, NotFound, Problem
 from referral.gs1 import digital_link, link_choice, link_types
 from referral.gs1.digital_link import DigitalLink
@@ -119,13 +121,22 @@ def _asked() -> _Asked:
     named = request.args.get("linkType")
     accepted = request.accept_mimetypes
     # Not by quality alone: many programs write */* behind the type they want.
-    liked = accepted.best_match([HTML, LINKSET, JSON, JSON_LD]) or HTML
+    liked = _liked(accepted)
     if named in ALL_LINKS:
         return _Asked(None, accepted.best_match([LINKSET, JSON, JSON_LD]) or LINKSET)
     # A link that is named may well be JSON itself; only a linkset's own type is plainly not that.
     if liked == LINKSET or (liked != HTML and named is None):
         return _Asked(None, liked)
     return _Asked(named, None)
+
+
+def _liked(accepted: MIMEAccept) -> str:
+    return accepted.best_match([HTML, LINKSET, JSON, JSON_LD]) or HTML
+
+
+def wants_page(accepted: MIMEAccept) -> bool:
+    """Whether a request without a query that accepts this wants the page of a package."""
+    return _liked(accepted) == HTML
 
 
 def _sent_path() -> str:
@@ -317,6 +328,11 @@ def _name_linkset(response: Response) -> None:
         path = digital_link.parse(_sent_path()).path
     except Problem:
         return  # OPTIONS is answered at addresses that name nothing
-    address = deployment().address(f"{path}?linkType=linkset")
-    response.headers.add("Link", f'<{address}>; rel="linkset"; type="{LINKSET}"; title="Linkset"')
+    response.headers.add(*linkset_header(deployment(), path))
     response.vary.update(["Accept", "Accept-Language"])
+
+
+def linkset_header(opened: Deployment, path: str) -> tuple[str, str]:
+    """The header that names the list of links of what is at a path."""
+    address = opened.address(f"{path}?linkType=linkset")
+    return "Link", f'<{address}>; rel="linkset"; type="{LINKSET}"; title="Linkset"'

@@ -1,8 +1,10 @@
 """The pages of a code: what is true of it, claiming it, comparing the labels of a package."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -11,16 +13,20 @@ from referral.batches import Entry
 from referral.campaigns import Campaign
 from referral.checking import check_code
 from referral.codes import Code, Label, Labels, MistypedCode, UnknownCode
-from referral.errors import NotFound
+from referral.errors import NotFound, Unavailable
+from referral.flags import Flag
+from referral.links import VisitorCookie
+from referral.ranges import Span
 from referral.reports import customers, scans
 from referral.reports.scans import Verdict
 from referral.visits import Kind, Visit
-from referral.web import promises, reward_words, sharing
+from referral.web import kept_scans, promises, reward_words, sharing
 from referral.web.brought_by import brought_by
 from referral.web.context import (
     customer,
     deployment,
     has_visitor_cookie,
+    in_wechat,
     machine,
     now,
     region,
@@ -30,6 +36,7 @@ from referral.web.context import (
 )
 from referral.web.draws import drawn_for
 from referral.web.language import in_words, language
+from referral.web.plain import IN_VAIN
 from referral.web.resolver import answer as answer_for_machines
 
 TYPED_SHOWN_MAX = 64
@@ -75,13 +82,14 @@ def scan(gtin: str, code: str) -> AnyResponse | str:
     with deployment().db.read() as tx:
         moment = deployment().local_now()
         verdict = scans.verdict(tx, found, reader, signed_in_id(), now=moment, region=region())
-        campaign = _campaign_for(campaigns.running(tx, now(), batch), verdict.campaign_id)
+        running = campaigns.running(tx, now(), batch)
+        campaign = campaign_for(running, visitor(), verdict.campaign_id)
     just_claimed = session.pop("just_claimed", None)
     if verdict.word == "claimed_by_you" and just_claimed and just_claimed["code"] == found.text:
         # The answer to a claim: nobody has scanned the package for that.
         return _claimed_page(found, batch, campaign, just_claimed)
     _record_scan(found, verdict, campaign)
-    return render_template(
+    page = render_template(
         "scan.html",
         verdict=verdict,
         product={"name": batch.product_name, "gtin": batch.gtin},
@@ -95,6 +103,21 @@ def scan(gtin: str, code: str) -> AnyResponse | str:
         campaign_title=campaign.content_in(language()).title if campaign else None,
         share=_share_kit(campaign),
     )
+    if _is_as_others(found, batch, verdict):
+        tokens = {} if campaign is None else sharing.tokens_of(sharing.own_link(campaign))
+        variant = kept_scans.variant_of(
+            found, batch, verdict.span.terms, campaign, language(), in_wechat=in_wechat()
+        )
+        kept_scans.keep(deployment(), page, variant, found, tokens, g.csp_nonce)
+    return page
+
+
+def _is_as_others(code: Code, batch: Entry, verdict: Verdict) -> bool:
+    """Whether other fresh codes have the same page, but for their own texts."""
+    is_fresh = verdict.word == "first_seen" and not verdict.first_seen_at
+    is_plain = is_fresh and not verdict.is_out_of_market and not request.args
+    is_anybodys = is_plain and customer() is None and machine() is None
+    return is_anybodys and request.path == scan_path(batch, code)
 
 
 def _compare_url(code: Code, batch: Entry) -> str | None:
@@ -117,11 +140,11 @@ def claim(gtin: str, code: str) -> AnyResponse:
     signed_in = customer()
     if signed_in is None:
         return redirect(url_for("member.sign_in", next=scan_path(batch, found)), 303)
-    deployment().limits.claim(signed_in.id)
+    deployment().limits.claim(signed_in.number)
     claimed = actions.claim(
         deployment(),
         found,
-        signed_in.id,
+        signed_in.number,
         visitor=visitor().visitor,
         touches=visitor().touches,
     )
@@ -208,9 +231,9 @@ def scan_path(batch: Entry, code: Code) -> str:
 
 def _find(text: str, gtin: str | None = None) -> tuple[Code, Entry]:
     """The genuine code in an address, or as typed."""
-    return check_code(
-        deployment(), text, gtin=gtin, customer=signed_in_id(), address=remote_address()
-    )
+    signed_in = customer()
+    who = None if signed_in is None else lambda: signed_in.id
+    return check_code(deployment(), text, gtin=gtin, customer=who, address=remote_address())
 
 
 def _share_kit(campaign: Campaign | None) -> sharing.ShareKit | None:
@@ -219,9 +242,11 @@ def _share_kit(campaign: Campaign | None) -> sharing.ShareKit | None:
     return sharing.share_kit(campaign, sharing.own_link(campaign))
 
 
-def _campaign_for(running: list[Campaign], preferred: int | None) -> Campaign | None:
+def campaign_for(
+    running: Sequence[Campaign], reader: VisitorCookie, preferred: int | None = None
+) -> Campaign | None:
     """The claim's own campaign, one whose link this reader opened, or the newest."""
-    wanted = [preferred, *(touch.link.campaign for touch in visitor().touches)]
+    wanted = [preferred, *(touch.link.campaign for touch in reader.touches)]
     for campaign_id in wanted:
         for campaign in running:
             if campaign.id == campaign_id:
@@ -230,26 +255,49 @@ def _campaign_for(running: list[Campaign], preferred: int | None) -> Campaign | 
 
 
 def _record_scan(code: Code, verdict: Verdict, campaign: Campaign | None) -> None:
+    if IN_VAIN in request.environ:
+        raise Unavailable()
     reason = machine()
     if reason is None and not has_visitor_cookie():
         guessing = deployment().guessing
         if guessing.is_crowd(code.batch_id, code.index, remote_address()):
             reason = "crowd"
-    intake.hand_in(
-        deployment(),
-        Visit(
-            kind=Kind.fetch if reason else Kind.scan,
-            at=now(),
-            event_id=visits.new_event_id(),
-            visitor=None if reason else visitor().visitor,
-            campaign=campaign.id if campaign else None,
-            batch=code.batch_id,
-            code_index=code.index,
-            label=code.label,
-            store=verdict.span.terms.store_id,
-            region=None if reason else region(),
-            flags=() if reason else verdict.flags,
-            machine=reason,
-        ),
-        signed_in_id(),
+    visit = visit_of(
+        code,
+        verdict.span,
+        campaign,
+        visitor().visitor if reason is None else None,
+        now(),
+        region() if reason is None else None,
+        flags=verdict.flags,
+        machine=reason,
+    )
+    intake.hand_in(deployment(), visit, signed_in_id())
+
+
+def visit_of(
+    code: Code,
+    span: Span,
+    campaign: Campaign | None,
+    reader: int | None,
+    at: datetime,
+    region: str | None,
+    *,
+    flags: tuple[Flag, ...] = (),
+    machine: str | None = None,
+) -> Visit:
+    """The visit of somebody, or of a machine, at the page of a code."""
+    return Visit(
+        kind=Kind.fetch if machine else Kind.scan,
+        at=at,
+        event_id=visits.new_event_id(at),
+        visitor=None if machine else reader,
+        campaign=campaign.id if campaign else None,
+        batch=code.batch_id,
+        code_index=code.index,
+        label=code.label,
+        store=span.terms.store_id,
+        region=None if machine else region,
+        flags=() if machine else flags,
+        machine=machine,
     )

@@ -1,7 +1,6 @@
 """A share link opened: whose it is, what is counted of it, what the page reports afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from referral.web.context import (
     visitor,
 )
 from referral.web.language import languages_of
+from referral.web.plain import IN_VAIN
 from referral.web.security import csrf, is_same_site
 
 share_links = Blueprint("share_links", __name__)
@@ -35,11 +35,6 @@ PIXEL = (
     b"\0\x02\x02D\x01\0;"
 )
 """The smallest picture there is, and nothing to see."""
-
-
-IN_VAIN = "referral.handed_in_in_vain"
-"""Set where this opening was to be handed in ahead of Flask and could not be. It may have arrived
-all the same, and so is not tried again: that would be another one."""
 
 
 @share_links.app_context_processor
@@ -92,7 +87,7 @@ def _record_opening(link: Link, campaign: Campaign) -> bool:
     agent = request.headers.get("User-Agent", "")
     link = link.through(channels.arrived_through(link.channel, request.args, agent))
     if reason is not None:
-        visit = replace(opening(link, None, now(), None), kind=Kind.fetch, machine=reason)
+        visit = opening(link, None, now(), None)._replace(kind=Kind.fetch, machine=reason)
         intake.hand_in(deployment(), visit)
         return False
     arrival = links.arrive(visitor(), link, signed_in_id(), now(), campaign.window)
@@ -109,7 +104,7 @@ def opening(
     return Visit(
         kind=Kind.open,
         at=at,
-        event_id=visits.new_event_id(),
+        event_id=visits.new_event_id(at),
         visitor=reader,
         campaign=link.campaign,
         parent=None if is_own else link.visitor,
@@ -126,7 +121,7 @@ def seen(token: str) -> tuple[str, int]:
     if link is not None:
         moment, reader = now(), visitor().visitor
         event_id = visits.engagement_id(reader, link.campaign, moment)
-        _hand_in_beacon(Kind.engagement, link, event_id=event_id)
+        _hand_in_beacon(Kind.engagement, link, moment, event_id)
     return "", 204
 
 
@@ -137,7 +132,8 @@ def share(token: str) -> tuple[dict[str, str], int] | tuple[str, int]:
     if link is None:
         return "", 204
     channel = Channel.named(_channel_sent())
-    _hand_in_beacon(Kind.share, link.through(channel), event_id=visits.new_event_id())
+    moment = now()
+    _hand_in_beacon(Kind.share, link.through(channel), moment, visits.new_event_id(moment))
     return {"url": sharing.address_of(link.through(channel))}, 200
 
 
@@ -195,11 +191,11 @@ def _link_of_beacon(token: str) -> Link | None:
     return link if found is not None and found.campaign.runs_at(now()) else None
 
 
-def _hand_in_beacon(kind: Kind, link: Link, *, event_id: UUID) -> None:
+def _hand_in_beacon(kind: Kind, link: Link, at: datetime, event_id: UUID) -> None:
     """Raises `TooMany`."""
     visit = Visit(
         kind=kind,
-        at=now(),
+        at=at,
         event_id=event_id,
         visitor=visitor().visitor,
         campaign=link.campaign,

@@ -15,7 +15,9 @@ import redis
 from referral import actions, db, people
 from referral.batches import Batch
 from referral.config import Config
+from referral.database_url import read_database_url
 from referral.deployment import Deployment, open_deployment
+from referral.intake.health import health
 from referral.intake.stream import GROUP, KEY
 from referral.links import Channel
 from referral.ranges import RangeState
@@ -85,15 +87,29 @@ class World:
         self._folder = folder
         self._workers = workers
 
-    def __enter__(self) -> Self:
+    def start_database(self) -> str:
+        """Returns the address of an empty database."""
         self.postgres.start()
-        self.valkey.start()
-        url = self.postgres.create_database("chaos")
+        return self.postgres.create_database("chaos")
+
+    def start_stream(self) -> str:
+        """Returns the address of Redis."""
+        return self.valkey.start().url
+
+    @property
+    def servers(self) -> Sequence[PostgresServer | ValkeyServer]:
+        return (self.postgres, self.valkey)
+
+    def __enter__(self) -> Self:
+        address = self.start_database()
+        url = read_database_url(address)
+        redis_url = self.start_stream()
         db.upgrade(url)
         data_dir = self._folder / "data"
         data_dir.mkdir()
-        config = Config(url, data_dir, SECRET_KEYS, redis_url=self.valkey.url, intake="stream")
-        settings = {**settings_of(config), "REFERRAL_INTAKE": "stream"}
+        config = Config(url, data_dir, SECRET_KEYS, redis_url=redis_url, intake="stream")
+        settings = {**settings_of(config), "REFERRAL_DATABASE_URL": address}
+        settings["REFERRAL_INTAKE"] = "stream"
         self.web = WebProcess(settings)
         self.workers = [WorkerProcess(settings) for _ in range(self._workers)]
         self.deployment = open_deployment(config)
@@ -144,7 +160,7 @@ class World:
             if error is not None:
                 print(f"--- log of {process.name} {process.folder.name}\n{process.logs(20_000)}")
             process.discard()
-        for server in (self.postgres, self.valkey):
+        for server in self.servers:
             server.discard()
 
     # What happens to it
@@ -166,11 +182,7 @@ class World:
     def _workers_names(self) -> list[str]:
         """Those that have ever asked for work."""
         with redis.Redis.from_url(self.valkey.url, decode_responses=True) as connection:
-            try:
-                found: Any = connection.xinfo_consumers(KEY, GROUP)
-            except redis.ResponseError:  # nobody has
-                return []
-            return [each["name"] for each in found]
+            return consumers(connection, KEY)
 
     def kill_valkey(self, chance: random.Random) -> None:
         self.valkey.kill()
@@ -189,14 +201,25 @@ class World:
             shutil.rmtree(path)
 
     def backlog(self) -> int:
-        assert self.deployment.stream is not None
-        return self.deployment.stream.state().entries
+        """Of the stream and of the table. Of a shard that is away it is not known."""
+        found = health(self.deployment.stream, self.deployment.waiting)
+        assert found.state is not None, "Redis is away"
+        assert found.table is not None, "the database is away"
+        return found.state.entries + len(found.state.faulty) + found.table.entries
 
     def wait_until_drained(self) -> float:
         """Until the workers have worked off what waits. Returns how many seconds it took."""
         begun = time.monotonic()
         wait_until(lambda: self.backlog() == 0, "the backlog stays")
         return time.monotonic() - begun
+
+
+def consumers(connection: Any, key: str) -> list[str]:
+    """Who has ever asked for the entries of a stream."""
+    try:
+        return [each["name"] for each in connection.xinfo_consumers(key, GROUP)]
+    except redis.ResponseError:  # nobody has
+        return []
 
 
 def wait_until(is_so: Callable[[], bool], else_say: str) -> None:

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,11 @@ from referral.clock import DatabaseClock, HeldClock
 from referral.config import LANGUAGES
 from referral.deployment import Deployment
 from referral.misses import Misses
+from referral.visits.months import month_of
 from tests.cast import cast_of, open_brand
 from tests.cli.conftest import Referral, told
 from tests.test_places import CITIES, mmdb
+from tests.visits.conftest import moments, opening, store, tables, without_months
 from tests.wechat.fake import FakeWechat
 
 
@@ -38,8 +40,47 @@ def test_what_is_of_no_use_any_more_is_swept(referral: Referral, deployment: Dep
     assert swept["sign_in_codes"] >= 1
     dropped = {"limits", "answers", "sign_in_codes", "misses", "dead_links", "pictures"}
     assert swept["sealed"] >= 1
-    assert set(swept) == {*dropped, "to_fetches", "to_opens", "sealed"}
-    assert set(told(referral("sweep", "--json")).values()) == {0}
+    of_visits = {"to_fetches", "to_opens", "visits", "months", "new_months", "months_put_off"}
+    assert set(swept) == {*dropped, *of_visits, "sealed", "tallied", "rates"}
+    again = told(referral("sweep", "--json"))
+    assert [again.pop(name) for name in ("months", "new_months")] == [[], []]
+    assert set(again.values()) == {0}
+
+
+def test_visits_that_nobody_keeps_are_swept(referral: Referral, deployment: Deployment) -> None:
+    """In whole months, and by the real clock."""
+    with without_months(deployment):
+        now = datetime.now(UTC)
+        old, kept = month_of(now, -2), month_of(now, -1)
+        store(deployment, opening(old, campaign=None), opening(kept, campaign=None))
+        assert told(referral("sweep", "--json"))["visits"] == 0
+        names = [
+            f"{month:%Y-%m}" for month in (old, kept, now, *(month_of(now, n) for n in (1, 2)))
+        ]
+        swept = referral("sweep", REFERRAL_KEEP_VISITS_MONTHS="1").stdout
+        assert moments(deployment) == [kept]
+        if deployment.db.is_sqlite:
+            assert "Dropped 1 visits that their campaigns do not keep any more." in swept
+        else:
+            assert f"Dropped all visits of {names[0]}." in swept
+            assert set(tables(deployment)) == {name.replace("-", "_") for name in names[1:]} | {
+                "rest"
+            }
+
+
+def test_months_that_are_made_are_told(referral: Referral, deployment: Deployment) -> None:
+    with without_months(deployment):
+        now = datetime.now(UTC)
+        names = [f"{month_of(now, later):%Y-%m}" for later in range(3)]
+        asked = [line for line in referral("doctor").stdout.splitlines() if " months " in line]
+        swept = referral("sweep").stdout
+        if deployment.db.is_sqlite:
+            assert "Ready for" not in swept
+            return
+        [line] = asked
+        assert line.startswith(f"LOOK  months       {names[0]}, {names[1]} have no table of their")
+        assert f"Ready for the visits of {', '.join(names)}." in swept
+        assert "ok    months       visits of this one" in referral("doctor").stdout
 
 
 def test_one_time_codes_in_use_are_kept(deployment: Deployment, clock: HeldClock) -> None:

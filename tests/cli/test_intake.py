@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -12,7 +13,7 @@ from referral.audit import AuditEntry
 from referral.config import Config
 from referral.deployment import Deployment
 from referral.intake import health, parked
-from referral.intake.events import Visited, encode
+from referral.intake.events import Ran, Visited, encode
 from referral.intake.heartbeats import Told, Worked
 from referral.rollups import VisitCount
 from referral.visits import Kind, Visit, VisitRow, new_event_id
@@ -81,7 +82,48 @@ def test_a_stream_without_a_redis_is_a_wrong_setting(
     referral: Referral, deployment: Deployment
 ) -> None:
     check_failed(referral("worker", "--once", REFERRAL_REDIS_URL=""), "set REFERRAL_REDIS_URL")
-    check_failed(referral("worker", REFERRAL_INTAKE="queue"), "'queue' is neither")
+    check_failed(referral("worker", REFERRAL_INTAKE="queue"), "'queue' is none of stream,")
+
+
+TABLE = {"REFERRAL_INTAKE": "table", "REFERRAL_REDIS_URL": ""}
+
+
+def test_a_worker_stores_what_waits_in_the_database(
+    referral: Referral, deployment: Deployment
+) -> None:
+    assert deployment.waiting is not None
+    deployment.waiting.add([Visited(opening(deployment, reader)) for reader in (2, 3)])
+    assert referral("worker", "--once", **TABLE).stdout == "Stored 2 events, parked 0.\n"
+    assert visits_stored(deployment) == 2
+    deployment.waiting.add([Visited(opening(deployment, 4))])
+    assert referral("worker", "--once").stdout == "Stored 1 events, parked 0.\n"
+
+
+@pytest.mark.usefixtures("compiled")
+def test_the_doctor_says_what_waits_in_the_database(
+    referral: Referral, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deployment.waiting is not None
+    (none,) = doctor(referral, **TABLE)
+    assert none.startswith("LOOK  visits       none wait, in the database; no worker runs: start")
+    deployment.waiting.add([Ran(2, datetime.now(UTC))])
+    first, *_ = doctor(referral, **TABLE)
+    assert first.startswith("FAIL  visits       1 entry waits, for ")
+    assert "in the database; no worker runs: start `referral worker`" in first
+    _, second, *_ = doctor(referral)
+    assert second.startswith("FAIL  visits       1 entry waits, for "), "beside the stream"
+    reader = deployment.waiting.reader("one")
+    assert len(reader.new(9, timedelta(0))) == 1
+    try:
+        first, *_ = doctor(referral, **TABLE)
+        assert first.startswith("ok    visits       1 entry waits, for ")
+        assert first.endswith("in the database; a worker runs")
+        monkeypatch.setattr("referral.cli.intake_checks.LATE", -health.LATE)
+        first, *_ = doctor(referral, **TABLE)
+        assert first.startswith("FAIL  visits")
+        assert first.endswith("look at its log")
+    finally:
+        reader.close()
 
 
 def test_hourly_figures_are_compared_and_mended(referral: Referral, deployment: Deployment) -> None:
@@ -136,6 +178,21 @@ def test_one_parked_event_is_stored_by_its_number_once(
     unknown = referral("parked", "replay", number + 1)
     assert unknown.exit_code == 1
     assert "There is no such parked event." in unknown.stdout
+
+
+def test_only_what_nobody_can_read_is_given_up(referral: Referral, deployment: Deployment) -> None:
+    put_aside(deployment, good(deployment), b"nonsense")
+    readable, nonsense = (
+        each["id"] for each in told(referral("parked", "list", "--json"))["items"]
+    )
+    assert referral("parked", "discard").exit_code == 2
+    result = referral("parked", "discard", readable, nonsense)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (1, "Gave up 1 events.")
+    assert "This event can be read." in result.stdout
+    assert told(referral("parked", "discard", nonsense, "--json"))["discarded"] == 0
+    assert told(referral("parked", "list", "--json"))["total"] == 1
+    with deployment.db.read() as tx:
+        assert [entry.action for entry in tx.scalars(sa.select(AuditEntry))] == ["parked-discard"]
 
 
 def test_many_that_fail_do_not_hide_one_that_can_be_stored(

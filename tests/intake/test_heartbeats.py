@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from referral.intake import heartbeats
 from referral.intake.heartbeats import Heart, Told, Worked
@@ -81,7 +83,7 @@ def test_a_heart_beats_and_says_goodbye(
     def look() -> Told:
         return Told(Worked(now.events), 0.0, None)
 
-    with Heart(connection, KEY, "a", look):
+    with Heart(lambda: connection, KEY, "a", look):
         assert [each.name for each in heartbeats.alive(connection, KEY)] == ["a"]
         now.events = 5
         wait_until(
@@ -93,6 +95,6 @@ def test_a_heart_beats_and_says_goodbye(
 
 
 def test_nothing_fails_where_nothing_can_be_told() -> None:
-    nowhere = redis.Redis(port=1)
-    with Heart(nowhere, KEY, "a", lambda: told(3)):
+    nowhere = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
+    with Heart(lambda: nowhere, KEY, "a", lambda: told(3)):
         pass

@@ -1,6 +1,5 @@
 """The way in for visits: everything that follows from one happens once, however often it comes."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -80,21 +79,21 @@ def test_many_readers_of_one_link_at_the_same_moment_are_all_kept(brand: Brand) 
 
 def test_a_fetch_is_counted_and_leads_to_nothing(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
-    fetch = replace(opening(brand, link, BEN), kind=Kind.fetch, visitor=None, machine="fetcher")
+    fetch = opening(brand, link, BEN)._replace(kind=Kind.fetch, visitor=None, machine="fetcher")
     intake.hand_in(brand.deployment, fetch)
     assert counted(brand) == (1, 0, 0, 0)
 
 
 def test_a_machine_gets_no_place_even_with_a_visitor_and_a_link(brand: Brand) -> None:
     link = Link(brand.campaign.id, ANN, None, 0, Channel.copy)
-    fetch = replace(opening(brand, link, BEN), kind=Kind.fetch, machine="prefetch")
+    fetch = opening(brand, link, BEN)._replace(kind=Kind.fetch, machine="prefetch")
     intake.hand_in(brand.deployment, fetch)
     assert counted(brand) == (1, 0, 0, 0)
 
 
 def test_ones_own_link_is_a_visit_without_a_place(brand: Brand) -> None:
     link = Link(brand.campaign.id, BEN, None, 0, Channel.copy)
-    intake.hand_in(brand.deployment, replace(opening(brand, link, BEN), parent=None))
+    intake.hand_in(brand.deployment, opening(brand, link, BEN)._replace(parent=None))
     assert counted(brand) == (1, 1, 0, 0)
     intake.hand_in(brand.deployment, opening(brand, link, BEN))
     assert counted(brand) == (2, 1, 0, 0)

@@ -46,7 +46,7 @@ def streamed(deployment: Deployment, stream: VisitStream) -> Deployment:
 def worker(d: Deployment, name: str = "one", after: timedelta = NOW) -> Worker:
     assert d.stream is not None
     made = Worker(d.db, d.clock, d.stream, name=name, abandoned_after=after)
-    made._reader.begin()
+    made._sources[0].reader.begin()
     return made
 
 
@@ -101,7 +101,7 @@ def test_a_worker_that_dies_after_the_commit_leaves_nothing_twice(
     def die(_entries: object) -> None:
         raise StreamAway
 
-    monkeypatch.setattr(dying._reader, "done", die)
+    monkeypatch.setattr(dying._sources[0].reader, "done", die)
     with pytest.raises(StreamAway):
         dying.step(NOW)
     assert (stored(streamed), waiting(streamed)) == ([1, 1, 2, 1], (1, 1))
@@ -144,7 +144,7 @@ def test_one_event_that_cannot_be_stored_holds_up_nobody_and_is_parked(
         at_work.step(NOW)
         assert (stored(streamed), waiting(streamed)) == ([2, 2, 3, 1], (1, 1))
         for _ in range(TRIES_MAX):
-            at_work._looked_at = float("-inf")
+            at_work._sources[0].looked_at = float("-inf")
             at_work.step(NOW)
         assert waiting(streamed) == (0, 0)
     with streamed.db.read() as tx:
@@ -209,7 +209,7 @@ def test_the_state_says_how_much_waits_and_for_how_long(streamed: Deployment) ->
     assert NOW <= state.oldest < timedelta(seconds=30)
     at_work = worker(streamed)
     with at_work._heart():
-        at_work._reader.new(1, NOW)
+        at_work._sources[0].reader.new(1, NOW)
         state = streamed.stream.state()
         assert (state.pending, state.workers) == (1, 1)
     assert streamed.stream.state().workers == 0, "it said that it ended"
@@ -229,7 +229,7 @@ def test_what_was_put_aside_by_a_worker_that_died_is_not_put_aside_twice(
 
     for name in ("one", "two"):
         dying = worker(streamed, name)
-        monkeypatch.setattr(dying._reader, "done", die)
+        monkeypatch.setattr(dying._sources[0].reader, "done", die)
         with pytest.raises(StreamAway):
             dying.step(NOW)
     worker(streamed, "three").drain()

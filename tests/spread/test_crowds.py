@@ -1,7 +1,6 @@
 """Many openings at once come to what they come to one by one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -44,7 +43,7 @@ def rows(tx: Session, campaign: int) -> list[tuple[Any, ...]]:
 def without_ties(openings: Sequence[Opening]) -> list[Opening]:
     """At equal times the first to come stays: dealt with together they come in another order."""
     return [
-        replace(each, at=each.at + timedelta(microseconds=7 * place))
+        each._replace(at=each.at + timedelta(microseconds=7 * place))
         for place, each in enumerate(openings)
     ]
 

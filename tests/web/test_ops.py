@@ -17,7 +17,8 @@ from referral.db import upgrade
 from referral.deployment import Deployment, open_deployment
 from referral.intake import Intake, health, parked
 from referral.intake.heartbeats import Told, Worked
-from referral.intake.stream import VisitStream
+from referral.intake.stream import ShardFault, ShardState, StreamState, VisitStream
+from referral.intake.waiting import WaitingTable
 from referral.intake.working import Worker
 from referral.reports import alarms
 from referral.web import intake_figures, ops
@@ -145,6 +146,29 @@ def test_readiness_says_that_visits_go_straight_into_the_database(client: FlaskC
     assert (answer.status_code, answer.json["intake"]) == (200, "direct")
 
 
+def test_visits_that_wait_in_the_database_are_told(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_figures, "SECONDS", 0)
+    table = WaitingTable(deployment.db, deployment.clock)
+    tabled = replace(deployment, waiting=table, intake=Intake(deployment.db, None, table))
+    reader = served(tabled)
+    assert reader.get("/readyz").json["intake"] == "ok"
+    hand_in(tabled)
+    answer = reader.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "not ready")
+    assert answer.json["intake"] == "1 entry waits, for 0 s; no worker runs"
+    assert figure(reader, "referral_intake_table_entries") == 1
+    assert figure(reader, "referral_intake_table_workers") == 0
+    assert figure(reader, "referral_intake_table_oldest_seconds") == 0
+    at_work = table.reader("one")
+    at_work.new(1, timedelta(0))
+    assert reader.get("/readyz").status_code == 200
+    assert figure(reader, "referral_intake_table_workers") == 1
+    at_work.close()
+    table.close()
+
+
 def test_it_is_not_ready_while_visits_wait_and_no_worker_runs(streamed: Deployment) -> None:
     reader = served(streamed)
     assert reader.get("/readyz").json["intake"] == "ok"
@@ -205,6 +229,25 @@ def test_metrics_tell_how_visits_get_in(streamed: Deployment) -> None:
     assert figure(reader, "referral_intake_commits_total") == 1
     assert figure(reader, "referral_intake_commit_seconds_total") > 0
     assert figure(reader, "referral_intake_parked_events") == 1
+
+
+def test_metrics_tell_of_each_shard_of_a_cluster(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = (
+        ShardState(0, "n1:6379", 3, 0, timedelta(seconds=5)),
+        ShardState(1, "n2:6379", fault=ShardFault.away),
+    )
+    state = StreamState(3, 0, timedelta(seconds=5), (), Worked(), shards, is_heard=False)
+    assert streamed.stream is not None
+    monkeypatch.setattr(streamed.stream, "state", lambda: state)
+    said = served(streamed).get("/metrics").text
+    assert "referral_intake_waiting_entries 3.0" in said
+    assert "referral_intake_shards_away 1.0" in said
+    assert 'referral_intake_shard_waiting_entries{shard="0"} 3.0' in said
+    assert 'referral_intake_shard_oldest_seconds{shard="0"} 5.0' in said
+    assert '{shard="1"}' not in said, "what is away is not empty"
+    assert "referral_intake_workers" not in said, "nobody knows"
 
 
 def test_the_stream_is_asked_every_few_seconds_only(

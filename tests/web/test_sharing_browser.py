@@ -102,7 +102,7 @@ class Shared:
             VisitRow.campaign_id == self.campaign.id, VisitRow.kind == Kind.open
         )
         with self.service.deployment.db.read() as tx:
-            return list(tx.scalars(opened.order_by(VisitRow.id)))
+            return list(tx.scalars(opened.order_by(VisitRow.at)))
 
     def has_run(self, visitor: int) -> bool:
         with self.service.deployment.db.read() as tx:

@@ -161,6 +161,8 @@ class CampaignOut(Output):
     """How long after a link was opened a claim still credits it."""
     touch: CreditedTouch
     """Which of the links that somebody opened within the window is credited."""
+    keep_months: int | None
+    """For how many months its visits are kept; null: as the operator has set it for all."""
     findings: list[FindingOut]
     """Words in its texts that chat platforms punish."""
     created_at: datetime
@@ -392,6 +394,7 @@ def _shown(campaign: Campaign) -> CampaignOut:
         lasts_days=campaign.lasts_days,
         window_days=campaign.window_days,
         touch=CreditedTouch(campaign.touch),
+        keep_months=campaign.keep_months,
         findings=[FindingOut(**finding.dump()) for finding in campaign.findings],
         created_at=campaign.created_at,
     )

@@ -34,6 +34,7 @@ from referral.reports import entries, lists, trees
 from referral.reports import items as item_report
 from referral.rewards import RULES_MAX
 from referral.staff import Right, StaffMember
+from referral.visits import keeping
 from referral.web import pictures, promises
 from referral.web.context import deployment
 from referral.web.language import OWN_NAMES
@@ -179,7 +180,22 @@ def campaign_card(member: StaffMember, slug: str, lang: str) -> Response:
     )
 
 
-def _page(slug: str, refusal: tuple[str, Sequence[str]] | None) -> str:
+@staff.post("/campaigns/<slug>/keeping")
+@require(Right.change)
+def keep_visits(member: StaffMember, slug: str) -> Page:
+    """Say for how many months its visits are kept."""
+    form = Form(request.form)
+    months = drafts.keep_months(form)
+    if not form.ok:
+        return _page(slug, None, form), 422
+    actions.keep_visits(deployment(), slug, months, by=name_of(member))
+    flash(_("Kept. What is older is dropped within the hour."))
+    return redirect(url_for(".campaign", slug=slug), 303)
+
+
+def _page(
+    slug: str, refusal: tuple[str, Sequence[str]] | None, keeping_form: Form | None = None
+) -> str:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
         sharers = trees.spread_children(tx, campaign.id, None, limit=SHARERS_SHOWN)
@@ -203,11 +219,23 @@ def _page(slug: str, refusal: tuple[str, Sequence[str]] | None) -> str:
             deep=publishing.deep(rules),
             signed=signoff.signed_by(tx, campaign),
             may_sign_off=_may(Right.sign_off),
+            **_keeping(tx, campaign, keeping_form),
             cards=_cards(campaign),
             languages_written=[OWN_NAMES[tag] for tag in LANGUAGES if tag in campaign.content],
             sharers=sharers,
             **ledger,
         )
+
+
+def _keeping(tx: Session, campaign: Campaign, form: Form | None) -> dict[str, Any]:
+    """For how long its visits are kept, and the form to change that."""
+    if form is None:
+        form = Form({"keep_months": str(campaign.keep_months or "")})
+    return {
+        "keeping_form": form,
+        "keep_months": campaign.keep_months or deployment().config.keep_visits_months,
+        "kept_since": keeping.kept_since(tx, campaign.id),
+    }
 
 
 def _may(right: Right) -> bool:

@@ -24,6 +24,7 @@ from referral.campaigns import (
 from referral.campaigns.content import Landing
 from referral.campaigns.markets import DEFAULT, NAMES
 from referral.campaigns.payouts import units_of
+from referral.config import KEEP_MONTHS_MAX
 from referral.errors import N_
 from referral.rewards import NO_CURRENCY, Rule, What
 from referral.web.staff import contents, rule_rows
@@ -67,6 +68,7 @@ def form_of(campaign: Campaign, zone: ZoneInfo, currency: str | None = None) -> 
         "touch": campaign.touch,
         "market": campaign.market or DEFAULT,
         "permit": campaign.permit or "",
+        "keep_months": str(campaign.keep_months or ""),
         "starts_at": as_typed(campaign.starts_at, zone),
     }
     form.lists.setlist("gtins", campaign.gtins)
@@ -115,6 +117,7 @@ def read(
         "touch": form.choice("touch", CreditedTouch, CreditedTouch.first),
         "market": form.one_of("market", NAMES) if form.typed("market") else DEFAULT,
         "permit": form.text("permit", most=PERMIT_LENGTH_MAX),
+        "keep_months": keep_months(form),
     }
     if not form.ok:
         return None
@@ -124,6 +127,11 @@ def read(
         # Every field was checked above; this is for what only all of them together can break.
         form.refuse("", _("Something in what you entered is not right."))
         return None
+
+
+def keep_months(form: Form) -> int | None:
+    """For how many months visits are to be kept; None where nothing is typed."""
+    return form.whole("keep_months", low=1, high=KEEP_MONTHS_MAX, optional=True)
 
 
 def read_terms(form: Form, rules: Sequence[Rule], currency: str | None) -> dict[str, Any]:

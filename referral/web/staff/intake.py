@@ -38,6 +38,7 @@ class ParkedLine:
     what: str
     reason: str
     at: datetime
+    is_readable: bool
 
 
 @staff.get("/intake")
@@ -60,8 +61,22 @@ def replay_parked(member: StaffMember, parked_id: int) -> Page:
     return redirect(url_for(".intake"), 303)
 
 
+@staff.post("/intake/parked/<int(max=9223372036854775807):parked_id>/discard")
+@require(Right.change)
+def discard_parked(member: StaffMember, parked_id: int) -> Page:
+    """Give up a parked event that nobody can read."""
+    try:
+        actions.discard_parked(deployment(), parked_id, by=name_of(member))
+    except Unavailable:
+        raise
+    except Problem as problem:
+        return _page(in_words(problem)), problem.status
+    flash(_("The event is given up."))
+    return redirect(url_for(".intake"), 303)
+
+
 def _page(failure: str | None = None) -> str:
-    found = health(deployment().stream)
+    found = health(deployment().stream, deployment().waiting)
     with deployment().db.read() as tx:
         events = parked.waiting(tx, limit=PARKED_SHOWN)
         total = parked.count_waiting(tx)
@@ -78,7 +93,8 @@ def _page(failure: str | None = None) -> str:
 
 
 def _line(event: ParkedEvent) -> ParkedLine:
-    return ParkedLine(event.id, _what(event.body), event.reason, event.at)
+    readable = parked.is_readable(event)
+    return ParkedLine(event.id, _what(event.body), event.reason, event.at, readable)
 
 
 def _what(body: str) -> str:

@@ -57,6 +57,7 @@ CHANGES = {
     "staff.make_coupon_good",
     "staff.merge_customers",
     "staff.new_item",
+    "staff.discard_parked",
     "staff.replay_parked",
     "staff.revise_item",
     "staff.same",

@@ -1,6 +1,7 @@
 """The page about how visits get in: what waits, who stores it, what could not be stored."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import redis
@@ -12,7 +13,8 @@ from referral.config import Config
 from referral.deployment import Deployment
 from referral.intake import parked
 from referral.intake.events import Ran, Visited, encode
-from referral.intake.stream import VisitStream
+from referral.intake.heartbeats import Worked
+from referral.intake.stream import ShardFault, ShardState, StreamState, VisitStream
 from referral.intake.working import Worker
 from referral.visits import Kind, Visit, VisitRow, new_event_id
 from referral.web import intake_figures
@@ -71,6 +73,16 @@ def test_it_says_that_visits_wait_for_a_worker(deployment: Deployment, owner: Re
     assert "Waiting 2 " in text(owner)
 
 
+def test_it_shows_what_waits_in_the_database(deployment: Deployment, owner: Reader) -> None:
+    assert deployment.waiting is not None
+    owner.get("/staff/intake")
+    assert "In the database" not in text(owner)
+    deployment.waiting.add([Visited(opening(deployment))])
+    owner.get("/staff/intake")
+    assert "In the database Waiting 1 " in text(owner)
+    assert "Visits wait, and no worker runs." in text(owner)
+
+
 def test_it_shows_the_workers_and_what_they_did(deployment: Deployment, owner: Reader) -> None:
     hand_in(deployment)
     at_work = worker(deployment)
@@ -96,6 +108,26 @@ def test_it_says_that_redis_is_away(
         assert "Redis is away. Visits go straight into the database" in text(owner)
 
 
+def test_it_says_which_part_of_a_cluster_is_late_or_away(
+    deployment: Deployment, owner: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = (
+        ShardState(0, "n1:6379", 3, 0, timedelta(minutes=5)),
+        ShardState(1, "n2:6379", fault=ShardFault.away),
+        ShardState(2, "n3:6379", fault=ShardFault.alone),
+    )
+    state = StreamState(3, 0, timedelta(minutes=5), (), Worked(), shards, is_heard=False)
+    assert deployment.stream is not None
+    monkeypatch.setattr(deployment.stream, "state", lambda: state)
+    assert owner.get("/staff/intake").status_code == 200
+    said = text(owner)
+    assert "Oldest 5 minutes has been waiting, in part 0" in said
+    assert "2 parts of the stream take no visits: their nodes are away or have no replica." in said
+    assert "1 (n2:6379), 2 (n3:6379)" in said
+    assert "The part of Redis that knows of the workers is away." in said
+    assert "no worker runs" not in said
+
+
 def test_a_parked_event_is_stored_after_all_and_who_did_is_kept(
     deployment: Deployment, owner: Reader
 ) -> None:
@@ -114,6 +146,21 @@ def test_a_parked_event_is_stored_after_all_and_who_did_is_kept(
         entry = tx.scalars(sa.select(AuditEntry)).one()
     told = (entry.by, entry.action, entry.subject)
     assert told == ("olga@brand.example", "parked-replay", f"parked:{number}")
+
+
+def test_what_nobody_can_read_is_given_up_and_what_can_be_read_is_not(
+    deployment: Deployment, owner: Reader
+) -> None:
+    readable = put_aside(deployment, encode([Visited(opening(deployment))]))
+    nonsense = put_aside(deployment, b"nonsense")
+    owner.get("/staff/intake")
+    assert owner.page.count("Give it up") == owner.page.count("Store it</button>") == 1
+    assert owner.send(f"/staff/intake/parked/{nonsense}/discard").status_code == 303
+    owner.get("/staff/intake")
+    assert "The event is given up." in text(owner)
+    assert f"#{nonsense}" not in text(owner)
+    assert owner.send(f"/staff/intake/parked/{readable}/discard").status_code == 409
+    assert "This event can be read." in text(owner)
 
 
 def test_a_second_press_stores_nothing_twice(deployment: Deployment, owner: Reader) -> None:

@@ -1,0 +1,73 @@
+"""Codes that nobody has scanned or claimed before: found in one look, as most scans are of one."""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+from referral.codes import Code
+from referral.db import Database
+from referral.ranges import Span, span_of
+from referral.shortcut import Shortcut
+
+SPANS_KEPT = 4096
+
+_LOOK = (
+    'SELECT r.start, r."end", r.state, r.lot, r.made_on, r.expires_on, r.market, r.store_id, '
+    "r.sale_from, r.sale_until, "
+    'EXISTS (SELECT 1 FROM claims AS c WHERE c.batch_id = ? AND c."index" = ?), '
+    "EXISTS (SELECT 1 FROM seen_codes AS s "
+    'WHERE s.batch_id = ? AND s."index" = ? AND s.label = ?) '
+    "FROM code_ranges AS r WHERE r.batch_id = ? AND r.start <= ? ORDER BY r.start DESC LIMIT 1"
+)
+
+
+class FreshCodes:
+    """What is known of fresh codes, asked anew for each of them."""
+
+    def __init__(self, db: Database) -> None:
+        self._lines = _LineOfThread(db)
+
+    def span(self, code: Code) -> Span | None:
+        """The range of a fresh code; None for one that was scanned or claimed before, or that is
+        in no range. Raises `Unavailable`."""
+        batch, index = code.batch_id, code.index
+        values = (batch, index, batch, index, code.label.value, batch, index)
+        rows = self._lines.line.read(_LOOK, values)
+        if not rows or any(rows[0][10:]):
+            return None
+        return _span(*rows[0][:10])
+
+    def close(self) -> None:
+        """Close the connection of this thread."""
+        self._lines.line.close()
+
+
+class _LineOfThread(threading.local):
+    """A thread does not wait for what another one asks."""
+
+    def __init__(self, db: Database) -> None:
+        self.line = Shortcut(db)
+
+
+@lru_cache(SPANS_KEPT)
+def _span(*row: Any) -> Span:
+    return span_of(_typed(row))
+
+
+def _typed(row: Sequence[Any]) -> Sequence[Any]:
+    """With dates as dates, which SQLite keeps as text."""
+    start, end, state, lot, made_on, expires_on, market, store_id, sale_from, sale_until = row
+    days = [
+        date.fromisoformat(day) if isinstance(day, str) else day for day in (made_on, expires_on)
+    ]
+    moments = [_moment(moment) for moment in (sale_from, sale_until)]
+    return start, end, state, lot, *days, market, store_id, *moments
+
+
+def _moment(kept: str | datetime | None) -> datetime | None:
+    if kept is None:
+        return None
+    moment = datetime.fromisoformat(kept) if isinstance(kept, str) else kept
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
