@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from referral import people
 from referral.codes import Code
 from referral.db import Base, RowId, insert_new_id
+from referral.db.round_trips import Answer, Ask, adding, ask, in_one_trip
 from referral.errors import N_, Conflict
-from referral.round_trips import Answer, Ask, adding, ask, in_one_trip
 
 
 class Claim(Base):

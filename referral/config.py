@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
 from referral import shops
-from referral.database_url import BadDatabaseUrl, read_database_url
+from referral.db.url import BadDatabaseUrl, read_database_url
 from referral.redis_server import BadAddress, read_address
 
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")

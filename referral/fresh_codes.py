@@ -8,8 +8,8 @@ from typing import Any
 
 from referral.codes import Code
 from referral.db import Database
+from referral.db.shortcut import Shortcut
 from referral.ranges import Span, span_of
-from referral.shortcut import Shortcut
 
 SPANS_KEPT = 4096
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
 from referral.db import Base, run
+from referral.db.round_trips import Answer, Ask, ask, in_one_trip
 from referral.errors import Unavailable
-from referral.round_trips import Answer, Ask, ask, in_one_trip
 from referral.spread import (
     SpreadNode,
     Step,

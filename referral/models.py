@@ -11,7 +11,6 @@ from referral import (  # noqa: F401
     flags,
     graph,
     idempotency,
-    kept_rates,
     ledger,
     limits,
     misses,
@@ -24,17 +23,15 @@ from referral import (  # noqa: F401
     rewards,
     risk,
     rollups,
-    sharers,
     spread,
     staff,
     stores,
-    sums,
-    tallies,
     visits,
 )
 from referral.intake import parked, waiting  # noqa: F401
 from referral.ledger import seals  # noqa: F401
 from referral.redemption import items, tills, vouchers  # noqa: F401
+from referral.rollups import rates, sharers, sums, tallies  # noqa: F401
 from referral.spread import counters  # noqa: F401
 from referral.visits import keeping  # noqa: F401
 from referral.wechat import tickets  # noqa: F401

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from referral import batches, places
 from referral.batches import BY_LENGTH_MAX, Batch
 from referral.db import Base, RowId
+from referral.db.round_trips import Answer, Ask, ask, in_one_trip
 from referral.errors import N_, Conflict, InvalidInput
 from referral.gs1.digital_link import is_value
 from referral.places import BadRegion
-from referral.round_trips import Answer, Ask, ask, in_one_trip
 
 REASON_LENGTH_MAX = 200
 LOT_LENGTH_MAX = 20

@@ -28,10 +28,11 @@ from flask.testing import FlaskClient
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
 
-from referral import create_app, db, gathering, ledger, staff
+from referral import create_app, gathering, ledger, staff
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import Database, upgrade
+from referral.db import database as db
 from referral.deployment import Deployment, open_deployment
 from referral.web import connect
 from tests.servers import (

@@ -19,8 +19,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
 import referral.models
-from referral import db as db_module
 from referral.db import Base, Database, migration_head, migration_of, upgrade
+from referral.db import database as db_module
 from referral.deployment import Deployment
 from referral.errors import Unavailable
 from referral.ledger import LedgerEntry, Posting

@@ -87,7 +87,7 @@ def test_a_table_that_stays_locked_holds_nobody_for_long(tmp_path: Path) -> None
 def test_a_locked_database_says_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "SQLITE_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(db.database, "SQLITE_BUSY_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'referral.db'}"
     brand, app = open_brand(url, tmp_path)
     alice = Reader(app)

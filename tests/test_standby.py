@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral.database_url import read_database_url
 from referral.db import Database
+from referral.db.url import read_database_url
 from referral.errors import Unavailable
 from tests.servers import PostgresServer
 from tests.standbys import PostgresPair

@@ -17,13 +17,13 @@ from referral.campaigns.kept import Terms
 from referral.claims import Claim
 from referral.codes import Code, Label
 from referral.db import transaction
+from referral.db.round_trips import in_one_trip
 from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.flags import Flag, raise_flags
 from referral.links import Touch
 from referral.ranges import Span
 from referral.rewards import Proof, Reward, Why, Withheld
-from referral.round_trips import in_one_trip
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from referral import risk
 from referral.campaigns import Campaign
+from referral.db.round_trips import Answer, Ask, in_one_trip, locking
 from referral.deployment import Deployment
 from referral.reports import evidence
 from referral.rewards import Grant, Why
 from referral.risk import Case, Decision, Verdict
-from referral.round_trips import Answer, Ask, in_one_trip, locking
 
 
 @dataclass(frozen=True)

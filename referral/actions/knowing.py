@@ -11,9 +11,9 @@ from referral import claims, graph, people, spread
 from referral.campaigns.kept import Terms, asking_terms
 from referral.claims import Claim
 from referral.codes import Code
+from referral.db.round_trips import in_one_trip
 from referral.links import Touch
 from referral.people import UnknownCustomer
-from referral.round_trips import in_one_trip
 from referral.spread import Reached
 
 

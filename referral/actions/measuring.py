@@ -6,11 +6,12 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import kept_rates, tallies
 from referral.campaigns import Campaign, CampaignState
 from referral.db import no_hurry
 from referral.deployment import Deployment
 from referral.reports import forecasts
+from referral.rollups import rates as kept_rates
+from referral.rollups import tallies
 
 RATES_LAST = timedelta(minutes=45)
 """Rates that were measured so lately are not measured again."""

@@ -8,12 +8,22 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from referral import audit, campaigns, claims, graph, orders, people, rewards, risk, tallies
+from referral import (
+    audit,
+    campaigns,
+    claims,
+    graph,
+    orders,
+    people,
+    rewards,
+    risk,
+)
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.people import Contact, Pair
 from referral.redemption import vouchers
 from referral.rewards import Reason, Reward
+from referral.rollups import tallies
 from referral.spread import counters
 
 BY_HERSELF = "the customer"

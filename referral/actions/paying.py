@@ -10,6 +10,7 @@ from referral import claims, coupons, graph, people, rewards
 from referral.actions import judging
 from referral.actions.judging import Ruling
 from referral.campaigns import Campaign
+from referral.db.round_trips import Ask, in_one_trip
 from referral.deployment import Deployment
 from referral.rewards import (
     Grant,
@@ -26,7 +27,6 @@ from referral.rewards import (
     caps,
     draws,
 )
-from referral.round_trips import Ask, in_one_trip
 
 
 @dataclass(frozen=True)

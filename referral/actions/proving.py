@@ -13,10 +13,10 @@ from referral.actions.crediting import Credit
 from referral.actions.knowing import Known
 from referral.actions.paying import Purchase
 from referral.campaigns import Campaign
+from referral.db.round_trips import Answer, Ask, in_one_trip
 from referral.deployment import Deployment
 from referral.errors import Unavailable
 from referral.rewards import Proof, Reward, Withheld
-from referral.round_trips import Answer, Ask, in_one_trip
 from referral.spread import counters
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from referral.campaigns.campaign import Campaign, CampaignState, TradeItem, campaign_by_id, running
 from referral.db import is_sqlite, run
-from referral.round_trips import Answer, Ask, ask
+from referral.db.round_trips import Answer, Ask, ask
 
 KEPT_MAX = 1_000
 """How many campaigns are kept; when there are more, all are read again."""

@@ -20,10 +20,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from referral.clock import Clock
 from referral.db import Base, Database, RowId
+from referral.db.shortcut import Shortcut
 from referral.errors import Unavailable
 from referral.intake.events import Event, Ran, encode
 from referral.intake.stream import Entry
-from referral.shortcut import Shortcut
 
 LOOK_SECONDS = 0.1
 """How often a worker looks whether something has come."""

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.db import Base, RowId, insert_new_id, is_sqlite, run, upsert
-from referral.round_trips import Ask, ask, in_one_trip
+from referral.db.round_trips import Ask, ask, in_one_trip
 
 SLOTS = 32
 """In how many slots a budget is kept at most: as many can be paid from it at the same time."""

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import numbers
 from referral.db import Base, RowId, connection_of, insert_new_id, is_sqlite, no_hurry
+from referral.db.bulk import numbers
+from referral.db.round_trips import Answer, Ask, ask, in_one_trip
 from referral.ledger import accounts
 from referral.ledger.accounts import (
     Account,
@@ -26,7 +27,6 @@ from referral.ledger.accounts import (
     Changed,
     Kind,
 )
-from referral.round_trips import Answer, Ask, ask, in_one_trip
 
 
 class LedgerEntry(Base):

@@ -6,12 +6,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import among, numbers
 from referral.crypto import KeyRing
 from referral.db import Base, RowId, insert_new, insert_new_id, lock, run
+from referral.db.bulk import among, numbers
+from referral.db.round_trips import Ask, ask
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.people.contacts import Contact, IdentityKind
-from referral.round_trips import Ask, ask
 
 NAME_LENGTH_MAX = 40
 CONSENT_VERSION = "2026-11"

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import COPIED_FROM, Given, among, copy_rows, insert_many, numbers, update_many
 from referral.chance import random_bits
 from referral.db import Base, insert_new, is_sqlite, run
+from referral.db.bulk import COPIED_FROM, Given, among, copy_rows, insert_many, numbers, update_many
 from referral.people.customers import Customer
 
 PROOF_TIME = timedelta(hours=1)

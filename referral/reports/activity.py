@@ -13,16 +13,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from referral import sums, tallies
 from referral.claims import Claim
 from referral.codes import Label
 from referral.db import UTCDateTime
 from referral.misses import CodeMisses
 from referral.ranges import CodeRange, RangeState
 from referral.reports.periods import Period, Slot
-from referral.rollups import VisitCount
-from referral.sums import BatchRegions, BatchScans
-from referral.tallies import ClaimHour, SeenHour
+from referral.rollups import VisitCount, sums, tallies
+from referral.rollups.sums import BatchRegions, BatchScans
+from referral.rollups.tallies import ClaimHour, SeenHour
 from referral.visits import Kind, SeenCode
 
 

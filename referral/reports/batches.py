@@ -8,12 +8,15 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import ranges, tallies
+from referral import (
+    ranges,
+)
 from referral.batches import Batch, UnknownBatch
 from referral.catalog import Product
 from referral.ranges import CodeRange, RangeChange, RangeState, Span
 from referral.reports import lists
 from referral.reports.lists import PAGE, Listed
+from referral.rollups import tallies
 
 LOTS_TOLD = 5
 """How many different lots of a batch are named."""

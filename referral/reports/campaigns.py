@@ -7,13 +7,16 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
-from referral import ledger, tallies
+from referral import (
+    ledger,
+)
 from referral.campaigns import Campaign, CampaignState
 from referral.graph import SpreadNode
 from referral.links import visitor_id, visitor_name
 from referral.reports import orders
+from referral.rollups import tallies
+from referral.rollups.sums import CampaignVisits
 from referral.spread import counters
-from referral.sums import CampaignVisits
 from referral.visits import Kind
 
 SPREAD_PAGE_MAX = 1000

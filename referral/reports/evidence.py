@@ -14,10 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral.bulk import among, numbers
 from referral.claims import Claim
 from referral.codes import Label
 from referral.crypto import KeyRing, LostKey
+from referral.db.bulk import among, numbers
+from referral.db.round_trips import Answer, Ask, ask, in_one_trip
 from referral.graph import Referral
 from referral.people import Consent, Identity, IdentityKind, Visitor
 from referral.risk import (
@@ -33,7 +34,6 @@ from referral.risk import (
     merged,
 )
 from referral.risk.rules import DAY, MONTH, Mode
-from referral.round_trips import Answer, Ask, ask, in_one_trip
 from referral.visits import ScannedCode, SeenCode
 
 PACKAGES_MAX = 100

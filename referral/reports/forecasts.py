@@ -10,7 +10,6 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import kept_rates
 from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.claims import Claim
@@ -19,6 +18,7 @@ from referral.forecast.assumptions import DAYS_MAX, Assumptions
 from referral.graph import SpreadNode
 from referral.reports.spread_rates import Rates, Scope, rates
 from referral.rewards import Rule
+from referral.rollups import rates as kept_rates
 
 LOOK_BACK_DAYS = 90
 LARGE = 5_000

@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import tallies
 from referral.batches import Batch
 from referral.campaigns import Campaign, CampaignState
 from referral.catalog import Product
@@ -18,6 +17,7 @@ from referral.graph import Referral
 from referral.ledger import Account, Kind
 from referral.people import Customer
 from referral.ranges import CodeRange, RangeState
+from referral.rollups import tallies
 
 PAGE = 50
 """How many rows a list of the console shows at once."""

@@ -6,9 +6,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import tallies
 from referral.batches import Batch
 from referral.catalog import Product
+from referral.rollups import tallies
 
 BATCHES_SHOWN = 10
 

@@ -21,7 +21,7 @@ from referral.forecast.branching import Floats, Ints
 from referral.graph import Referral, SpreadNode
 from referral.orders import Order
 from referral.people import Visitor
-from referral.sharers import Sharer
+from referral.rollups.sharers import Sharer
 
 NODES_MAX = 300_000
 """Of so many people, the latest, rates are taken."""

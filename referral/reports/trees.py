@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from referral import graph, people
-from referral.bulk import numbers
 from referral.crypto import KeyRing
 from referral.db import run
+from referral.db.bulk import numbers
 from referral.graph import Referral, SpreadNode
 from referral.links import visitor_name
 from referral.people import Customer, Visitor

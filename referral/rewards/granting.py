@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from referral import ledger, people
 from referral.db import insert_new_id
+from referral.db.round_trips import Ask, in_one_trip
 from referral.graph import Referral
 from referral.ledger import AccountName, Kind, Move
 from referral.ledger.entries import Along
 from referral.rewards import wallets
 from referral.rewards.evaluation import Grant
 from referral.rewards.records import TO_RELEASE, Reason, Reward, RewardState, Why, Withheld
-from referral.round_trips import Ask, in_one_trip
 
 RELEASE_BATCH = 500
 """How many rewards one transaction of the nightly pass moves."""

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import ledger
-from referral.bulk import among, numbers
 from referral.db import Base
+from referral.db.bulk import among, numbers
+from referral.db.round_trips import Ask, ask
 from referral.ledger import Kind, Move
 from referral.rewards.records import Reward, RewardState
-from referral.round_trips import Ask, ask
 
 BACK_LASTS = timedelta(days=30)
 """How long what comes back too late, after the day it would have expired, can still be spent."""

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.audit import BY_LENGTH_MAX
 from referral.db import Base, RowId, insert_new, run, upsert
+from referral.db.round_trips import Ask, adding
 from referral.errors import N_, NotFound
 from referral.risk.rules import Finding, Mode, Setting, defaults
-from referral.round_trips import Ask, adding
 
 REASON_LENGTH_MAX = 300
 

@@ -15,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import COPIED_FROM, among, copy_rows, numbers, upsert_many
 from referral.db import Base, RowId, is_sqlite, lock, no_hurry, run
+from referral.db.bulk import COPIED_FROM, among, copy_rows, numbers, upsert_many
 from referral.spread import forests
 from referral.spread.forests import NOTHING, Counts, Kept, Now
 

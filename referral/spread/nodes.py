@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import people
-from referral.bulk import Given, among, copy_rows, insert_many, numbers, update_many
 from referral.db import Base, as_a_whole, insert_new, is_sqlite, lock, run
+from referral.db.bulk import Given, among, copy_rows, insert_many, numbers, update_many
 from referral.links import Link
 from referral.people import Visitor
 from referral.spread.crowds import Crowd

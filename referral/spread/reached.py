@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from referral.db.round_trips import Answer, Ask, ask, in_one_trip
 from referral.people import Visitor
-from referral.round_trips import Answer, Ask, ask, in_one_trip
 from referral.spread.nodes import SpreadNode, Step, path_up, step_of
 
 _NODE = SpreadNode.__table__.c

@@ -12,8 +12,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import among, numbers
 from referral.db import Base, lock, run
+from referral.db.bulk import among, numbers
 from referral.visits.months import moment_of, month_of
 from referral.visits.rows import VisitRow
 from referral.visits.visit import first_id

@@ -7,8 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import COPIED_FROM, NULL, as_line, copy, insert_many, time_for_copy
 from referral.db import Base, is_sqlite, run
+from referral.db.bulk import COPIED_FROM, NULL, as_line, copy, insert_many, time_for_copy
 from referral.links import Channel
 from referral.places import REGION_LENGTH_MAX
 from referral.visits.visit import Kind, Visit

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import insert_many
 from referral.codes import Code
 from referral.db import Base, run, upsert
+from referral.db.bulk import insert_many
 from referral.places import REGION_LENGTH_MAX
 from referral.visits.visit import Visit
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from referral import round_trips
+from referral.db import round_trips
 from referral.deployment import Deployment
 from tests.cast import Person, cast_of, open_brand
 

@@ -20,7 +20,7 @@ from referral.clock import HeldClock
 from referral.db import one_moment
 from referral.deployment import Deployment
 from referral.links import Channel
-from referral.rollups import VisitCount
+from referral.rollups import VisitCount, hours
 from referral.visits import Kind, Visit, VisitRow, keeping, months, new_event_id
 from referral.visits.months import month_of
 from tests.cast import add_product, cast_of, draft, open_brand, publish
@@ -351,7 +351,7 @@ def test_a_month_is_not_dropped_under_the_eyes_of_who_counts(
         dropped.extend(at_once([lambda: actions.drop_visits(ruled(d, 1))]))
 
     with monkeypatch.context() as patched:
-        patched.setattr(rollups, "lock", meanwhile)
+        patched.setattr(hours, "lock", meanwhile)
         assert recounted(d) == 0
     [first, *_] = dropped
     assert isinstance(first, DroppedVisits)

@@ -15,7 +15,7 @@ import redis
 from referral import actions, db, people
 from referral.batches import Batch
 from referral.config import Config
-from referral.database_url import read_database_url
+from referral.db.url import read_database_url
 from referral.deployment import Deployment, open_deployment
 from referral.intake.health import health
 from referral.intake.stream import GROUP, KEY

@@ -6,11 +6,16 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from referral import actions, people, rollups, tallies
+from referral import (
+    actions,
+    people,
+    rollups,
+)
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.reports import activity, batches, campaigns, lists, periods, products
-from referral.tallies import ClaimDay, NewcomerDay
+from referral.rollups import tallies
+from referral.rollups.tallies import ClaimDay, NewcomerDay
 from tests.cast import Brand, Person, open_brand
 from tests.conftest import START
 

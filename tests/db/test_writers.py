@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from referral.db.writers import Writers
 from referral.errors import Unavailable
-from referral.writers import Writers
 from tests.races import at_once
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from referral.writers import Writers
+from referral.db.writers import Writers
 
 with Writers(Path(sys.argv[1])).turn(5):
     print("mine", flush=True)

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import upsert_many
 from referral.db import Base
+from referral.db.bulk import upsert_many
 from referral.visits import Kind, Visit, VisitRow
 
 ROWS_AT_ONCE = 2_000

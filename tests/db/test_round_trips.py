@@ -9,12 +9,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from referral.db import Database
+from referral.db.round_trips import adding, ask, in_one_trip, locking
 from referral.deployment import Deployment
 from referral.errors import Unavailable
 from referral.graph import Referral
 from referral.people import Customer
 from referral.risk import BlockedCustomer
-from referral.round_trips import adding, ask, in_one_trip, locking
 
 AT = datetime(2026, 3, 2, 9, 30, 15, 123456, tzinfo=UTC)
 CUSTOMERS = sa.select(

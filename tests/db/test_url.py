@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from referral.database_url import BadDatabaseUrl, read_database_url
+from referral.db.url import BadDatabaseUrl, read_database_url
 
 
 def connected_to(address: str) -> dict[str, str]:

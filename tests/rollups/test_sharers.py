@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from referral import intake, rollups, sharers
+from referral import (
+    intake,
+    rollups,
+)
 from referral.deployment import Deployment
 from referral.links import Channel
-from referral.sharers import Sharer
+from referral.rollups import sharers
+from referral.rollups.sharers import Sharer
 from referral.visits import Kind, Visit, new_event_id
 from tests.cast import Brand, open_brand
 

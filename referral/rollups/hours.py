@@ -16,11 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral import sharers, sums, tallies
-from referral.bulk import upsert_many
 from referral.db import Base, is_sqlite, lock, no_hurry
+from referral.db.bulk import upsert_many
 from referral.gathering import add_up, hour_of
 from referral.places import REGION_LENGTH_MAX
+from referral.rollups import sharers, sums, tallies
 from referral.visits import Kind, Visit, VisitRow, months
 from referral.visits.keeping import VisitsKeptSince
 

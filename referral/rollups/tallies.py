@@ -17,14 +17,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.batches import Batch
-from referral.bulk import upsert_many
 from referral.claims import Claim
 from referral.codes import Label
 from referral.db import Base, is_sqlite, lock, no_hurry
+from referral.db.bulk import upsert_many
 from referral.gathering import add_up
 from referral.graph import Referral
 from referral.places import REGION_LENGTH_MAX
-from referral.sums import day_of
+from referral.rollups.sums import day_of
 from referral.visits import SeenCode
 
 PURCHASES, SCANS = 1, 2

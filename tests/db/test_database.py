@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from referral import db as db_module
 from referral.catalog import Product, product_by_gtin
 from referral.db import TRIES_MAX, Database, insert_new, insert_new_id, lock, upgrade
+from referral.db import database as db_module
 from referral.deployment import Deployment
 from referral.errors import Problem, Unavailable
 from referral.people import Customer, Visitor

@@ -15,7 +15,7 @@ from referral.db import MIGRATIONS, Database
 from referral.deployment import Deployment
 from referral.links import Channel
 from referral.rollups import CORRECTIONS, VisitCount
-from referral.sums import BatchRegions, BatchScans, CampaignVisits
+from referral.rollups.sums import BatchRegions, BatchScans, CampaignVisits
 from referral.visits import Kind, Visit, new_event_id
 from tests.cast import Brand, open_brand
 

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.bulk import upsert_many
 from referral.db import Base, is_sqlite
+from referral.db.bulk import upsert_many
 from referral.gathering import add_up
 from referral.places import REGION_LENGTH_MAX
 from referral.visits import Kind

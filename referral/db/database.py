@@ -26,8 +26,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from referral.db.writers import Writers
 from referral.errors import Unavailable
-from referral.writers import Writers
 
 TRIES_MAX = 8
 """How often one transaction is tried when the database reports a conflict."""
@@ -40,7 +40,7 @@ RETRYABLE_STATES = {"40001", "40P01"}
 READ_ONLY_STATE = "25006"
 """The server takes no writes: it is a standby, or is about to be replaced by one."""
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 
 P = ParamSpec("P")
 R = TypeVar("R")
