@@ -13,11 +13,9 @@ from typing import Any, NoReturn
 
 from sqlalchemy.exc import DBAPIError
 
-from referral.db import RETRYABLE_STATES, Database, translated
+from referral.db import READ_ONLY_STATE, RETRYABLE_STATES, Database, translated
 from referral.errors import Unavailable
 
-READ_ONLY = "25006"
-"""What a server says that has become a standby."""
 Rows = Sequence[Sequence[Any]]
 
 
@@ -111,7 +109,7 @@ class Shortcut:
             self._connection is None
             or self._connection.closed
             or self._connection.broken
-            or getattr(error, "sqlstate", None) == READ_ONLY
+            or getattr(error, "sqlstate", None) == READ_ONLY_STATE
         )
         if is_lost:
             self._close()

@@ -91,6 +91,7 @@ def test_a_campaign_is_answered_as_it_was_sent(api, brand):
         "touch": "last",
         "market": "CN",
         "permit": "",
+        "keep_months": 13,
     }
     response = api.post("/campaigns", sent)
     assert response.status_code == 201

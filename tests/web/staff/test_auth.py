@@ -54,6 +54,7 @@ CHANGES = {
     "staff.download_coupons",
     "staff.find_same",
     "staff.generate_coupons",
+    "staff.keep_visits",
     "staff.make_coupon_good",
     "staff.merge_customers",
     "staff.new_item",
