@@ -8,10 +8,8 @@ differs, so nothing but the budget can be what claims wait for.
 """
 
 import multiprocessing
-import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,7 +17,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from bench.measure import Row, print_table
+from bench.measure import Row, on_every_core, print_table
 from referral import actions
 from referral.campaigns import Draft
 from referral.config import Config
@@ -83,20 +81,6 @@ def rows() -> Iterator[Row]:
             f"{share:.2f} of those with {EACH}",
             f"at least {SHARE_ASKED}" if count == max(CONNECTIONS) else "",
         )
-
-
-@contextmanager
-def on_every_core() -> Iterator[None]:
-    """The claims need as many as there are, other benchmarks a single one."""
-    if sys.platform != "linux":
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 # The brands

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.measure import Row
+from bench.measure import Row, on_every_core
 from bench.open import SECRET, brand
 from referral.intake.events import Event, Visited
 from referral.intake.stream import VisitStream
@@ -50,7 +50,7 @@ def rows() -> Iterator[Row]:
         return
     rates: dict[int, list[float]] = {workers: [] for workers in WORKERS}
     with ExitStack() as stack:
-        stack.enter_context(on_all_cores())
+        stack.enter_context(on_every_core())
         folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
         server = stack.enter_context(PostgresServer(fsync=True, settings=settings_of_postgres()))
         valkey = stack.enter_context(ValkeyServer(appendonly=True))
@@ -78,20 +78,6 @@ def settings_of_postgres() -> Mapping[str, str]:
     lines = (line.partition("#")[0].partition("=") for line in SETTINGS.read_text().splitlines())
     said = {name.strip(): value.strip() for name, _, value in lines if value}
     return {**said, "shared_buffers": "1GB"}
-
-
-@contextmanager
-def on_all_cores() -> Iterator[None]:
-    """Let this process and those it starts run wherever there is time."""
-    if sys.platform != "linux":
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def fill(stream: VisitStream, visits: int, seed: int) -> None:

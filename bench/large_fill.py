@@ -6,18 +6,17 @@ transaction and is noted, so that a fill that was interrupted goes on where it s
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from bench.claims import gtin
+from bench.large_copy import ROWS_AT_ONCE, copy_into, count_on, without_indexes
 from bench.large_plan import (
     BATCHES,
     CAMPAIGNS,
@@ -26,7 +25,6 @@ from bench.large_plan import (
     REGIONS,
     STORES,
     YEAR,
-    Columns,
     Plan,
     Size,
     plan,
@@ -47,7 +45,6 @@ from referral.visits import months
 
 SECRET = "a-secret-key-for-the-benchmarks"  # noqa: S105 - of a brand that lives for minutes
 STAFF, PASSWORD = "olga@brand.example", "four ordinary words here"
-ROWS_AT_ONCE = 500_000
 BUDGET = 1_000_000_000
 CLAIM_POINTS, REFERRAL_POINTS, ORDER_POINTS = 20, 50, 5
 CODES_LEAST = 100
@@ -204,7 +201,7 @@ class _Fill:
         return self._plan
 
     def _people(self, cursor: psycopg.Cursor) -> None:
-        _copy(cursor, "bench_people", self._made.people)
+        copy_into(cursor, "bench_people", self._made.people)
         self._name_constants(cursor)
         cursor.execute("CREATE UNIQUE INDEX ON bench_people (number)")
         keys = self._d.keys
@@ -214,10 +211,10 @@ class _Fill:
             "contact": keys.encrypt("friend@example.com"),
             "kind": email("friend@example.com").kind,
         }
-        with _bare(cursor, "visitors", "identities"):
+        with without_indexes(cursor, "visitors", "identities"):
             for statement in _PEOPLE:
                 cursor.execute(statement, told)
-        _count_on(cursor, "customers", "identities")
+        count_on(cursor, "customers", "identities")
 
     def _name_constants(self, cursor: psycopg.Cursor) -> None:
         """Functions of the fill: a moment, a visitor's number, and names by their places."""
@@ -231,15 +228,15 @@ class _Fill:
             )
 
     def _spread(self, cursor: psycopg.Cursor) -> None:
-        with _bare(cursor, "spread_nodes"):
+        with without_indexes(cursor, "spread_nodes"):
             cursor.execute(_NODES)
 
     def _claims(self, cursor: psycopg.Cursor) -> None:
-        _copy(cursor, "bench_claims", self._made.claims)
-        _copy(cursor, "bench_orders", self._made.orders)
+        copy_into(cursor, "bench_claims", self._made.claims)
+        copy_into(cursor, "bench_orders", self._made.orders)
         cursor.execute(_CLAIMS)
         cursor.execute(_ORDERS)
-        _count_on(cursor, "claims", "orders")
+        count_on(cursor, "claims", "orders")
 
     def _referrals(self, cursor: psycopg.Cursor) -> None:
         cursor.execute(_REFERRALS)
@@ -257,16 +254,16 @@ class _Fill:
         }
         for statement in _PAYMENTS:
             cursor.execute(statement, told if "%(" in statement else None)
-        _count_on(cursor, "ledger_entries", "rewards", "verdicts", "accounts", "postings")
+        count_on(cursor, "ledger_entries", "rewards", "verdicts", "accounts", "postings")
 
     def _visits(self, cursor: psycopg.Cursor) -> None:
         visits = self._made.visits
         self._d.db.transact(self._prepare_months)
-        with _bare(cursor, "visits"):
+        with without_indexes(cursor, "visits"):
             for start in range(0, len(visits["at"]), ROWS_AT_ONCE):
                 part = {name: col[start : start + ROWS_AT_ONCE] for name, col in visits.items()}
                 cursor.execute("DROP TABLE IF EXISTS bench_visits")
-                _copy(cursor, "bench_visits", part)
+                copy_into(cursor, "bench_visits", part)
                 cursor.execute(_VISITS)
             cursor.execute("DROP TABLE IF EXISTS bench_visits")
 
@@ -276,13 +273,13 @@ class _Fill:
             months.make(tx, months.month_of(start, later))
 
     def _codes(self, cursor: psycopg.Cursor) -> None:
-        with _bare(cursor, "scanned_codes", "seen_codes"):
+        with without_indexes(cursor, "scanned_codes", "seen_codes"):
             cursor.execute(_SCANNED)
             cursor.execute(_SEEN)
 
     def _rollups(self, cursor: psycopg.Cursor) -> None:
         assert WRITERS <= SLOTS
-        with _bare(cursor, "visit_counts"):
+        with without_indexes(cursor, "visit_counts"):
             cursor.execute(_COUNTS, {"writers": WRITERS})
         for statement in _SUMS:
             cursor.execute(statement)
@@ -291,76 +288,6 @@ class _Fill:
         """Flags, wrong codes, dead links."""
         for statement in _ODDS:
             cursor.execute(statement)
-
-
-# Writing
-
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END = b"\xff\xff"
-
-
-def _copy(cursor: psycopg.Cursor, table: str, columns: Columns) -> None:
-    """Make a table of whole numbers and put these into it."""
-    names = list(columns)
-    listed = ", ".join(f"{name} bigint" for name in names)
-    cursor.execute(f"DROP TABLE IF EXISTS {table}".encode())
-    cursor.execute(f"CREATE UNLOGGED TABLE {table} ({listed})".encode())
-    # A row is how many fields it has, and of each its length and value.
-    fields = [("n", ">i2")]
-    for name in names:
-        fields += [(f"{name} length", ">i4"), (name, ">i8")]
-    count = len(columns[names[0]])
-    with cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)".encode()) as copy:
-        copy.write(_HEADER)
-        for start in range(0, count, ROWS_AT_ONCE):
-            part = slice(start, min(start + ROWS_AT_ONCE, count))
-            rows = np.empty(part.stop - part.start, dtype=fields)
-            rows["n"] = len(names)
-            for name in names:
-                rows[f"{name} length"] = 8
-                rows[name] = columns[name][part]
-            copy.write(rows.tobytes())
-        copy.write(_END)
-    cursor.execute(f"ANALYZE {table}".encode())
-
-
-@contextmanager
-def _bare(cursor: psycopg.Cursor, *tables: str) -> Iterator[None]:
-    """These tables have no indexes meanwhile."""
-    again: list[str] = []
-    for table in tables:
-        keys = cursor.execute(_KEYS, [table]).fetchall()
-        indexes = cursor.execute(_INDEXES, [table]).fetchall()
-        for name, definition in keys:
-            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"'.encode())
-            again.append(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
-        for name, definition in indexes:
-            cursor.execute(f'DROP INDEX "{name}"'.encode())
-            again.append(definition.replace(" ON ONLY ", " ON "))  # of its parts as well
-    yield
-    for statement in again:
-        cursor.execute(statement.encode())
-
-
-_KEYS = """
-    SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid = %s::regclass AND contype IN ('p', 'u')
-"""
-_INDEXES = """
-    SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i
-    JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE i.indrelid = %s::regclass
-    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid)
-"""
-
-
-def _count_on(cursor: psycopg.Cursor, *tables: str) -> None:
-    """Rows that come later get numbers behind those that were given here."""
-    for table in tables:
-        cursor.execute(
-            f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), "  # noqa: S608
-            f"(SELECT coalesce(max(id), 0) + 1 FROM {table}), false)".encode()
-        )
 
 
 _DONE = "CREATE TABLE IF NOT EXISTS bench_done (step text PRIMARY KEY, said text)"

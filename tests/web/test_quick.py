@@ -1,6 +1,7 @@
 """The quick answers ahead of Flask are what Flask would have answered."""
 
 import re
+from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
@@ -27,15 +28,20 @@ OWN = re.compile(r"[\w-]{22}\.[\w-]{14}|nonce(=\"|-)[\w-]{22}")
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each of the openings was answered ahead of Flask."""
-    real = quick.page_for
+    return told_of(monkeypatch, quick)
+
+
+def told_of(monkeypatch: pytest.MonkeyPatch, quickly: ModuleType) -> list[bool]:
+    """Whether each request that a module may answer ahead of Flask was, from now on."""
+    real = quickly.page_for
     told: list[bool] = []
 
     def page_for(*given: Any) -> Page | None:
-        page = real(*given)
+        page: Page | None = real(*given)
         told.append(page is not None)
         return page
 
-    monkeypatch.setattr(quick, "page_for", page_for)
+    monkeypatch.setattr(quickly, "page_for", page_for)
     monkeypatch.setattr(showcase, "KEEP_SECONDS", 1e9)
     return told
 

@@ -10,15 +10,14 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from referral import actions, intake, showcase
+from referral import actions, intake
 from referral.errors import Unavailable
 from referral.ranges import RangeState
 from referral.visits import VisitRow
 from referral.web import kept_scans, quick_scan
-from referral.web.plain import Page
 from tests.readers import Reader
 from tests.web.conftest import Brand
-from tests.web.test_quick import HEADERS, as_it_is, get, path_of
+from tests.web.test_quick import HEADERS, as_it_is, get, path_of, told_of
 
 PHONE = HEADERS["a phone"]
 
@@ -26,17 +25,7 @@ PHONE = HEADERS["a phone"]
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each of the scans was answered ahead of Flask."""
-    real = quick_scan.page_for
-    told: list[bool] = []
-
-    def page_for(*given: Any) -> Page | None:
-        page = real(*given)
-        told.append(page is not None)
-        return page
-
-    monkeypatch.setattr(quick_scan, "page_for", page_for)
-    monkeypatch.setattr(showcase, "KEEP_SECONDS", 1e9)
-    return told
+    return told_of(monkeypatch, quick_scan)
 
 
 def but_for_the_code(brand: Brand, number: int, answer: TestResponse) -> tuple[Any, ...]:
