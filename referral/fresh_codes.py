@@ -1,15 +1,22 @@
-"""Codes that nobody has scanned or claimed before: found in one look, as most scans are of one."""
+"""Codes that nobody has scanned or claimed before: found in one look, as most scans are of one.
+
+Who scans next is told that he is not the first, so the first scan of a code is noted when its page
+is sent; all else that is known of scans is stored later, from the visits.
+"""
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
 from referral.codes import Code
 from referral.db import Database
-from referral.db.shortcut import Shortcut
+from referral.db.shortcut import Shortcut, moment
+from referral.errors import Unavailable
 from referral.ranges import Span, span_of
+from referral.visits import Visit
 
 SPANS_KEPT = 4096
 
@@ -21,12 +28,18 @@ _LOOK = (
     'WHERE s.batch_id = ? AND s."index" = ? AND s.label = ?) '
     "FROM code_ranges AS r WHERE r.batch_id = ? AND r.start <= ? ORDER BY r.start DESC LIMIT 1"
 )
+_NOTE = (
+    "INSERT INTO seen_codes "
+    '(batch_id, "index", label, first_at, region, first_visitor_id, devices) '
+    "VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
+)
 
 
 class FreshCodes:
     """What is known of fresh codes, asked anew for each of them."""
 
     def __init__(self, db: Database) -> None:
+        self._db = db
         self._lines = _LineOfThread(db)
 
     def span(self, code: Code) -> Span | None:
@@ -39,6 +52,17 @@ class FreshCodes:
             return None
         return _span(*rows[0][:10])
 
+    def note(self, scan: Visit) -> None:
+        """Note a person's first scan of a fresh code, which has been handed in.
+
+        Where that cannot be done now, it is done when the visit is stored.
+        """
+        assert scan.label is not None, "a scan is of a label"
+        at = moment(self._db, scan.at)
+        code = (scan.batch, scan.code_index, scan.label.value)
+        with suppress(Unavailable):
+            self._lines.line.write(_NOTE, (*code, at, scan.region, scan.visitor))
+
     def close(self) -> None:
         """Close the connection of this thread."""
         self._lines.line.close()
@@ -48,7 +72,8 @@ class _LineOfThread(threading.local):
     """A thread does not wait for what another one asks."""
 
     def __init__(self, db: Database) -> None:
-        self.line = Shortcut(db)
+        # A note that is lost is made when the visit is stored.
+        self.line = Shortcut(db, waits_for_disk=False)
 
 
 @lru_cache(SPANS_KEPT)

@@ -8,6 +8,7 @@ import functools
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, NoReturn
 
@@ -22,11 +23,13 @@ Rows = Sequence[Sequence[Any]]
 class Shortcut:
     """One connection, opened when it is needed first and anew when it was lost.
 
-    Threads take turns. A child process gets one of its own.
+    Threads take turns. A child process gets one of its own. Without `waits_for_disk` what was
+    written within the last second may be gone when the server's machine fails, as a whole.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, waits_for_disk: bool = True) -> None:
         self._db = db
+        self._waits_for_disk = waits_for_disk
         self._driver: Any = db.engine.dialect.loaded_dbapi
         self._lock = Lock()
         self._connection: Any = None
@@ -99,6 +102,10 @@ class Shortcut:
         self._connection, self._pid = pooled.dbapi_connection, os.getpid()
         if not self._db.is_sqlite:
             self._connection.autocommit = True
+            # Each statement is planned once. Only a ROLLBACK would drop what is kept of them.
+            self._connection.prepare_threshold = 0
+            if not self._waits_for_disk:
+                self._connection.execute("SET synchronous_commit = off")
         self._cursor = self._connection.cursor()
         # Who is forgotten without being closed leaves nothing open.
         self._forgotten = weakref.finalize(self, _leave, self._connection, self._pid)
@@ -128,6 +135,13 @@ class Shortcut:
         self._connection = self._cursor = None
         if self._forgotten is not None:
             self._forgotten()
+
+
+def moment(db: Database, at: datetime) -> datetime | str:
+    """As SQLAlchemy writes it."""
+    if not db.is_sqlite:
+        return at
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _raise_named(error: DBAPIError) -> NoReturn:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from referral.clock import Clock
 from referral.db import Base, Database, RowId
-from referral.db.shortcut import Shortcut
+from referral.db.shortcut import Shortcut, moment
 from referral.errors import Unavailable
 from referral.intake.events import Event, Ran, encode
 from referral.intake.stream import Entry
@@ -97,7 +97,7 @@ class WaitingTable:
         """
         first = events[0]
         at = first.at if isinstance(first, Ran) else first.visit.at
-        self._line.write(_ADD, (encode(events), _moment(self._db, at)))
+        self._line.write(_ADD, (encode(events), moment(self._db, at)))
 
     def reader(self, name: str) -> "WaitingReader":
         return WaitingReader(self._db, self._clock, name)
@@ -142,7 +142,7 @@ class WaitingReader:
         """Entries that could not be stored so long ago."""
         if not self._place.take(self._line):
             return []
-        before = _moment(self._db, self._clock.now() - after)
+        before = moment(self._db, self._clock.now() - after)
         return [_entry(row) for row in self._line.read(_FAILED, (before, most))]
 
     def done(self, entries: Iterable[Entry]) -> None:
@@ -151,7 +151,7 @@ class WaitingReader:
 
     def failed(self, entries: Iterable[Entry]) -> None:
         """These could not be stored: they are given out again after a while."""
-        now = _moment(self._db, self._clock.now())
+        now = moment(self._db, self._clock.now())
         self._line.write_each(_NOT_DONE, [(now, int(each.id), each.data) for each in entries])
 
     def forget_the_dead(self, after: timedelta) -> None:
@@ -226,10 +226,3 @@ def state_of(table: WaitingTable | None) -> WaitingState | None:
 def _entry(row: Sequence[Any]) -> Entry:
     number, body, tries = row
     return Entry(str(number), bytes(body), tries + 1)
-
-
-def _moment(db: Database, at: datetime) -> datetime | str:
-    """As SQLAlchemy writes it."""
-    if not db.is_sqlite:
-        return at
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -16,7 +16,11 @@ from referral.visits.visit import Visit
 
 
 class SeenCode(Base):
-    """What is known of the scans of one code: a row from its first scan on."""
+    """What is known of the scans of one code: a row from its first scan on.
+
+    The first one is noted when its page is sent, see `fresh_codes`, and counted among the `devices`
+    when it is stored, as all others are.
+    """
 
     __tablename__ = "seen_codes"
 
@@ -26,6 +30,8 @@ class SeenCode(Base):
     first_at: Mapped[datetime]
     region: Mapped[str | None] = mapped_column(sa.String(REGION_LENGTH_MAX))
     """Where it was first scanned."""
+    first_visitor_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Who was noted at once as the first; None where the first scan was stored only."""
     devices: Mapped[int] = mapped_column(sa.BigInteger)
 
     __table_args__ = (sa.Index(None, "batch_id", "first_at", "label", "region"),)
@@ -91,16 +97,20 @@ def _one_device_more(old: Any, new: Any) -> dict[str, Any]:
     }
 
 
-_SEEN = sa.select(
-    SeenCode.devices
-    - sa.exists()
+_OWN = (
+    sa.exists()
     .where(
         ScannedCode.batch_id == SeenCode.batch_id,
         ScannedCode.index == SeenCode.index,
         ScannedCode.label == SeenCode.label,
         ScannedCode.visitor_id == sa.bindparam("visitor"),
     )
-    .cast(sa.Integer),
+    .cast(sa.Integer)
+)
+_STORED = SeenCode.devices - _OWN
+_IS_NOTED = SeenCode.first_visitor_id != sa.bindparam("visitor")
+_SEEN = sa.select(
+    sa.case((sa.and_(_STORED == 0, _IS_NOTED), 1), else_=_STORED),
     SeenCode.first_at,
     SeenCode.region,
 ).where(

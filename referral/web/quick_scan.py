@@ -81,6 +81,8 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
     except Unavailable:
         environ[plain.IN_VAIN] = True
         raise
+    if not is_crowd:
+        opened.fresh_codes.note(visit)
     nonce, tokens = security.new_nonce(), dict[Channel, str]()
     if campaign is not None:
         own = links.own_link(reader, campaign.id, None)

@@ -273,6 +273,8 @@ def _record_scan(code: Code, verdict: Verdict, campaign: Campaign | None) -> Non
         machine=reason,
     )
     intake.hand_in(deployment(), visit, signed_in_id())
+    if reason is None and verdict.first_seen_at is None:
+        deployment().fresh_codes.note(visit)
 
 
 def visit_of(

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from referral import actions, intake
+from referral import actions, intake, visits
 from referral.errors import Unavailable
 from referral.ranges import RangeState
-from referral.visits import VisitRow
+from referral.visits import Visit, VisitRow
 from referral.web import kept_scans, quick_scan
 from tests.readers import Reader
 from tests.web.conftest import Brand
@@ -193,6 +193,28 @@ def test_a_page_of_another_code_has_nothing_of_the_one_it_was_made_for(
     assert kept_scans.texts_of(brand.code(1), {}, "n")["spelled"] not in filled.text  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("is_quick", [True, False], ids=["quick", "by Flask"])
+def test_who_comes_second_is_told_so_before_the_first_scan_is_stored(
+    app: Flask, brand: Brand, answered: list[bool], is_quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[Visit] = []
+    monkeypatch.setattr(intake, "hand_in", lambda _d, visit, *_who: waiting.append(visit))
+    english = HEADERS["a phone in English"]
+    if is_quick:
+        get(app, brand.path(1), english)
+    answered.clear()
+    first, second = app.test_client(), app.test_client()
+    assert "First verified just now" in first.get(brand.path(2), headers=english).text
+    assert answered == [is_quick]
+    assert "seen by 1 other device" in second.get(brand.path(2), headers=english).text
+    assert "on this device only" in first.get(brand.path(2), headers=english).text
+
+    scans = [visit for visit in waiting if visit.code_index == 2]
+    brand.deployment.db.transact(lambda tx: visits.remember_scans(tx, scans))
+    with brand.deployment.db.read() as tx:
+        assert visits.seen(tx, brand.code(2), None).others == 2
+
+
 # What they ask the database
 
 
@@ -213,7 +235,7 @@ def statements(brand: Brand) -> Iterator[list[str]]:
         sa.event.remove(engine, "before_cursor_execute", note)
 
 
-def test_an_opening_asks_the_database_nothing_and_a_scan_for_the_code_alone(
+def test_an_opening_asks_the_database_nothing_and_a_scan_for_the_code_which_it_notes(
     app: Flask, brand: Brand, answered: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = path_of(brand)
@@ -225,6 +247,7 @@ def test_an_opening_asks_the_database_nothing_and_a_scan_for_the_code_alone(
         get(app, path, PHONE)
         assert seen == []
         get(app, brand.path(2), PHONE)
-    assert len(seen) == 1
-    assert "FROM code_ranges" in seen[0]
+    asked, noted = seen
+    assert "FROM code_ranges" in asked
+    assert noted.startswith("INSERT INTO seen_codes")
     assert answered[-1]
