@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 PO := $(wildcard referral/translations/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
 LANGUAGES := zh_Hans zh_Hant en
+BUILT := static/built/made
 
 # Run and not only found: a version manager may have a python3.12 that only prints a message.
 CANDIDATES := python3 python3.13 python3.12 python3.11
@@ -38,7 +39,7 @@ help:
 	@echo 'make clean      remove what the other targets made (not the data in var/)'
 
 # A Ctrl-C ends the service in good order; that is no error of this target.
-run: $(VENV)/installed $(MO)
+run: $(VENV)/installed $(MO) $(BUILT)
 	@trap : INT; $(BIN)/referral run || { code=$$?; [ $$code -eq 130 ] || exit $$code; }
 
 test: setup
@@ -60,9 +61,9 @@ bench: setup
 bench-large: setup
 	@$(BIN)/python -m bench large
 
-install: $(VENV)/installed $(MO)
+install: $(VENV)/installed $(MO) $(BUILT)
 
-setup: $(VENV)/installed-test $(MO)
+setup: $(VENV)/installed-test $(MO) $(BUILT)
 
 lint: $(VENV)/installed-test
 	@$(BIN)/ruff format --check .
@@ -101,6 +102,17 @@ $(VENV)/installed-test: pyproject.toml constraints.txt $(VENV)/place
 %.mo: %.po
 	@$(BIN)/pybabel --quiet compile --input-file=$< --output-file=$@
 
+# The console's scripts. npm comes with pip, so that every machine builds with the same one.
+frontend/node_modules/made: frontend/package.json frontend/package-lock.json frontend/.npmrc $(VENV)/installed
+	@echo "Building the console's scripts (the first time, about 20 seconds) ..."
+	@$(PIP_INSTALL) --editable '.[build]'
+	@cd frontend && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
+	@touch $@
+
+$(BUILT): frontend/node_modules/made frontend/build.js $(wildcard frontend/pages/*.js frontend/charts/*.js frontend/tree/*.js)
+	@cd frontend && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build
+	@touch $@
+
 # Neither line numbers nor dates are written, so that a catalogue changes when its texts do.
 i18n: $(VENV)/installed
 	@$(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --keywords='lazy_gettext N_' \
@@ -113,6 +125,6 @@ i18n: $(VENV)/installed
 	done
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) frontend/node_modules static/built build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f referral/translations/*/LC_MESSAGES/*.mo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

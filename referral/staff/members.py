@@ -1,11 +1,7 @@
-"""Staff accounts and API keys: who may work with the console and the API."""
+"""Staff accounts: who may work with the console."""
 
-import hashlib
-import hmac
-import secrets
 import threading
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
 
 import sqlalchemy as sa
@@ -16,35 +12,15 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from referral.db import Base, Database, RowId, insert_new
 from referral.errors import N_, Conflict, InvalidInput, Problem, TooMany
 from referral.people import email as email_contact
+from referral.staff.roles import RIGHTS, Right, Role
 
 PASSWORD_LENGTH_MIN = 10
 PASSWORD_LENGTH_MAX = 200
-API_KEY_PREFIX = "rk_"
 TURN_SECONDS = 1.0
 """How long a sign-in waits for its turn. Short: the thread it waits in could serve a page."""
 
 _hasher = PasswordHasher()
 _turn = threading.Lock()
-
-
-class Role(StrEnum):
-    owner = "owner"
-    analyst = "analyst"
-
-
-class Right(StrEnum):
-    read = "read"
-    """See products, batches, campaigns, trees and the ledger."""
-    change = "change"
-    """Create and change them."""
-    sign_off = "sign_off"
-    """Answer by name for what the brand pays beyond the ordinary."""
-
-
-RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.owner: frozenset({Right.read, Right.change, Right.sign_off}),
-    Role.analyst: frozenset({Right.read}),
-}
 
 
 class StaffMember(Base):
@@ -58,18 +34,6 @@ class StaffMember(Base):
 
     def may(self, right: Right) -> bool:
         return right in RIGHTS[Role(self.role)]
-
-
-class ApiKey(Base):
-    """A key of the API. Only its SHA-256 is kept: it is random, so a fast hash will do."""
-
-    __tablename__ = "api_keys"
-
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    name: Mapped[str] = mapped_column(sa.String(80))
-    key_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    created_at: Mapped[datetime]
-    revoked_at: Mapped[datetime | None]
 
 
 class StaffExists(Conflict):
@@ -142,31 +106,3 @@ def _nobody() -> str:
 
 def staff_by_id(tx: Session, staff_id: int) -> StaffMember | None:
     return tx.get(StaffMember, staff_id)
-
-
-def new_api_key() -> str:
-    return API_KEY_PREFIX + secrets.token_urlsafe(32)
-
-
-def add_api_key(tx: Session, *, name: str, key: str, now: datetime) -> None:
-    insert_new(tx, ApiKey, {"name": name, "key_hash": _key_hash(key), "created_at": now})
-
-
-def api_key_id(tx: Session, key: str) -> int | None:
-    """The id of a key that is in force."""
-    wanted = _key_hash(key)
-    row = tx.execute(
-        sa.select(ApiKey.id, ApiKey.key_hash).where(
-            ApiKey.key_hash == wanted, ApiKey.revoked_at.is_(None)
-        )
-    ).one_or_none()
-    return row.id if row is not None and hmac.compare_digest(row.key_hash, wanted) else None
-
-
-def has_api_key_named(tx: Session, name: str) -> bool:
-    """Whether a key of this name was ever made."""
-    return tx.scalar(sa.select(sa.exists().where(ApiKey.name == name))) or False
-
-
-def _key_hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
