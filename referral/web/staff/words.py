@@ -80,7 +80,9 @@ TERMS = {
     "sale_until": N_("On sale until"),
     "reinstate": N_("Withdrawn codes brought back"),
 }
-ROLES = {"owner": N_("Owner"), "analyst": N_("Analyst")
+ROLES = {
+    "owner": N_("Owner"),
+    "analyst": N_("Analyst"),
     "marketer": N_("Marketer"),
     "store_manager": N_("Store manager"),
     "support": N_("Support"),
