@@ -1,4 +1,4 @@
-"""What happened to a batch's codes: over its life, over time, and by region.
+"""What happened to the codes of batches: over their life, over time, and by region.
 
 Scans are read from counts by the hour (`sums`, `rollups`); where midnight in the brand's zone is
 within an hour, that hour belongs to the day in which it begins. Scans of outer labels, for looking
@@ -6,6 +6,7 @@ before buying, are counted apart from those of the labels that claim.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -133,8 +134,8 @@ def _seen_within(batch_id: int, ranges: sa.ColumnElement[bool]) -> sa.Select[int
     )
 
 
-def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
-    """One count a slot, in order."""
+def over_time(tx: Session, batches: Sequence[int], period: Period) -> list[SlotCounts]:
+    """What happened to these batches: one count a slot, in order."""
     slots = (
         sa.values(sa.column("since", UTCDateTime()), sa.column("until", UTCDateTime()))
         .data([(slot.since, slot.until) for slot in period.slots])
@@ -149,10 +150,10 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
         return sa.select(counted).where(*of, *inside).correlate(slots).scalar_subquery()
 
     count = sa.func.count()
-    is_scan = BatchScans.batch_id == batch_id
+    is_scan = BatchScans.batch_id.in_(batches)
     last, last_claims = tallies.until(tx, tallies.SCANS), tallies.until(tx, tallies.PURCHASES)
-    is_seen = (SeenCode.batch_id == batch_id, SeenCode.label == Label.inner)
-    seen_hour = (SeenHour.batch_id == batch_id, SeenHour.label == Label.inner)
+    is_seen = (SeenCode.batch_id.in_(batches), SeenCode.label == Label.inner)
+    seen_hour = (SeenHour.batch_id.in_(batches), SeenHour.label == Label.inner)
     missed = sa.func.coalesce(sa.func.sum(CodeMisses.count), 0)
     rows = tx.execute(
         sa.select(
@@ -163,11 +164,11 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
             within(
                 ClaimHour.hour,
                 _sum(ClaimHour.count),
-                ClaimHour.batch_id == batch_id,
+                ClaimHour.batch_id.in_(batches),
                 ClaimHour.hour < last_claims,
             )
-            + within(Claim.at, count, Claim.batch_id == batch_id, Claim.at >= last_claims),
-            within(CodeMisses.hour, missed, CodeMisses.batch_id == batch_id),
+            + within(Claim.at, count, Claim.batch_id.in_(batches), Claim.at >= last_claims),
+            within(CodeMisses.hour, missed, CodeMisses.batch_id.in_(batches)),
         )
         .select_from(slots)
         .order_by(slots.c.since)
@@ -187,12 +188,12 @@ def over_time(tx: Session, batch_id: int, period: Period) -> list[SlotCounts]:
     ]
 
 
-def by_region(tx: Session, batch_id: int, period: Period) -> list[RegionCounts]:
+def by_region(tx: Session, batches: Sequence[int], period: Period) -> list[RegionCounts]:
     """The regions of a period's scans, the most scans first; the unknown one last."""
-    scans = _scans_by_region(tx, batch_id, period)
-    seen = tallies.seen_by_region(tx, batch_id, period.since, period.until)
-    claims = tallies.claims_by_region(tx, batch_id, period.since, period.until)
-    misses = _misses_by_region(tx, batch_id, period)
+    scans = _scans_by_region(tx, batches, period)
+    seen = tallies.seen_by_region(tx, batches, period.since, period.until)
+    claims = tallies.claims_by_region(tx, batches, period.since, period.until)
+    misses = _misses_by_region(tx, batches, period)
     found = [
         RegionCounts(
             scans=scans.get((Label.inner, region), 0),
@@ -217,7 +218,9 @@ def _within(at: InstrumentedAttribute[Any], period: Period) -> tuple[sa.ColumnEl
     return at >= period.since, at < period.until
 
 
-def _scans_by_region(tx: Session, batch_id: int, period: Period) -> Counter[tuple[str, str | None]]:
+def _scans_by_region(
+    tx: Session, batches: Sequence[int], period: Period
+) -> Counter[tuple[str, str | None]]:
     """Scans by label and region: of whole days of UTC by the day, of what is left by the hour."""
     first = sums.day_of(period.since + timedelta(days=1) - timedelta(microseconds=1))
     last = sums.day_of(period.until)
@@ -228,7 +231,7 @@ def _scans_by_region(tx: Session, batch_id: int, period: Period) -> Counter[tupl
     # A look into the index for each edge.
     parts = [
         sa.select(of_hours.label, of_hours.region, of_hours.count)
-        .where(of_hours.batch_id == batch_id, of_hours.kind == Kind.scan.value)
+        .where(of_hours.batch_id.in_(batches), of_hours.kind == Kind.scan.value)
         .where(of_hours.hour >= since, of_hours.hour < until)
         for since, until in edges
         if since < until
@@ -236,7 +239,7 @@ def _scans_by_region(tx: Session, batch_id: int, period: Period) -> Counter[tupl
     if first < last:
         parts.append(
             sa.select(of_days.label, of_days.region, of_days.count)
-            .where(of_days.batch_id == batch_id)
+            .where(of_days.batch_id.in_(batches))
             .where(of_days.day >= first, of_days.day < last)
         )
     each = sa.union_all(*parts).subquery().c
@@ -246,10 +249,10 @@ def _scans_by_region(tx: Session, batch_id: int, period: Period) -> Counter[tupl
     return Counter({(label, region or None): count for label, region, count in tx.execute(summed)})
 
 
-def _misses_by_region(tx: Session, batch_id: int, period: Period) -> dict[str | None, int]:
+def _misses_by_region(tx: Session, batches: Sequence[int], period: Period) -> dict[str | None, int]:
     rows = tx.execute(
         sa.select(CodeMisses.region, sa.func.sum(CodeMisses.count))
-        .where(CodeMisses.batch_id == batch_id, *_within(CodeMisses.hour, period))
+        .where(CodeMisses.batch_id.in_(batches), *_within(CodeMisses.hour, period))
         .group_by(CodeMisses.region)
     )
     return {region or None: int(count) for region, count in rows}

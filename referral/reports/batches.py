@@ -95,11 +95,24 @@ class BatchLine(BatchFacts):
         return self.in_state(RangeState.voided) + self.in_state(RangeState.recalled)
 
 
-def lines(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[BatchLine]:
-    """Newest first."""
-    rows = tx.execute(_FACTS.order_by(Batch.id.desc()).offset(offset).limit(limit + 1))
+def lines(
+    tx: Session, *, product_id: int | None = None, offset: int = 0, limit: int = PAGE
+) -> Listed[BatchLine]:
+    """Newest first; of one product where that is given."""
+    newest = _FACTS.order_by(Batch.id.desc()).offset(offset).limit(limit + 1)
+    if product_id is not None:
+        newest = newest.where(Batch.product_id == product_id)
+    rows = tx.execute(newest)
     page = lists.listed([BatchFacts(*row) for row in rows], offset, limit)
     return Listed(_lines(tx, page.rows), page.next)
+
+
+def newest_of(tx: Session, product_id: int, limit: int) -> list[BatchFacts]:
+    """The newest batches of a product."""
+    rows = tx.execute(
+        _FACTS.where(Batch.product_id == product_id).order_by(Batch.id.desc()).limit(limit)
+    )
+    return [BatchFacts(*row) for row in rows]
 
 
 def line(tx: Session, batch_id: int) -> BatchLine:

@@ -1,6 +1,6 @@
 """Codes that were flagged: which, what for, how often and where last."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,17 +58,18 @@ def flagged(
 
 
 def counts(
-    tx: Session, *, batch_id: int | None = None, since: datetime | None = None
+    tx: Session, *, batches: Sequence[int] | None = None, since: datetime | None = None
 ) -> Mapping[str, int]:
-    """How many codes are flagged for each kind, the most first; flagged again `since` a moment."""
+    """How many codes are flagged for each kind, the most first; of some batches, and flagged again
+    `since` a moment, where that is given."""
     codes = sa.func.count().label("codes")
     statement = (
         sa.select(CodeFlag.kind, codes)
         .group_by(CodeFlag.kind)
         .order_by(codes.desc(), CodeFlag.kind)
     )
-    if batch_id is not None:
-        statement = statement.where(CodeFlag.batch_id == batch_id)
+    if batches is not None:
+        statement = statement.where(CodeFlag.batch_id.in_(batches))
     if since is not None:
         statement = statement.where(CodeFlag.last_at >= since)
     return {row.kind: row.codes for row in tx.execute(statement)}

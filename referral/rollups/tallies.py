@@ -193,17 +193,50 @@ def newcomers_by_campaign(tx: Session, campaigns: Sequence[int]) -> dict[int, Ne
     }
 
 
+def newcomers_between(tx: Session, campaign: int, since: datetime, end: datetime) -> Newcomers:
+    """Of a campaign, from one moment to another."""
+    first_day, last_day = _whole_days(since, end, until(tx))
+    found = Counter[bool]()
+    days = sa.select(NewcomerDay.is_referred, sa.func.sum(NewcomerDay.count)).where(
+        NewcomerDay.campaign_id == campaign,
+        NewcomerDay.day >= first_day,
+        NewcomerDay.day < last_day,
+    )
+    for is_referred, count in tx.execute(days.group_by(NewcomerDay.is_referred)):
+        found[bool(is_referred)] += int(count)
+    is_referred = Referral.referrer_id.is_not(None)
+    # What is before, behind and not tallied yet one by one.
+    edges = ((since, min(first_day, end)), (max(last_day, since), end))
+    inside = sa.or_(
+        *(
+            sa.and_(Referral.at >= begin, Referral.at < stop)
+            for begin, stop in edges
+            if begin < stop
+        ),
+        sa.false(),
+    )
+    rows = tx.execute(
+        sa.select(is_referred, sa.func.count())
+        .where(Referral.campaign_id == campaign, inside)
+        .group_by(is_referred)
+    )
+    for was_referred, count in rows:
+        found[bool(was_referred)] += count
+    return Newcomers(found[True] + found[False], found[True])
+
+
 def claims_by_region(
-    tx: Session, batch_id: int, since: datetime, end: datetime
+    tx: Session, batches: Sequence[int], since: datetime, end: datetime
 ) -> dict[str | None, int]:
-    """Claims of a batch's codes from one moment to another, by where these were scanned first."""
+    """Claims of these batches' codes from one moment to another, by where these were scanned
+    first."""
     # Whole days from the tallies; what is before, behind and not tallied yet one by one.
     first_day, last_day = _whole_days(since, end, until(tx))
     found = Counter[str | None]()
     if first_day < last_day:
         days = ClaimRegionDay
         kept = sa.select(days.region, sa.func.sum(days.count)).where(
-            days.batch_id == batch_id, days.day >= first_day, days.day < last_day
+            days.batch_id.in_(batches), days.day >= first_day, days.day < last_day
         )
         for where, count in tx.execute(kept.group_by(days.region)):
             found[where or None] += int(count)
@@ -213,7 +246,7 @@ def claims_by_region(
                 sa.select(SeenCode.region, sa.func.count())
                 .select_from(Claim)
                 .outerjoin(SeenCode, _FIRST_SCAN)
-                .where(Claim.batch_id == batch_id, Claim.at >= begin, Claim.at < stop)
+                .where(Claim.batch_id.in_(batches), Claim.at >= begin, Claim.at < stop)
             )
             for region, count in tx.execute(one_by_one.group_by(SeenCode.region)):
                 found[region] += count
@@ -237,21 +270,21 @@ def seen_by_label(tx: Session, batch_id: int) -> Counter[str]:
 
 
 def seen_by_region(
-    tx: Session, batch_id: int, since: datetime, end: datetime
+    tx: Session, batches: Sequence[int], since: datetime, end: datetime
 ) -> Counter[tuple[str, str | None]]:
-    """Labels of a batch that were scanned for the first time from one moment to another, by label
-    and region."""
+    """Labels of these batches that were scanned for the first time from one moment to another, by
+    label and region."""
     first_day, last_day = _whole_days(since, end, until(tx, SCANS))
     found = Counter[tuple[str, str | None]]()
     kept = sa.select(SeenDay.label, SeenDay.region, sa.func.sum(SeenDay.count)).where(
-        SeenDay.batch_id == batch_id, SeenDay.day >= first_day, SeenDay.day < last_day
+        SeenDay.batch_id.in_(batches), SeenDay.day >= first_day, SeenDay.day < last_day
     )
     for label, where, count in tx.execute(kept.group_by(SeenDay.label, SeenDay.region)):
         found[label, where or None] += int(count)
     for begin, stop in ((since, min(first_day, end)), (max(last_day, since), end)):
         if begin < stop:
             one_by_one = sa.select(SeenCode.label, SeenCode.region, sa.func.count()).where(
-                SeenCode.batch_id == batch_id, SeenCode.first_at >= begin, SeenCode.first_at < stop
+                SeenCode.batch_id.in_(batches), SeenCode.first_at >= begin, SeenCode.first_at < stop
             )
             rows = tx.execute(one_by_one.group_by(SeenCode.label, SeenCode.region))
             for label, region, count in rows:

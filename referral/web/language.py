@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from apiflask import APIFlask
 from babel.lists import format_list
-from babel.numbers import get_currency_precision
+from babel.numbers import format_compact_decimal, get_currency_precision
 from flask import Response, g, request
 from flask_babel import (
     Babel,
@@ -51,6 +51,7 @@ def set_up(app: APIFlask) -> None:
     app.add_template_filter(_when, "when")
     app.add_template_filter(_day, "day")
     app.add_template_filter(_number, "number")
+    app.add_template_filter(_short_number, "short")
     app.add_template_filter(money, "money")
     app.add_template_filter(_place, "place")
     app.add_template_filter(_places, "places")
@@ -153,6 +154,11 @@ def _day(moment: date) -> str:
 
 def _number(value: int) -> str:
     return format_number(value)
+
+
+def _short_number(value: int) -> str:
+    """A number where there is little room: ``12K``."""
+    return format_compact_decimal(value, locale=get_locale())
 
 
 def money(minor: int, currency: str) -> str:

@@ -79,9 +79,9 @@ def test_what_nobody_has_scanned_has_zeros(brand: Brand) -> None:
     assert totals.first_scan_rate == 0
     dark = issue(brand.deployment, on_sale=0)
     assert read(brand, lambda tx: activity.totals(tx, dark.id)).first_scan_rate is None
-    (slot,) = read(brand, lambda tx: activity.over_time(tx, brand.batch.id, days(brand, 0)))
+    (slot,) = read(brand, lambda tx: activity.over_time(tx, [brand.batch.id], days(brand, 0)))
     assert (slot.scans, slot.repeats, slot.claims, slot.misses) == (0, 0, 0, 0)
-    assert read(brand, lambda tx: activity.by_region(tx, brand.batch.id, days(brand, 0))) == []
+    assert read(brand, lambda tx: activity.by_region(tx, [brand.batch.id], days(brand, 0))) == []
 
 
 def test_totals_tell_labels_machines_and_batches_apart(brand: Brand) -> None:
@@ -130,7 +130,7 @@ def test_days_are_counted_by_the_zones_midnight(brand: Brand, clock: HeldClock) 
     miss(brand)
     clock.advance(days=2)
     scan(brand, 1)
-    counts = read(brand, lambda tx: activity.over_time(tx, brand.batch.id, days(brand, 3)))
+    counts = read(brand, lambda tx: activity.over_time(tx, [brand.batch.id], days(brand, 3)))
     assert [c.slot.first.day for c in counts] == [2, 3, 4, 5]
     assert [(c.scans, c.first_scans, c.repeats) for c in counts] == [
         (1, 1, 0),
@@ -150,9 +150,9 @@ def test_what_lies_outside_the_period_is_left_out(brand: Brand, clock: HeldClock
     clock.advance(days=3)
     scan(brand, 1, "CN-GX")
     now_only = days(brand, 1)
-    counts = read(brand, lambda tx: activity.over_time(tx, brand.batch.id, now_only))
+    counts = read(brand, lambda tx: activity.over_time(tx, [brand.batch.id], now_only))
     assert [(c.scans, c.claims) for c in counts] == [(0, 0), (1, 0)]
-    (region,) = read(brand, lambda tx: activity.by_region(tx, brand.batch.id, now_only))
+    (region,) = read(brand, lambda tx: activity.by_region(tx, [brand.batch.id], now_only))
     assert (region.region, region.scans, region.first_scans) == ("CN-GX", 1, 0)
 
 
@@ -166,7 +166,7 @@ def test_regions_come_with_the_most_scans_first_and_the_unknown_one_last(brand: 
     bob.claim(300)  # never scanned: a claim over the API
     miss(brand, 2, "SG")
     miss(brand, 1)
-    found = read(brand, lambda tx: activity.by_region(tx, brand.batch.id, days(brand, 0)))
+    found = read(brand, lambda tx: activity.by_region(tx, [brand.batch.id], days(brand, 0)))
     assert found == [
         RegionCounts(region="CN-GX", scans=2, first_scans=1, outer_scans=0, claims=0, misses=0),
         RegionCounts(region="US", scans=1, first_scans=1, outer_scans=0, claims=1, misses=0),

@@ -49,8 +49,8 @@ def test_codes_are_counted_by_kind_the_most_first(brand: Brand, clock: HeldClock
         raise_flag(brand, brand.batch.id, index, Flag.other_market, None)
     raise_flag(brand, other, 1, Flag.withdrawn, None)
     assert read(brand, flags.counts) == {"other_market": 2, "withdrawn": 2}
-    of_batch = read(brand, lambda tx: flags.counts(tx, batch_id=brand.batch.id))
+    of_batch = read(brand, lambda tx: flags.counts(tx, batches=[brand.batch.id]))
     assert [*of_batch.items()] == [("other_market", 2), ("withdrawn", 1)]
-    assert read(brand, lambda tx: flags.counts(tx, batch_id=brand.batch.id, since=later)) == {
+    assert read(brand, lambda tx: flags.counts(tx, batches=[brand.batch.id], since=later)) == {
         "other_market": 2
     }

@@ -61,7 +61,7 @@ def figures(brand: Brand, now: object = None) -> list[object]:
             [each.claims for each in batches.lines(tx).rows],
             products.usage(tx, brand.product).claims,
             activity.totals(tx, number).claims,
-            [(each.region, each.claims) for each in activity.by_region(tx, number, period)],
+            [(each.region, each.claims) for each in activity.by_region(tx, [number], period)],
         ]
 
 

@@ -101,8 +101,8 @@ def get_activity(batch_id: int, query: ActivityQuery) -> ActivityOut:
     with deployment().db.read() as tx:
         batches.batch_by_id(tx, batch_id)
         totals = report.totals(tx, batch_id)
-        slots = report.over_time(tx, batch_id, period)
-        regions = report.by_region(tx, batch_id, period)
+        slots = report.over_time(tx, [batch_id], period)
+        regions = report.by_region(tx, [batch_id], period)
     return ActivityOut(
         totals=TotalsOut.model_validate(totals, from_attributes=True),
         step=period.step,

@@ -4,10 +4,8 @@ One address takes every form of the page, so that what is refused is said where 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import render_template, request
 from sqlalchemy.orm import Session
@@ -16,27 +14,22 @@ from referral import packages
 from referral.codes import Code, Label, carries
 from referral.printing.qr import printed_address
 from referral.ranges import RangeState, Span, Terms
-from referral.reports import activity, alarms, flags, periods, stores
+from referral.reports import activity, alarms, flags, stores
 from referral.reports import batches as report
-from referral.reports.activity import SlotCounts
 from referral.reports.alarms import About
 from referral.reports.batches import BatchLine
-from referral.reports.periods import Period
 from referral.staff import Right, StaffMember
 from referral.stores import names as store_names
 from referral.web.context import deployment, now
-from referral.web.staff import range_forms, terms
+from referral.web.staff import range_forms, region_map, terms
 from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
-from referral.web.staff.charts import Chart, chart
 from referral.web.staff.forms import Form, offset_of
+from referral.web.staff.lives import PERIOD_DEFAULT, PERIODS, charts_of, period_of
 
 CODES_SHOWN = 3
 SPANS_SHOWN = CHANGES_SHOWN = 20
 FLAGS_SHOWN = 8
-PERIODS = {"30": timedelta(days=29), "90": timedelta(days=89)}
-"""How far back the figures go, by what the address says; any other word is the batch's life."""
-PERIOD_DEFAULT = "30"
 RANGE_DIGITS_MAX = 12
 
 
@@ -58,8 +51,9 @@ def _page(member: StaffMember, batch_id: int, sent: Form) -> str:
     with deployment().db.read() as tx:
         found = report.line(tx, batch_id)
         asked = request.args.get("period", PERIOD_DEFAULT)
-        period = _period(found.created_at, asked)
-        counts = activity.over_time(tx, batch_id, period)
+        period = period_of(found.created_at, asked)
+        counts = activity.over_time(tx, [batch_id], period)
+        regions = activity.by_region(tx, [batch_id], period)
         spans = report.spans(tx, batch_id, offset=offset_of(request.args), limit=SPANS_SHOWN)
         changes = report.changes(
             tx, batch_id, offset=offset_of(request.args, "changes"), limit=CHANGES_SHOWN
@@ -74,14 +68,15 @@ def _page(member: StaffMember, batch_id: int, sent: Form) -> str:
             period=period,
             asked=asked if asked in PERIODS else "all",
             counts=counts,
-            charts=_charts(found, counts),
-            regions=activity.by_region(tx, batch_id, period),
+            charts=charts_of(counts, has_outer=_has_outer(found)),
+            regions=regions,
+            region_map=region_map.of(regions),
             spans=spans,
             spans_by_terms=_by_terms(spans.rows),
             changes=changes,
             told=told,
             store_names=_names_of_stores(tx, spans.rows, told.values()),
-            flag_counts=flags.counts(tx, batch_id=batch_id),
+            flag_counts=flags.counts(tx, batches=[batch_id]),
             flags=flags.flagged(tx, batch_id=batch_id, limit=FLAGS_SHOWN).rows,
             packages=packages.packages_of(tx, [batch_id]),
             alarms=[
@@ -95,27 +90,9 @@ def _page(member: StaffMember, batch_id: int, sent: Form) -> str:
         )
 
 
-def _period(created_at: datetime, asked: str) -> Period:
-    """What the figures are of; never so short that two bars fill the chart."""
-    until = now()
-    shortest = until - PERIODS[PERIOD_DEFAULT]
-    since = until - PERIODS[asked] if asked in PERIODS else min(created_at, shortest)
-    return periods.between(since, until, ZoneInfo(deployment().config.timezone))
-
-
 def _by_terms(spans: Sequence[Span]) -> list[tuple[Terms, list[Span]]]:
     """Ranges that follow one another with the same terms, together."""
     return [(held, [*same]) for held, same in groupby(spans, key=lambda span: span.terms)]
-
-
-def _charts(batch: BatchLine, counts: Sequence[SlotCounts]) -> dict[str, Chart]:
-    outer = {"outer_scans": chart(counts, "outer_scans")} if _has_outer(batch) else {}
-    return {
-        "scans": chart(counts, "first_scans", "repeats"),
-        **outer,
-        "claims": chart(counts, "claims"),
-        "misses": chart(counts, "misses"),
-    }
 
 
 def _has_outer(batch: BatchLine) -> bool:

@@ -25,7 +25,7 @@ def flags(member: StaffMember) -> Page:
             "staff/flags.html",
             batch=batch_by_id(tx, batch_id) if batch_id else None,
             kind=kind if kind in set(Flag) else None,
-            counts=report.counts(tx, batch_id=batch_id),
+            counts=report.counts(tx, batches=[batch_id] if batch_id else None),
             listed=report.flagged(
                 tx,
                 batch_id=batch_id,
