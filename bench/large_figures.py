@@ -41,12 +41,15 @@ from referral.reports import (
     entries,
     flags,
     forecasts,
+    funnel,
     items,
     lists,
     periods,
     products,
     reach,
+    results,
     risk_health,
+    spread_figures,
     stores,
     trees,
     wallet,
@@ -54,6 +57,8 @@ from referral.reports import (
 from referral.reports import merging as same
 from referral.reports import orders as order_lists
 from referral.reports import vouchers as voucher_lists
+from referral.reports.funnel import Span
+from referral.rollups.days import Part
 from referral.spread import counters
 
 MILLISECONDS_ASKED = 50
@@ -91,11 +96,22 @@ def figures(d: Deployment, top: Largest) -> dict[str, Figure]:
     """By what each is called in the table."""
     campaign, batch, now, keys = top.campaign, top.batch, top.now, d.keys
     zone = ZoneInfo(d.config.timezone)
+    today = now.astimezone(zone).date()
+    span = Span(today - 89 * _DAYS, today, zone)
     month = periods.between(now - 29 * _DAYS, now, zone)
     quarter = periods.between(now - 89 * _DAYS, now, zone)
     year = periods.between(now - 360 * _DAYS, now, zone)
     return {
         "a campaign's figures": lambda tx: campaigns.metrics(tx, campaign),
+        "a campaign's funnel of 90 days": lambda tx: funnel.funnel(tx, campaign.id, span),
+        "a campaign's funnel by channel": lambda tx: funnel.by_part(
+            tx, campaign.id, span, Part.channel
+        ),
+        "a campaign's funnel by region": lambda tx: funnel.by_part(
+            tx, campaign.id, span, Part.region
+        ),
+        "a campaign's results of 90 days": lambda tx: results.results(tx, campaign, span),
+        "a campaign's spread": lambda tx: spread_figures.figures(tx, campaign, now),
         "a campaign's budget": lambda tx: ledger.balances(tx, ledger.Kind.budget, campaign.id),
         "a campaign's orders": lambda tx: order_lists.totals(tx, campaign.id),
         "a campaign's ledger": lambda tx: entries.of_budget(tx, campaign.id),

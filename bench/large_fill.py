@@ -37,7 +37,7 @@ from referral.db import no_hurry, upgrade
 from referral.deployment import Deployment, open_deployment
 from referral.people import email
 from referral.ranges import RangeState, Terms
-from referral.rollups import SLOTS
+from referral.rollups import SLOTS, tree
 from referral.spread import counters
 from referral.staff import Role
 from referral.stores import StoreKind
@@ -124,6 +124,8 @@ class _Fill:
         def count(tx: Session) -> None:
             no_hurry(tx)
             counters.recount(tx)
+            tree.advance(tx, self._d.clock.now())
+            tree.recount(tx, self._d.config.values)
             tx.execute(sa.text("INSERT INTO bench_done VALUES ('counters', '')"))
 
         self._d.db.transact(count)

@@ -3,7 +3,7 @@ import { build } from "esbuild";
 import { readdirSync } from "node:fs";
 
 await build({
-  entryPoints: readdirSync("pages").map((name) => `pages/${name}`),
+  entryPoints: readdirSync("pages").filter((name) => name.endsWith(".js")).map((name) => `pages/${name}`),
   outdir: "../static/built",
   bundle: true,
   minify: true,

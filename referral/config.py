@@ -10,18 +10,32 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
+
+from babel.numbers import get_currency_precision, list_currencies
 
 from referral import shops
 from referral.db.url import BadDatabaseUrl, read_database_url
 from referral.redis_server import BadAddress, read_address
+from referral.sign_in_settings import (
+    OIDC_NAMES,
+    BadSetting,
+    OidcSettings,
+    read_oidc,
+    read_roles,
+)
 
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")
 INTAKES = ("stream", "table", "direct")
 SECRET_LENGTH_MIN = 16
 KEEP_MONTHS_MAX = 120
+CREDIT_LIMIT_MAX = 10_000_000
+VALUE_PURCHASES = ("both", "claims", "orders")
+NEW_CUSTOMER_COST_MAX = 10**9
 WECHAT_NEEDED = ("APP_ID", "SECRET")
 WECHAT_OPTIONAL = ("API", "OPEN", "PROOF")
 _HOST = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE | re.ASCII)
@@ -45,6 +59,22 @@ class WechatSettings:
     """What the page begins with that people sign in at."""
     proof: str | None = None
     """The name of the file by which WeChat sees that the domain is the brand's."""
+
+
+@dataclass(frozen=True)
+class ValueSettings:
+    """What a brand says of itself, so that it can be worked out what a customer is worth."""
+
+    currency: str = "CNY"
+    """What is counted: purchases in another currency are left out of values."""
+    margin: int = 4_000
+    """What is left of a purchase's amount, in basis points."""
+    discount: int = 1_000
+    """What money is worth less a year later, in basis points."""
+    new_customer: int = 50_000
+    """What one new customer costs in advertising, in minor units of `currency`."""
+    purchases: str = "both"
+    """What counts as a purchase: ``claims``, ``orders`` or ``both``."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +105,16 @@ class Config:
     """The hosts a campaign may redirect to, as `shops.listed` writes them."""
     keep_visits_months: int | None = None
     """For how many months visits are kept where the campaign says nothing; None: for ever."""
+    values: ValueSettings = field(default_factory=ValueSettings)
+    oidc: OidcSettings | None = None
+    """The provider at which staff sign in."""
+    second_factor_roles: frozenset[str] = frozenset()
+    """Whose members do not get in with a password alone."""
+
+    credit_limit: int = 500
+    """How many points a member credits a customer at once without anybody's approval."""
+    credit_limit_day: int = 2_000
+    """How many a member credits on one day in all without it."""
 
     @property
     def is_https(self) -> bool:
@@ -117,6 +157,19 @@ class Config:
             intake=_intake(setting("INTAKE"), setting("REDIS_URL")),
             shops=_shops(setting("SHOPS")),
             keep_visits_months=_keep_visits_months(setting("KEEP_VISITS_MONTHS")),
+            credit_limit=_points("CREDIT_LIMIT", setting("CREDIT_LIMIT", "500")),
+            credit_limit_day=_points("CREDIT_LIMIT_DAY", setting("CREDIT_LIMIT_DAY", "2000")),
+            values=_values(
+                currency=setting("VALUE_CURRENCY", "CNY").upper(),
+                margin=setting("VALUE_MARGIN", "40"),
+                discount=setting("VALUE_DISCOUNT", "10"),
+                new_customer=setting("NEW_CUSTOMER_COST", "500"),
+                purchases=setting("VALUE_PURCHASES", "both"),
+            ),
+            **_sign_in(
+                {name: setting(f"OIDC_{name}") for name in OIDC_NAMES},
+                setting("SECOND_FACTOR_ROLES"),
+            ),
         )
         return _with_checked_sender(config)
 
@@ -196,6 +249,15 @@ def _count(name: str, value: str) -> int:
     return int(value)
 
 
+def _points(name: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,8}", value) or int(value) > CREDIT_LIMIT_MAX:
+        raise ConfigError(
+            f"REFERRAL_{name} must be a number of points from 0 to {CREDIT_LIMIT_MAX}, not "
+            f"{value!r}; with 0 every credit by hand needs somebody's approval."
+        )
+    return int(value)
+
+
 def _geoip(value: str) -> Path | None:
     if not value:
         return None
@@ -258,6 +320,44 @@ def _keep_visits_months(value: str) -> int | None:
             f"{value!r}; leave it out to keep visits for ever."
         )
     return int(value)
+
+
+def _values(
+    *, currency: str, margin: str, discount: str, new_customer: str, purchases: str
+) -> ValueSettings:
+    if currency not in list_currencies():
+        raise ConfigError(
+            f"REFERRAL_VALUE_CURRENCY: {currency!r} is no currency's three letters, such as CNY."
+        )
+    if purchases not in VALUE_PURCHASES:
+        raise ConfigError(
+            f"REFERRAL_VALUE_PURCHASES: {purchases!r} is none of {', '.join(VALUE_PURCHASES)}."
+        )
+    places = get_currency_precision(currency)
+    return ValueSettings(
+        currency,
+        _decimal("VALUE_MARGIN", margin, most=100, places=2),
+        _decimal("VALUE_DISCOUNT", discount, most=1_000, places=2),
+        _decimal("NEW_CUSTOMER_COST", new_customer, most=NEW_CUSTOMER_COST_MAX, places=places),
+        purchases,
+    )
+
+
+def _decimal(name: str, value: str, *, most: int, places: int) -> int:
+    """A number with at most so many digits behind the point, in units of the last of them."""
+    shape = rf"[0-9]{{1,12}}(\.[0-9]{{1,{places}}})?" if places else "[0-9]{1,12}"
+    if not re.fullmatch(shape, value) or Decimal(value) > most:
+        digits = f" with at most {places} digits behind the point" if places else ""
+        raise ConfigError(f"REFERRAL_{name} must be a number from 0 to {most}{digits}.")
+    return int(Decimal(value).scaleb(places))
+
+
+def _sign_in(oidc: Mapping[str, str], roles: str) -> dict[str, Any]:
+    """How staff sign in."""
+    try:
+        return {"oidc": read_oidc(oidc), "second_factor_roles": read_roles(roles)}
+    except BadSetting as wrong:
+        raise ConfigError(str(wrong)) from None
 
 
 def _with_checked_sender(config: Config) -> Config:

@@ -22,6 +22,7 @@ from referral.misses import Misses
 from referral.places import Places
 from referral.senders import Sender, sender_for
 from referral.showcase import Showcase
+from referral.staff.provider import Provider
 from referral.wechat import OfficialAccount
 
 
@@ -51,6 +52,8 @@ class Deployment:
     sender: Sender
     wechat: OfficialAccount | None
     """The brand's account at WeChat, if it has one."""
+    provider: Provider | None
+    """Where staff sign in once for everything, if there is such a place."""
 
     def read_code(self, text: str, *, is_trusted: bool = True) -> Code:
         """The genuine code in a text as scanned or typed. Raises `MistypedCode`, `UnknownCode`.
@@ -106,4 +109,5 @@ def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment
         places=Places(config.geoip),
         sender=sender_for(config.sender),
         wechat=OfficialAccount(config.wechat, db, keys, clock) if config.wechat else None,
+        provider=Provider(config.oidc, clock) if config.oidc else None,
     )

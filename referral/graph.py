@@ -38,6 +38,7 @@ __all__ = [
     "path_up",
     "referrer_held",
     "referrer_of",
+    "referrers_above",
     "settle",
     "step_of",
     "touches_of",
@@ -113,6 +114,11 @@ def referrer_of(tx: Session, customer: int) -> int | None:
     """Who brought a customer in; None for nobody, and before the first proof of purchase."""
     referrer: int | None = run(tx, _PLACE, customer=customer).scalar()
     return referrer
+
+
+def referrers_above(tx: Session, customer: int, most: int) -> list[int]:
+    """Who brought a customer in, who brought in that one, and so on: so many of them at most."""
+    return list(run(tx, _NEAREST_FIRST, customer=customer, most=most).scalars())
 
 
 def referrer_held(tx: Session, customer: int) -> int | None:
@@ -234,6 +240,12 @@ def _chain() -> sa.CTE:
 _CHAIN = _chain().c
 _CHAIN_UP = sa.select(_CHAIN.customer_id, _CHAIN.referrer_id).order_by(_CHAIN.steps.desc()).limit(1)
 _ALL_ABOVE = sa.select(_CHAIN.referrer_id)
+_NEAREST_FIRST = (
+    sa.select(_CHAIN.referrer_id)
+    .where(_CHAIN.referrer_id.is_not(None))
+    .order_by(_CHAIN.steps)
+    .limit(sa.bindparam("most"))
+)
 
 
 def _chain_end(up: Answer, start: int) -> tuple[int, bool]:

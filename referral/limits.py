@@ -129,14 +129,35 @@ class Limits:
     def claim(self, customer: int) -> None:
         self._spend(Limit("claim", 200, DAY, closed=True), str(customer))
 
+    # 60 ratings and changes of them by one customer an hour
+    def rating(self, customer: int) -> None:
+        self._spend(Limit("rating", 60, HOUR, closed=True), str(customer))
+
+    # 10 complaints and replies by one customer a day: each one takes somebody's time
+    def complaint(self, customer: int) -> None:
+        self._spend(Limit("complaint", 10, DAY, closed=True), str(customer))
+
+    # 100 complaints and replies from one address an hour: carriers put thousands behind one
+    def complaint_address(self, address: str) -> None:
+        self._spend(Limit("complaint-address", 100, HOUR, closed=True), address)
+
     # 10 failed staff sign-ins for one e-mail from one address in 10 minutes
     def staff_sign_in(self, email: str, address: str) -> Spent:
         limit = Limit("staff-sign-in", 10, 10 * MINUTE, closed=True)
         return self._spend(limit, f"{address}|{email}")
 
+    # 30 times that one member of staff sees somebody's whole number or address an hour
+    def see_contacts(self, staff_id: int) -> None:
+        self._spend(Limit("see-contacts", 30, HOUR, closed=True), str(staff_id))
+
     # 60 staff sign-ins from one address in 10 minutes: each password compared takes a processor
     def staff_sign_in_address(self, address: str) -> None:
         self._spend(Limit("staff-sign-in-address", 60, 10 * MINUTE, closed=True), address)
+
+    # 10 wrong codes of one member's app an hour, and as many wrong recovery codes: it takes years
+    # to guess one of those that are good at a moment
+    def second_factor(self, staff_id: int, kind: str) -> Spent:
+        return self._spend(Limit("second-factor", 10, HOUR, closed=True), f"{kind}|{staff_id}")
 
     # 30 wrong voucher codes from one till or customer an hour
     def voucher(self, who: str) -> Spent:

@@ -6,10 +6,12 @@ from referral import (  # noqa: F401
     campaigns,
     catalog,
     claims,
+    complaints,
     coupons,
     dead_links,
     flags,
     graph,
+    hand_credits,
     idempotency,
     ledger,
     limits,
@@ -20,18 +22,33 @@ from referral import (  # noqa: F401
     pictures,
     product_links,
     ranges,
+    ratings,
     rewards,
     risk,
     rollups,
+    segments,
     spread,
     staff,
     stores,
     visits,
 )
+from referral.campaigns import of_stores  # noqa: F401
+from referral.exports import jobs  # noqa: F401
 from referral.intake import parked, waiting  # noqa: F401
 from referral.ledger import seals  # noqa: F401
 from referral.redemption import items, tills, vouchers  # noqa: F401
-from referral.rollups import rates, sharers, sums, tallies  # noqa: F401
+from referral.rollups import (  # noqa: F401
+    days,
+    last_days,
+    moments,
+    rates,
+    sharers,
+    sums,
+    tallies,
+    tree,
+    values,
+)
 from referral.spread import counters  # noqa: F401
+from referral.staff import passkeys, recovery, spent, subjects, totp  # noqa: F401
 from referral.visits import keeping  # noqa: F401
 from referral.wechat import tickets  # noqa: F401

@@ -37,7 +37,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Running:
-    """The campaigns that run at one moment, newest first; nothing on them may be changed."""
+    """The campaigns for everybody that run at one moment, newest first; nothing on them may be
+    changed."""
 
     campaigns: tuple[Campaign, ...]
     made: dict[Hashable, Any] = field(default_factory=dict)
@@ -84,14 +85,16 @@ class Showcase:
             return shown
 
     def running(self, now: datetime) -> Running:
-        """The campaigns that run. Raises `Unavailable` when nothing is known of them."""
+        """The campaigns for everybody that run. Raises `Unavailable` when nothing is known of
+        them."""
         kept = self._running
         if kept is not None and monotonic() - kept[0] < KEEP_SECONDS:
             return kept[1]
         moment = monotonic()
         try:
             with self._db.read() as tx:
-                found = Running(tuple(campaigns.running(tx, now)))
+                # Nobody who is not known can be told that she is invited.
+                found = Running(tuple(c for c in campaigns.running(tx, now) if not c.audience))
         except Unavailable:
             if kept is None:
                 raise

@@ -35,6 +35,8 @@ class Store(Base):
     region: Mapped[str | None] = mapped_column(sa.String(places.REGION_LENGTH_MAX))
     """ISO 3166 of a country or of one of its parts: ``CN`` or ``CN-GD``."""
     created_at: Mapped[datetime]
+    visitor_id: Mapped[int | None] = mapped_column(sa.BigInteger, index=True, unique=True)
+    """The visitor whose share links are on the store's posters; None before the first of them."""
 
 
 class UnknownStore(NotFound):
@@ -74,6 +76,22 @@ def store_by_slug(tx: Session, slug: str) -> Store:
     if store is None:
         raise UnknownStore()
     return store
+
+
+def visitor_of(tx: Session, store: Store, new_visitor: int) -> int:
+    """The visitor of a store's links, who is `new_visitor` from now on where there was none."""
+    none_yet = Store.visitor_id.is_(None)
+    tx.execute(
+        sa.update(Store).where(Store.id == store.id, none_yet).values(visitor_id=new_visitor)
+    )
+    tx.refresh(store)
+    assert store.visitor_id is not None, "it has just been given one"
+    return store.visitor_id
+
+
+def name_of_visitor(tx: Session, visitor: int) -> str | None:
+    """The name of the store whose links these are; None where they are no store's."""
+    return tx.scalar(sa.select(Store.name).where(Store.visitor_id == visitor))
 
 
 def slugs(tx: Session, store_ids: Iterable[int | None]) -> dict[int, str]:

@@ -28,12 +28,13 @@ from flask.testing import FlaskClient
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
 
-from referral import create_app, gathering, ledger, staff
+from referral import create_app, gathering, ledger
 from referral.clock import HeldClock
 from referral.config import Config
 from referral.db import Database, upgrade
 from referral.db import database as db
 from referral.deployment import Deployment, open_deployment
+from referral.staff import members
 from referral.web import connect
 from tests.servers import (
     ServiceProcess,
@@ -130,7 +131,7 @@ def _counts_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 def _passwords_are_cheap() -> Iterator[None]:
     """A tenth of a second for each password that is set or compared is right for a service."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(staff, "_hasher", PasswordHasher(1, 8, 1))
+        patched.setattr(members, "_hasher", PasswordHasher(1, 8, 1))
         yield
 
 

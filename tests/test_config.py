@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from referral.config import Config, ConfigError, WechatSettings
+from referral.config import Config, ConfigError, ValueSettings, WechatSettings
+from referral.sign_in_settings import OidcSettings
 from tests.races import at_once
 
 KEYS = "an-older-key-for-the-tests-only,the-newest-key-for-the-tests-only"
@@ -25,6 +26,58 @@ def test_without_settings_it_is_a_trial_on_this_machine(tmp_path: Path) -> None:
     assert not config.is_https
     assert (config.redis_url, config.geoip, config.trusted_proxies) == (None, None, 0)
     assert (config.lang, config.timezone, config.sender) == ("zh-Hans", "Asia/Shanghai", "demo")
+
+
+OIDC = {
+    "OIDC_ISSUER": "https://login.brand.example/realms/brand",
+    "OIDC_CLIENT_ID": "console",
+    "OIDC_CLIENT_SECRET": "secret",
+}
+
+
+def test_single_sign_on_is_all_of_its_settings_or_none(tmp_path: Path) -> None:
+    assert read(tmp_path).oidc is None
+    settings = read(tmp_path, **OIDC).oidc
+    assert settings == OidcSettings(*OIDC.values())
+    assert "secret'" not in repr(settings)
+    for name in OIDC:
+        with pytest.raises(ConfigError, match=f"REFERRAL_{name} is missing"):
+            read(tmp_path, **{**OIDC, name: ""})
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "login.brand.example",
+        "http://login.brand.example",
+        "https://",
+        "https://a/?b",
+        "https://[",
+        "https://a#b",
+        "ftp://a",
+        "https://a:x",
+    ],
+)
+def test_an_issuer_that_is_no_safe_address_is_refused(tmp_path: Path, issuer: str) -> None:
+    with pytest.raises(ConfigError, match="REFERRAL_OIDC_ISSUER must be"):
+        read(tmp_path, **{**OIDC, "OIDC_ISSUER": issuer})
+    local = read(tmp_path, **{**OIDC, "OIDC_ISSUER": "http://127.0.0.1:8080/realms/x"}).oidc
+    assert local
+
+
+def test_roles_that_need_a_second_factor_are_roles(tmp_path: Path) -> None:
+    assert read(tmp_path).second_factor_roles == frozenset()
+    named = read(tmp_path, SECOND_FACTOR_ROLES="owner, support,").second_factor_roles
+    assert named == {"owner", "support"}
+    with pytest.raises(ConfigError, match="'king' is no role; write some of owner,"):
+        read(tmp_path, SECOND_FACTOR_ROLES="owner,king")
+
+
+def test_what_values_are_worked_out_with_is_read_in_small_units(tmp_path: Path) -> None:
+    assert read(tmp_path).values == ValueSettings("CNY", 4_000, 1_000, 50_000, "both")
+    said = {"VALUE_CURRENCY": "jpy", "VALUE_MARGIN": "33.3", "VALUE_DISCOUNT": "0"}
+    more = {"NEW_CUSTOMER_COST": "1200", "VALUE_PURCHASES": "claims"}
+    assert read(tmp_path, **said, **more).values == ValueSettings("JPY", 3_330, 0, 1_200, "claims")
 
 
 def test_the_data_folder_defaults_to_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +157,12 @@ def test_a_unix_socket_and_tls_are_ways_to_redis(tmp_path: Path) -> None:
         ("DATABASE_URL", "my database", "REFERRAL_DATABASE_URL is not a database address"),
         ("DATABASE_URL", "mysql://root@db/x", "names mysql; only sqlite and postgresql"),
         ("KEEP_VISITS_MONTHS", "0", "REFERRAL_KEEP_VISITS_MONTHS must be a number from 1 to 120"),
+        ("VALUE_CURRENCY", "YUAN", "REFERRAL_VALUE_CURRENCY: 'YUAN' is no currency's three"),
+        ("VALUE_MARGIN", "101", "REFERRAL_VALUE_MARGIN must be a number from 0 to 100"),
+        ("VALUE_MARGIN", "40.125", "REFERRAL_VALUE_MARGIN must be a number from 0 to 100"),
+        ("VALUE_DISCOUNT", "-1", "REFERRAL_VALUE_DISCOUNT must be a number from 0 to 1000"),
+        ("NEW_CUSTOMER_COST", "many", "REFERRAL_NEW_CUSTOMER_COST must be a number from 0"),
+        ("VALUE_PURCHASES", "all", "REFERRAL_VALUE_PURCHASES: 'all' is none of both, claims"),
         ("KEEP_VISITS_MONTHS", "121", "not '121'; leave it out to keep visits for ever"),
         ("KEEP_VISITS_MONTHS", "-1", "a number from 1 to 120"),
         ("KEEP_VISITS_MONTHS", "a year", "a number from 1 to 120"),

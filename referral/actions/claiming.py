@@ -6,14 +6,14 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from referral import claims, graph, ranges, rewards
+from referral import claims, graph, ranges, rewards, segments
 from referral.actions import crediting
-from referral.actions.knowing import know
-from referral.actions.proving import asking_referrer, fold_afterwards, prove
+from referral.actions.following import fold_afterwards
+from referral.actions.knowing import Known, know
+from referral.actions.proving import asking_referrer, prove
 from referral.actions.touching import keep_touches
 from referral.batches import Entry
-from referral.campaigns import Campaign
-from referral.campaigns.kept import Terms
+from referral.campaigns import Campaign, of_stores
 from referral.claims import Claim
 from referral.codes import Code, Label
 from referral.db import transaction
@@ -82,7 +82,7 @@ def _claim(
     others, reached = keep_touches(tx, known, visitor, touches, now)
     credit = crediting.credit(tx, known, others, reached, now, now)
     item = deployment.directory.batch(code.batch_id)
-    campaign = _campaign_for(known.terms, item, credit.campaign_id)
+    campaign = _campaign_for(tx, known, item, code, credit.campaign_id, now)
 
     row = claims.row_of(code, known.customer, campaign.id if campaign else None, now)
     added, span, *referrer = in_one_trip(
@@ -138,14 +138,17 @@ def _check_claimable(span: Span, now: datetime) -> None:
         raise refused()
 
 
-def _campaign_for(terms: Terms, item: Entry, credited: int | None) -> Campaign | None:
-    """The campaign that pays: the `credited` one if it pays for claims of this product, else the
-    newest that does."""
-    running = [each for each in terms.running(item) if each.pays_for_claims]
-    for campaign in running:
-        if campaign.id == credited:
-            return campaign
-    return running[0] if running else None
+def _campaign_for(
+    tx: Session, known: Known, item: Entry, code: Code, credited: int | None, now: datetime
+) -> Campaign | None:
+    """The campaign that pays: the `credited` one if it pays for claims of this package and is for
+    this customer, else the newest of which that is so."""
+    paying = (each for each in known.terms.running(item) if each.pays_for_claims)
+    store = lambda: ranges.span_at(tx, code.batch_id, code.index).terms.store_id  # noqa: E731
+    running = of_stores.for_package(paying, store)
+    running.sort(key=lambda each: each.id != credited)
+    is_for_her = (each for each in running if segments.is_open_to(tx, each, known.customer, now))
+    return next(is_for_her, None)
 
 
 @transaction

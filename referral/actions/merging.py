@@ -12,7 +12,9 @@ from referral import (
     audit,
     campaigns,
     claims,
+    complaints,
     graph,
+    hand_credits,
     orders,
     people,
     rewards,
@@ -23,7 +25,7 @@ from referral.deployment import Deployment
 from referral.people import Contact, Pair
 from referral.redemption import vouchers
 from referral.rewards import Reason, Reward
-from referral.rollups import tallies
+from referral.rollups import moments, tallies, values
 from referral.spread import counters
 
 BY_HERSELF = "the customer"
@@ -66,11 +68,15 @@ def merge_customers(
         **people.hand_over(tx, gone, kept),
         "held": rewards.hand_over(tx, gone, kept, key=key, now=now),
         "claims": claims.hand_over(tx, gone, kept),
+        "complaints": complaints.hand_over(tx, gone, kept),
         "orders": orders.hand_over(tx, gone, kept),
         "vouchers": vouchers.hand_over(tx, gone, kept),
+        "credits": hand_credits.hand_over(tx, gone, kept),
         "places": graph.merge(tx, gone, kept),
     }
     tallies.follow_merge(tx, details["places"], kept)
+    values.forget(tx, gone)
+    moments.follow_merge(tx, gone, kept)
     risk.hand_over(tx, gone, kept)
     taken = _take_back_own(tx, kept, own, key, now)
     details["taken_back"] = {str(reward.id): reward.amount for reward in taken}

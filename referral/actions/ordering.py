@@ -7,11 +7,12 @@ from fractions import Fraction
 
 from sqlalchemy.orm import Session
 
-from referral import campaigns, coupons, graph, orders, people, rewards
+from referral import campaigns, coupons, graph, orders, people, rewards, segments
 from referral.actions import crediting
 from referral.actions.coupons import make_good_for_refund, use_by_order
+from referral.actions.following import fold_afterwards
 from referral.actions.knowing import know
-from referral.actions.proving import fold_afterwards, prove
+from referral.actions.proving import prove
 from referral.actions.reversing import reverse
 from referral.actions.touching import ViaReason, keep_touches, read_via
 from referral.campaigns import Campaign, payouts
@@ -91,7 +92,7 @@ def _place_order(tx: Session, deployment: Deployment, sent: OrderIn) -> Ordered:
     customer = know(tx, buyer, None, touches, now)
     others, reached = keep_touches(tx, customer, None, touches, now)
     credit = crediting.credit(tx, customer, others, reached, at, now)
-    campaign, unpaid = _campaign_for(tx, sent, credit.campaign_id, at)
+    campaign, unpaid = _campaign_for(tx, sent, credit.campaign_id, buyer, at)
     made = orders.add_order(
         tx,
         {
@@ -206,10 +207,10 @@ def _ordered_before(tx: Session, order: Order) -> Ordered:
 
 
 def _campaign_for(
-    tx: Session, sent: OrderIn, credited: int | None, at: datetime
+    tx: Session, sent: OrderIn, credited: int | None, buyer: int, at: datetime
 ) -> tuple[Campaign | None, Unpaid | None]:
-    """The campaign that pays: the `credited` one if it ran for this order, else the newest that
-    did; or why there is none."""
+    """The campaign that pays: the `credited` one if it ran for this order and buyer, else the
+    newest that did; or why there is none."""
     running = [each for each in campaigns.running(tx, at) if each.pays_for_orders]
     if not running:
         return None, Unpaid.no_campaign
@@ -222,7 +223,10 @@ def _campaign_for(
     running = [each for each in running if _is_large_enough(each, sent.amount)]
     if not running:
         return None, Unpaid.too_small
-    return next((each for each in running if each.id == credited), running[0]), None
+    running.sort(key=lambda each: each.id != credited)
+    is_for_her = (each for each in running if segments.is_open_to(tx, each, buyer, at))
+    campaign = next(is_for_her, None)
+    return (campaign, None) if campaign else (None, Unpaid.not_invited)
 
 
 def _covers(campaign: Campaign, gtins: Sequence[str]) -> bool:

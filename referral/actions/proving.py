@@ -1,7 +1,6 @@
 """A proof of purchase, be it a claim or an order: who brought the customer in, and what is paid."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,9 +14,7 @@ from referral.actions.paying import Purchase
 from referral.campaigns import Campaign
 from referral.db.round_trips import Answer, Ask, in_one_trip
 from referral.deployment import Deployment
-from referral.errors import Unavailable
 from referral.rewards import Proof, Reward, Withheld
-from referral.spread import counters
 
 
 @dataclass(frozen=True)
@@ -80,14 +77,6 @@ def prove(
     )
     paid = paying.pay(tx, deployment, purchase, now, settling)
     return Proven(referrer, paid.rewards, paid.withheld)
-
-
-def fold_afterwards(deployment: Deployment, customer_id: int) -> None:
-    """Have the counters of the referral tree follow, now and then, when a purchase is committed:
-    nobody waits for a lock of it meanwhile."""
-    if counters.is_turn(customer_id):
-        with suppress(Unavailable):  # the purchase stands, and the next one folds
-            deployment.db.transact(counters.fold)
 
 
 def asking_referrer(known: Known, credit: Credit) -> list[Ask]:

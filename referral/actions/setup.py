@@ -7,6 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from referral import (
+    audit,
     batches,
     campaigns,
     catalog,
@@ -14,11 +15,12 @@ from referral import (
     pictures,
     product_links,
     ranges,
+    segments,
     staff,
     stores,
 )
 from referral.batches import Batch, Scheme
-from referral.campaigns import Campaign, CampaignState, publishing
+from referral.campaigns import Campaign, CampaignState, publishing, signoff
 from referral.campaigns.content import CampaignContent
 from referral.catalog import Product
 from referral.codes import Labels
@@ -42,23 +44,35 @@ def add_product(
     price: int,
     currency: str,
     labels: Labels = Labels.single,
+    by: str = audit.COMMAND,
 ) -> Product:
     """Raises `BadGTIN`, `ProductExists`."""
     now = deployment.clock.now()
-    return catalog.add_product(
+    product = catalog.add_product(
         tx, gtin=gtin, name=name, price=price, currency=currency, labels=labels, now=now
     )
+    _note(tx, deployment, by, "product added", f"product:{product.gtin}", {"price": price})
+    return product
 
 
 @transaction
-def set_labels(tx: Session, deployment: Deployment, gtin: str, labels: Labels) -> None:
+def set_labels(
+    tx: Session, deployment: Deployment, gtin: str, labels: Labels, *, by: str = audit.COMMAND
+) -> None:
     """What a product's packages carry from the next batch on. Raises `UnknownProduct`."""
-    catalog.product_by_gtin(tx, gtin).labels = labels
+    product = catalog.product_by_gtin(tx, gtin)
+    product.labels = labels
+    _note(tx, deployment, by, "product changed", f"product:{product.gtin}", {"labels": labels})
 
 
 @transaction
 def set_product_links(
-    tx: Session, deployment: Deployment, gtin: str, links: Sequence[Target]
+    tx: Session,
+    deployment: Deployment,
+    gtin: str,
+    links: Sequence[Target],
+    *,
+    by: str = audit.COMMAND,
 ) -> None:
     """Where the resolver leads whoever asks for a product, as a whole.
 
@@ -66,6 +80,7 @@ def set_product_links(
     """
     product = catalog.product_by_gtin(tx, gtin)
     product_links.set_links(tx, product, links, deployment.address("/01/"))
+    _note(tx, deployment, by, "product changed", f"product:{product.gtin}", {"links": len(links)})
 
 
 @transaction
@@ -77,10 +92,13 @@ def add_store(
     name: str,
     kind: StoreKind,
     region: str | None,
+    by: str = audit.COMMAND,
 ) -> Store:
     """Raises `StoreExists`, `BadRegion`."""
     now = deployment.clock.now()
-    return stores.add_store(tx, slug=slug, name=name, kind=kind, region=region, now=now)
+    store = stores.add_store(tx, slug=slug, name=name, kind=kind, region=region, now=now)
+    _note(tx, deployment, by, "store added", f"store:{slug}", {"kind": kind})
+    return store
 
 
 @transaction
@@ -112,6 +130,8 @@ def issue_batch(
         now=now,
     )
     ranges.open_ranges(tx, batch, terms or Terms(), by=by, now=now)
+    told = {"product": product.gtin, "count": count}
+    _note(tx, deployment, by, "batch issued", f"batch:{batch.id}", told)
     # Not sooner: a thread that looks before the commit would go on without the batch for a while.
     event.listen(tx, "after_commit", lambda _: deployment.directory.forget(), once=True)
     return batch
@@ -134,6 +154,8 @@ def set_range(
 
     Raises `UnknownBatch`, `BadRange`, `CodesWithdrawn`.
     """
+    told = {"state": state, "start": start, "end": end, "reason": reason}
+    _note(tx, deployment, by, "codes changed", f"batch:{batch_id}", told)
     return ranges.set_state(
         tx,
         batch_id,
@@ -164,6 +186,8 @@ def assign_range(
     Raises `UnknownBatch`, `BadRange`, `BadTerms`, `BadRegion`.
     """
     now = deployment.clock.now()
+    told = {"terms": sorted(changes), "start": start, "end": end, "reason": reason}
+    _note(tx, deployment, by, "codes changed", f"batch:{batch_id}", told)
     return ranges.assign(tx, batch_id, changes, start=start, end=end, reason=reason, by=by, now=now)
 
 
@@ -174,24 +198,41 @@ def add_picture(tx: Session, deployment: Deployment, ready: Ready) -> Picture:
 
 
 @transaction
-def add_campaign(tx: Session, deployment: Deployment, draft: campaigns.Draft) -> Campaign:
-    """Store a draft. Raises `CampaignExists`, `EndsTooEarly`, `UnknownPicture`, `ShopNotListed`."""
+def add_campaign(
+    tx: Session, deployment: Deployment, draft: campaigns.Draft, *, by: str = audit.COMMAND
+) -> Campaign:
+    """Store a draft.
+
+    Raises `CampaignExists`, `EndsTooEarly`, `UnknownPicture`, `ShopNotListed`, `UnknownSegment`.
+    """
     _check_content(tx, deployment, draft)
-    return campaigns.add_campaign(tx, draft, deployment.clock.now())
+    _check_audience(tx, draft)
+    campaign = campaigns.add_campaign(tx, draft, deployment.clock.now())
+    _note_campaign(tx, deployment, by, "campaign added", campaign)
+    return campaign
 
 
 @transaction
 def revise_campaign(
-    tx: Session, deployment: Deployment, slug: str, draft: campaigns.Draft
+    tx: Session,
+    deployment: Deployment,
+    slug: str,
+    draft: campaigns.Draft,
+    *,
+    by: str = audit.COMMAND,
 ) -> Campaign:
     """Change a draft.
 
-    Raises `UnknownCampaign`, `AlreadyPublished`, `EndsTooEarly`, `UnknownPicture`, `ShopNotListed`.
+    Raises `UnknownCampaign`, `AlreadyPublished`, `EndsTooEarly`, `UnknownPicture`, `ShopNotListed`,
+    `UnknownSegment`.
     """
     _check_content(tx, deployment, draft)
+    _check_audience(tx, draft)
     event.listen(tx, "after_commit", lambda _: deployment.showcase.forget(), once=True)
     campaign = campaigns.campaign_by_slug(tx, slug, for_update=True)
-    return campaigns.revise(campaign, draft, deployment.clock.now())
+    revised = campaigns.revise(campaign, draft, deployment.clock.now())
+    _note_campaign(tx, deployment, by, "campaign revised", revised)
+    return revised
 
 
 @transaction
@@ -200,6 +241,8 @@ def edit_content(
     deployment: Deployment,
     slug: str,
     change: Callable[[Campaign], CampaignContent],
+    *,
+    by: str = audit.COMMAND,
 ) -> Campaign:
     """Change what readers see of a campaign, published or not; its terms stay.
 
@@ -213,7 +256,27 @@ def edit_content(
     campaigns.edit_content(campaign, content)
     if campaign.state == CampaignState.published:
         publishing.check_organiser(campaign)
+    _note_campaign(tx, deployment, by, "content edited", campaign)
     return campaign
+
+
+def _note_campaign(
+    tx: Session, deployment: Deployment, by: str, action: str, campaign: Campaign
+) -> None:
+    tx.flush()
+    _note(tx, deployment, by, action, signoff.subject_of(campaign), {"slug": campaign.slug})
+
+
+def _note(
+    tx: Session,
+    deployment: Deployment,
+    by: str,
+    action: str,
+    subject: str,
+    details: Mapping[str, Any],
+) -> None:
+    now = deployment.clock.now()
+    audit.note(tx, by=by, action=action, subject=subject, details=dict(details), now=now)
 
 
 def _check_content(tx: Session, deployment: Deployment, content: CampaignContent) -> None:
@@ -221,18 +284,15 @@ def _check_content(tx: Session, deployment: Deployment, content: CampaignContent
     campaigns.check_shop(content, deployment.config.shops)
 
 
-@transaction
-def add_staff(
-    tx: Session, deployment: Deployment, *, email: str, password: str, role: staff.Role
-) -> None:
-    """Raises `BadContact`, `WeakPassword`, `StaffExists`."""
-    now = deployment.clock.now()
-    staff.add_staff(tx, email=email, password=password, role=role, now=now)
+def _check_audience(tx: Session, draft: campaigns.Draft) -> None:
+    if draft.audience is not None:
+        segments.segment_by_id(tx, draft.audience)
 
 
 @transaction
-def add_api_key(tx: Session, deployment: Deployment, name: str) -> str:
+def add_api_key(tx: Session, deployment: Deployment, name: str, *, by: str = audit.COMMAND) -> str:
     """A new key; it is shown once and only its hash is kept."""
+    _note(tx, deployment, by, "api key added", "api-keys", {"name": name})
     key = staff.new_api_key()
     staff.add_api_key(tx, name=name, key=key, now=deployment.clock.now())
     return key

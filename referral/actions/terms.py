@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from referral import audit, campaigns, catalog, coupons
+from referral import audit, campaigns, catalog, coupons, segments
 from referral.campaigns import Campaign, amendments, publishing, signoff
 from referral.campaigns.amendments import Terms
 from referral.catalog import Product
@@ -16,8 +16,11 @@ from referral.rewards import Rule, What, draws
 
 
 @transaction
-def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign:
-    """Raises what `publishing.publish` refuses, `ShopNotListed`, and what `check_pools` does."""
+def publish_campaign(
+    tx: Session, deployment: Deployment, slug: str, *, by: str = audit.COMMAND
+) -> Campaign:
+    """Raises what `publishing.publish` refuses, `ShopNotListed`, `UnknownSegment`, and what
+    `check_pools` does."""
     campaign = _locked(tx, deployment, slug)
     campaigns.check_shop(campaign, deployment.config.shops)
     products = catalog.products_in(tx, campaign.gtins)
@@ -32,7 +35,16 @@ def publish_campaign(tx: Session, deployment: Deployment, slug: str) -> Campaign
         now=now,
     )
     publishing.check_beside(campaign, campaigns.beside(tx, campaign), products)
+    _fix_audience(tx, campaign)
     _promise_seed(deployment, campaign)
+    audit.note(
+        tx,
+        by=by,
+        action="campaign published",
+        subject=signoff.subject_of(campaign),
+        details={"slug": campaign.slug, "sha256": signoff.fingerprint(campaign)},
+        now=now,
+    )
     return campaign
 
 
@@ -114,6 +126,14 @@ def _named(prizes: Iterable[tuple[What, str | None]], kind: What) -> list[str]:
 
 def _currency(products: Sequence[Product]) -> str | None:
     return products[0].currency if products else None
+
+
+def _fix_audience(tx: Session, campaign: Campaign) -> None:
+    """A segment that is changed later changes no campaign's terms."""
+    if campaign.audience:
+        segment = segments.segment_by_id(tx, campaign.audience["segment"])
+        audience = segments.Audience(segment.id, segment.name, segment.checked)
+        campaign.audience = audience.dump()
 
 
 def _promise_seed(deployment: Deployment, campaign: Campaign) -> None:

@@ -8,13 +8,18 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from referral import campaigns, dead_links, idempotency, misses, people, pictures, rewards
+from referral.actions.crediting_by_hand import expire_credits
+from referral.actions.exporting import sweep_exports, work_off_exports
+from referral.actions.following import follow_tree
 from referral.actions.keeping import drop_visits
 from referral.actions.looking import look
 from referral.actions.measuring import measure_rates, tally
-from referral.actions.sealing import seal
+from referral.actions.sealing import seal, seal_audit_log
 from referral.actions.sifting import sift
+from referral.actions.valuing import refresh_values
 from referral.deployment import Deployment
 from referral.redemption import items
+from referral.staff import sessions, spent
 
 
 def release_rewards(deployment: Deployment) -> int:
@@ -60,6 +65,12 @@ class Swept:
     """Openings that turned out to be people's after all."""
     sealed: int
     """Entries of the ledger."""
+    sealed_log: int
+    """Entries of the audit log."""
+    staff_sessions: int
+    """Of staff, over for long."""
+    staff_spent: int
+    """Challenges and sign-ins elsewhere that staff used up and that are too old by now."""
     visits: int
     """Dropped one by one, as their campaigns do not keep them any more."""
     months: tuple[str, ...]
@@ -72,6 +83,14 @@ class Swept:
     """Whether purchases of days that are over were tallied."""
     rates: int
     """Of how many campaigns, all together being one, the rates were measured."""
+    exports: int
+    """Files that staff asked for and whose time was over."""
+    credits: int
+    """Credits by hand that nobody approved in time."""
+    values: int
+    """Of how many customers the value or the life stage is another one."""
+    tree: int
+    """How many notes the sums of the referral tree followed."""
 
 
 def sweep(deployment: Deployment) -> Swept:
@@ -88,6 +107,9 @@ def sweep(deployment: Deployment) -> Swept:
         to_fetches=sifted.to_fetches,
         to_opens=sifted.to_opens,
         sealed=seal(deployment).entries,
+        sealed_log=seal_audit_log(deployment).entries,
+        staff_sessions=deployment.db.transact(lambda tx: sessions.sweep(tx, now)),
+        staff_spent=deployment.db.transact(lambda tx: spent.sweep(tx, now)),
         pictures=deployment.db.transact(
             lambda tx: pictures.sweep(tx, lambda: _pictures_in_use(tx), now)
         ),
@@ -97,7 +119,17 @@ def sweep(deployment: Deployment) -> Swept:
         months_put_off=dropped.is_put_off,
         tallied=tally(deployment),
         rates=measure_rates(deployment),
+        exports=_exports(deployment),
+        credits=expire_credits(deployment),
+        values=refresh_values(deployment),
+        tree=follow_tree(deployment),
     )
+
+
+def _exports(deployment: Deployment) -> int:
+    """Delete old files, and make those that nobody works on. Returns how many were deleted."""
+    work_off_exports(deployment)
+    return sweep_exports(deployment)
 
 
 def _named(months: Iterable[datetime]) -> tuple[str, ...]:

@@ -88,8 +88,16 @@ class Campaign(Base):
     """The number of the permit for its draws, where the market asks for one."""
     keep_months: Mapped[int | None] = mapped_column(sa.Integer)
     """For how many months its visits are kept, see `visits.keeping`; None for the brand's rule."""
+    advertising_cost: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """What one new customer costs the brand in advertising, in minor units; None where nobody said
+    it. Only figures are held against it."""
     worth: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What one of each coupon and item it pays is worth, in minor units, when it was published."""
+    audience: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The segment it is for, and from when it is published who that is: see `Audience`. Empty for
+    everybody."""
+    store_id: Mapped[int | None] = mapped_column(sa.BigInteger, index=True)
+    """The store it is of, and for whose packages alone; None for one of the brand."""
     created_at: Mapped[datetime]
 
     __table_args__ = (
@@ -268,6 +276,7 @@ def _columns(draft: Draft, now: datetime) -> dict[str, Any]:
         "market": draft.market,
         "permit": draft.permit,
         "keep_months": draft.keep_months,
+        "audience": {"segment": draft.audience} if draft.audience else {},
     }
 
 
@@ -309,6 +318,12 @@ def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Cam
 
 def campaign_by_id(tx: Session, campaign_id: int) -> Campaign | None:
     return tx.get(Campaign, campaign_id)
+
+
+def newest(tx: Session, limit: int) -> list[Campaign]:
+    """The brand's newest campaigns, drafts among them."""
+    of_brand = sa.select(Campaign).where(Campaign.store_id.is_(None))
+    return list(tx.scalars(of_brand.order_by(Campaign.id.desc()).limit(limit)))
 
 
 def pictures_in_use(tx: Session) -> set[str]:

@@ -69,6 +69,10 @@ class Draft(CampaignContent):
     """For how many whole months its visits are kept, beside the current one; left out: as the
     operator has set it for all."""
 
+    audience: int | None = Field(default=None, ge=1)
+    """The number of the segment whose customers alone it pays; left out: everybody. Who that is, is
+    fixed when it is published."""
+
     @field_validator("market")
     @classmethod
     def _known_market(cls, market: str) -> str:

@@ -15,7 +15,7 @@ from referral.campaigns.campaign import AlreadyPublished, Campaign, CampaignStat
 from referral.campaigns.payouts import Payout, Worth
 from referral.catalog import Product
 from referral.errors import N_, Conflict, InvalidInput
-from referral.rewards import Odds, Rule, What, unit_of
+from referral.rewards import ForWhom, Odds, Rule, What, unit_of
 from referral.rewards.rules import DEPTH_MAX
 
 
@@ -87,6 +87,15 @@ class DepthNotSignedOff(Refused):
     title = N_("Paying the second level needs a sign-off.")
     advice = N_(
         "Have an owner sign the rules off by name, as they stand now, or set the depth to 1."
+    )
+
+
+class AudiencePaysOthers(Refused):
+    slug = "audience-pays-others"
+    title = N_("A campaign for a segment can pay the customers of the segment only.")
+    advice = N_(
+        "Take out what is paid to referrers, and what is paid to customers whom a friend brought "
+        "in: new customers are in no segment yet. Or make it a campaign for everybody."
     )
 
 
@@ -185,6 +194,7 @@ def check(
     currencies = {product.currency for product in products}
     if len(currencies) > 1:
         raise MixedCurrencies()
+    _check_audience(campaign, rules)
     _check_depth(rules, is_signed_off)
     _check_worth_is_known(rules, worth)
     _check_bound(rules, min(product.price for product in products), worth)
@@ -217,6 +227,14 @@ def _things(rules: Iterable[Rule]) -> set[str]:
     return {
         unit_of(what, of, None) for rule in rules for what, of in rule.prizes if what.is_counted_out
     }
+
+
+def _check_audience(campaign: Campaign, rules: Sequence[Rule]) -> None:
+    to_others = [
+        rule for rule in rules if rule.for_whom is not ForWhom.person or rule.when.of_referred
+    ]
+    if campaign.audience and to_others:
+        raise AudiencePaysOthers(rules=to_others)
 
 
 def _check_depth(rules: Sequence[Rule], is_signed_off: bool) -> None:

@@ -6,6 +6,7 @@ import referral.cli.labels
 import referral.cli.packages
 import referral.cli.ranges  # noqa: F401 - these add their commands to `codes`
 from referral import __version__
+from referral.cli.audit import audit_group
 from referral.cli.care import doctor, rewards_group, sweep
 from referral.cli.cascades import cascades_command
 from referral.cli.codes import codes
@@ -43,7 +44,7 @@ for command in (
     *(spread_group, cascades_command, replay_command, recount_command, parked_group),
     *(forecast_command, dry_run_command),
     *(coupons_group, draws_group),
-    *(ledger_group, rewards_group, risk_group, sweep, doctor),
+    *(ledger_group, audit_group, rewards_group, risk_group, sweep, doctor),
 ):
     cli.add_command(command)
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from referral import actions, ledger
 from referral.actions import Sifted, Swept
+from referral.audit import seals as audit_seals
 from referral.cli.intake_checks import intake_checks
 from referral.cli.output import Check, answer, json_option, opened, sentence
 from referral.cli.spread import in_words
@@ -56,13 +57,13 @@ def release(as_json: bool) -> None:
 @click.command()
 @json_option
 def sweep(as_json: bool) -> None:
-    """Drop what is of no use any more, sift openings, seal the ledger. To be run every hour.
+    """Drop what is of no use any more, sift openings, seal what was written. To be run every hour.
 
     Dropped are spent limits, answers, one-time codes, old counts, pictures that no campaign
     shows, and visits that no campaign keeps any more; on PostgreSQL the tables of the next months'
     visits are made. Openings by browsers that ran no page become fetches, see `referral spread
     sift`; what was posted is sealed, see `referral ledger seal`. Purchases of days that are over
-    are tallied, and the rates of large spreads measured.
+    are tallied, the rates of large spreads measured, and what customers are worth worked out.
     """
     with opened() as deployment:
         swept = actions.sweep(deployment)
@@ -70,7 +71,8 @@ def sweep(as_json: bool) -> None:
         f"Dropped {swept.limits:,} spent limits, {swept.answers:,} kept answers, "
         f"{swept.sign_in_codes:,} one-time codes, {swept.misses:,} counts of wrong codes, "
         f"{swept.dead_links:,} counts of dead links and {swept.pictures:,} pictures that no "
-        f"campaign shows. Sealed {swept.sealed:,} entries of the ledger. "
+        f"campaign shows. Sealed {swept.sealed:,} entries of the ledger and "
+        f"{swept.sealed_log:,} of the audit log. "
         + in_words(Sifted(swept.to_fetches, swept.to_opens))
         + "".join(f" {line}" for line in _of_visits(swept))
     )
@@ -131,6 +133,7 @@ def _checks() -> Iterator[Check]:
             yield _keys(deployment)
             yield _ledger(deployment)
             yield _seals(deployment)
+            yield _audit_log(deployment)
             yield _risk(deployment)
             yield from _wrong_codes(deployment)
     finally:
@@ -212,6 +215,15 @@ def _seals(deployment: Deployment) -> Check:
         words = f"nothing that was posted since {since:%Y-%m-%d %H:%M} UTC is sealed"
         return Check("seals", True, f"{words}; run `referral ledger seal` every night", alarm=True)
     return Check("seals", True, f"{blocks:,} blocks")
+
+
+def _audit_log(deployment: Deployment) -> Check:
+    with deployment.db.read() as tx:
+        since, upto = audit_seals.oldest_unsealed(tx), audit_seals.sealed_upto(tx)
+    if since is not None and deployment.clock.now() - since > audit_seals.UNSEALED_MAX:
+        words = f"nothing that was written since {since:%Y-%m-%d %H:%M} UTC is sealed"
+        return Check("audit log", True, f"{words}; run `referral sweep` every hour", alarm=True)
+    return Check("audit log", True, f"sealed up to entry {upto:,}")
 
 
 def _risk(deployment: Deployment) -> Check:

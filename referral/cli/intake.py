@@ -14,6 +14,7 @@ import click
 from sqlalchemy.orm import Session
 
 from referral import actions, rollups
+from referral.cli.exports import exports_beside
 from referral.cli.output import (
     BATCH_ID,
     BY,
@@ -46,10 +47,10 @@ makes, it lets go of when it is done: looking through it meanwhile takes a third
 @click.option("--once", is_flag=True, help="End when nothing waits any more.")
 @click.option("--end-with", type=int, hidden=True, help="End when this parent process ends.")
 def worker_command(once: bool, end_with: int | None) -> None:
-    """Store the visits that wait, in the stream and in the database. Any number may run, on any
-    number of machines.
+    """Store the visits that wait, in the stream and in the database, and make the files that staff
+    wait for. Any number may run, on any number of machines.
 
-    With REFERRAL_INTAKE=direct visits are stored at once and there is nothing to do.
+    With REFERRAL_INTAKE=direct visits are stored at once and files are made by the service itself.
     While the database or Redis is away it waits for them. SIGTERM ends it after what it is at;
     killed at any moment, it loses nothing.
     """
@@ -75,8 +76,10 @@ def worker_command(once: bool, end_with: int | None) -> None:
         try:
             if once:
                 worker.drain()
+                actions.work_off_exports(deployment, stopping.is_set)
             elif _is_there(deployment, stopping):
-                worker.run()
+                with exports_beside(deployment):
+                    worker.run()
         except StreamAway:
             raise click.ClickException("Redis is away; check REFERRAL_REDIS_URL.") from None
         finally:
@@ -127,14 +130,18 @@ def worker_beside() -> Iterator[None]:
 def recount_command(check: bool, as_json: bool) -> None:
     """Count the visits themselves and put the hourly figures right, or compare them.
 
-    May run while visits come in.
+    What customers are worth is worked out anew as well. May run while visits come in.
     """
     if check:
         _compare(as_json)
         return
     with opened() as deployment:
-        mended = deployment.db.transact(_recounted)
-    answer({"mended": mended}, as_json, f"Mended {mended:,} hourly figures.")
+        mended = deployment.db.transact(_recounted) + actions.recount_days(deployment)
+        mended += actions.recount_tree(deployment)
+        mended += actions.recount_money(deployment)
+        values = actions.refresh_values(deployment, whole=True)
+    words = f"Mended {mended:,} hourly figures, and the values of {values:,} customers."
+    answer({"mended": mended, "values": values}, as_json, words)
 
 
 def _recounted(tx: Session) -> int:
@@ -145,7 +152,12 @@ def _recounted(tx: Session) -> int:
 def _compare(as_json: bool) -> None:
     with opened() as deployment, deployment.db.read() as tx:
         one_moment(tx)
-        wrong = chain(rollups.differences(tx), rollups.sum_differences(tx))
+        wrong = chain(
+            rollups.differences(tx),
+            rollups.sum_differences(tx),
+            actions.days_differing(tx, deployment),
+            actions.tree_differences(tx, deployment),
+        )
         found = [str(each) for each in islice(wrong, DIFFERENCES_SHOWN)]
     words = "\n".join(found) or "The hourly figures are what the visits say."
     answer({"ok": not found, "differences": found}, as_json, words)

@@ -13,7 +13,8 @@ from referral.cli.output import answer, json_option, opened
 from referral.codes import Labels
 from referral.config import Config
 from referral.db import migration_head, upgrade
-from referral.staff import Role
+from referral.staff import NAME_LENGTH_MAX as STAFF_NAME_LENGTH_MAX
+from referral.staff import Role, UnknownMember, staff_by_email
 
 KEY_NAME_LENGTH_MAX = 80
 
@@ -68,11 +69,25 @@ def staff() -> None:
 @staff.command("add")
 @click.argument("email", callback=storable)
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--store", callback=storable, help="A store manager's store, by its short name.")
+@click.option("--name", default="", callback=storable, help="What colleagues say.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--generate", is_flag=True, help="Make a password up and print it.")
 @json_option
-def staff_add(email: str, role: str, password_stdin: bool, generate: bool, as_json: bool) -> None:
+def staff_add(
+    email: str,
+    role: str,
+    store: str | None,
+    name: str,
+    password_stdin: bool,
+    generate: bool,
+    as_json: bool,
+) -> None:
     """Add an account; without an option the password is asked for."""
+    if (role == Role.store_manager) != (store is not None):
+        raise click.UsageError("--store belongs to --role store_manager, which needs one.")
+    if len(name) > STAFF_NAME_LENGTH_MAX:
+        raise click.BadParameter(f"at most {STAFF_NAME_LENGTH_MAX} characters", param_hint="--name")
     if password_stdin and generate:
         raise click.UsageError("--password-stdin and --generate exclude each other.")
     if generate:
@@ -82,11 +97,33 @@ def staff_add(email: str, role: str, password_stdin: bool, generate: bool, as_js
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     with opened() as deployment:
-        actions.add_staff(deployment, email=email, password=password, role=Role(role))
+        actions.add_staff(
+            deployment, email=email, password=password, role=Role(role), store=store, name=name
+        )
     found, words = {"email": email, "role": role}, f"Added {email} as {role}."
+    if store:
+        found["store"] = store
     if generate:
         found["password"], words = password, f"{words} Password: {password}"
     answer(found, as_json, words)
+
+
+@staff.command("clear-second-factors")
+@click.argument("email", callback=storable)
+@json_option
+def staff_clear_second_factors(email: str, as_json: bool) -> None:
+    """Leave a member with a password alone: for who has lost the phone and the recovery codes.
+
+    The link to single sign-on goes too, and so do passkeys. Make sure first who is asking.
+    """
+    with opened() as deployment:
+        with deployment.db.read() as tx:
+            member = staff_by_email(tx, email)
+        if member is None:
+            raise UnknownMember()
+        actions.clear_second_factors(deployment, member.id, by="command")
+    words = f"{member.email} gets in with the password alone now."
+    answer({"email": member.email}, as_json, words)
 
 
 @click.group("api-key")

@@ -32,6 +32,8 @@ REDEEMERS = 24
 BY = "demo"
 API_KEY_NAME = "referral demo"
 OWNER, ANALYST = "owner@mistbridge.example", "analyst@mistbridge.example"
+MARKETER, SUPPORT = "marketer@mistbridge.example", "support@mistbridge.example"
+STORE_MANAGER = "store@mistbridge.example"
 FILE_NAME, LOCK_NAME = "demo.json", "demo.lock"
 
 
@@ -50,6 +52,9 @@ class Kept:
     api_key: str = ""
     owner: Login | None = None
     analyst: Login | None = None
+    marketer: Login | None = None
+    support: Login | None = None
+    store_manager: Login | None = None
 
 
 @dataclass(frozen=True)
@@ -244,6 +249,11 @@ def _access(deployment: Deployment) -> Kept:
         kept,
         owner=_working(deployment, kept.owner, OWNER, staff.Role.owner),
         analyst=_working(deployment, kept.analyst, ANALYST, staff.Role.analyst),
+        marketer=_working(deployment, kept.marketer, MARKETER, staff.Role.marketer),
+        support=_working(deployment, kept.support, SUPPORT, staff.Role.support),
+        store_manager=_working(
+            deployment, kept.store_manager, STORE_MANAGER, staff.Role.store_manager
+        ),
     )
     with deployment.db.read() as tx:
         known = bool(kept.api_key) and staff.api_key_id(tx, kept.api_key) is not None
@@ -264,12 +274,19 @@ def _working(deployment: Deployment, login: Login | None, email: str, role: staf
         else:
             return login
     made = Login(email, secrets.token_urlsafe(9))
+    store = brand.SELLERS[0].slug if role == staff.Role.store_manager else None
     try:
-        actions.add_staff(deployment, email=made.email, password=made.password, role=role)
+        _add(deployment, made, role, store)
     except staff.StaffExists:
         made = replace(made, email=f"{secrets.token_hex(3)}.{email}")
-        actions.add_staff(deployment, email=made.email, password=made.password, role=role)
+        _add(deployment, made, role, store)
     return made
+
+
+def _add(deployment: Deployment, login: Login, role: staff.Role, store: str | None) -> None:
+    actions.add_staff(
+        deployment, email=login.email, password=login.password, role=role, store=store
+    )
 
 
 @contextmanager
@@ -284,12 +301,10 @@ def _read(path: Path) -> Kept | None:
     """What was kept; None for nothing, and for a file that makes no sense."""
     try:
         found = json.loads(path.read_text())
-        owner, analyst = found["owner"], found["analyst"]
         return Kept(
             started_at=datetime.fromisoformat(found["started_at"]).isoformat(),
             api_key=str(found["api_key"]),
-            owner=Login(**owner) if owner else None,
-            analyst=Login(**analyst) if analyst else None,
+            **{role: Login(**found[role]) if found.get(role) else None for role in staff.Role},
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

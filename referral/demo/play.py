@@ -164,6 +164,7 @@ class Stage:
             self._states.update(self._deployment.db.transact(chunk))
         progress(len(steps), len(steps))
         self._deployment.limits.sweep()
+        actions.follow_tree(self._deployment)
 
     def _register_bystanders(self, _tx: Session) -> None:
         """The shop hands over all its members when the brand begins."""
@@ -201,6 +202,7 @@ class Stage:
                 self._scan(second, code, _visitor_id(f"friend|{number}"))
         if states[number].customer is None:
             states[number] = self._join(person, states[number])
+            self._note_sign_in(step, states[number])
         state = states[number]
         assert state.customer is not None
         if person.is_member:
@@ -247,6 +249,14 @@ class Stage:
             actions.rename(self._deployment, signed_in.customer, person.name)
         cookie = replace(state.cookie, visitor=signed_in.visitor)
         return replace(state, cookie=cookie, customer=signed_in.customer)
+
+    def _note_sign_in(self, step: Step, state: State) -> None:
+        if self._plan.people[step.event.person].is_member:
+            return  # the shop knew them, and no page was asked
+        touches = state.cookie.touches
+        channel = touches[-1].link.channel if touches else Channel.unknown
+        own = replace(step, event_id=uuid5(step.event_id, "sign-in"))
+        self._hand_in(own, visits.Kind.sign_in, visitor=state.cookie.visitor, channel=channel)
 
     def _share(self, step: Step, states: ChainMap[int, State]) -> None:
         link = self._link(step.event.person, step.event.channel, states)

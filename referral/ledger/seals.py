@@ -203,30 +203,6 @@ def _last_block(tx: Session) -> Any:
 # Sealing
 
 
-def newest(tx: Session) -> int:
-    """The id of the newest entry that is committed; 0 for none."""
-    return tx.scalar(sa.select(sa.func.max(LedgerEntry.id))) or 0
-
-
-_WRITERS = sa.text(
-    "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND relation = 'ledger_entries'::regclass AND mode = 'RowExclusiveLock'"
-)
-
-
-def writers(tx: Session) -> set[str]:
-    """The transactions that are posting at this moment.
-
-    When all of them are over, no entry can come any more whose id is below the newest one's that
-    was seen before: an id is taken under the table's lock that is looked for here. SQLite has one
-    writer at a time, so ids come in order.
-    """
-    if tx.get_bind().dialect.name == "sqlite":
-        return set()
-    return set(tx.scalars(_WRITERS))
-
-
 def seal_next(tx: Session, upto: int, now: datetime) -> int:
     """Seal one block of entries with ids up to `upto`, below which none is on its way any more.
 

@@ -168,6 +168,8 @@ class Unpaid(StrEnum):
     """Those that ran are for other products."""
     too_small = "too-small"
     """Those that ran pay for larger orders only."""
+    not_invited = "not-invited"
+    """Those that ran are for the customers of a segment, and the buyer is not among them."""
     not_promised = "not-promised"
     """The one that ran pays for other orders, such as a customer's first."""
 

@@ -55,6 +55,7 @@ from referral.people.merging import (
     moved,
     numbers_of,
 )
+from referral.people.name_search import Named, find_named, index_missing
 from referral.people.sign_in import (
     CODE_DIGITS,
     CODE_LIFETIME,
@@ -114,6 +115,7 @@ __all__ = [
     "Identity",
     "IdentityKind",
     "Merge",
+    "Named",
     "Pair",
     "SignInCode",
     "SignInCodeSpent",
@@ -136,12 +138,14 @@ __all__ = [
     "email",
     "external",
     "find_customer",
+    "find_named",
     "find_or_add_customer",
     "fold_visitor",
     "hand_over",
     "hold",
     "hold_pair",
     "identities_of",
+    "index_missing",
     "is_customer",
     "issue_sign_in_code",
     "keep_merge",

@@ -12,6 +12,7 @@ from referral.db.bulk import among, numbers
 from referral.db.round_trips import Ask, ask
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.people.contacts import Contact, IdentityKind
+from referral.people.names import index_names, index_new
 
 NAME_LENGTH_MAX = 40
 CONSENT_VERSION = "2026-11"
@@ -233,6 +234,8 @@ def find_or_add_customer(
         made = insert_new_id(tx, Customer, row)
         assert made is not None  # the database numbers it, so it cannot be there already
         customer_id = made
+        if name:
+            index_new(tx, keys, {customer_id: name})
     for identity, owner in found.items():
         if owner is None and (is_new or may_add):
             add_identity(tx, keys, customer_id, identity, now)
@@ -279,8 +282,10 @@ _RENAME = (
 
 def rename(tx: Session, keys: KeyRing, customer_id: int, name: str | None) -> None:
     """Set the name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
-    name_encrypted = None if name is None else keys.encrypt(clean_name(name))
-    run(tx, _RENAME, customer=hold(tx, customer_id), name=name_encrypted)
+    name = None if name is None else clean_name(name)
+    customer_id = hold(tx, customer_id)
+    run(tx, _RENAME, customer=customer_id, name=None if name is None else keys.encrypt(name))
+    index_names(tx, keys, {customer_id: name})
 
 
 def consent(tx: Session, customer_id: int, purpose: str, now: datetime) -> None:

@@ -22,6 +22,7 @@ from referral.people.customers import (
     UnknownCustomer,
     stands_for,
 )
+from referral.people.names import forget_names, hand_over_name
 from referral.people.visitors import Visitor
 
 REASON_LENGTH_MAX = 200
@@ -92,6 +93,10 @@ def hand_over(tx: Session, gone: int, kept: int) -> dict[str, list[int]]:
     }
     _move_consents(tx, gone, kept)
     first, second = tx.get_one(Customer, kept), tx.get_one(Customer, gone)
+    if first.name_encrypted is None:
+        hand_over_name(tx, gone, kept)
+    else:
+        forget_names(tx, gone)
     first.name_encrypted = first.name_encrypted or second.name_encrypted
     second.name_encrypted = None
     tx.flush()

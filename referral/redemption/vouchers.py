@@ -65,7 +65,7 @@ class Voucher(Base):
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
-    store_id: Mapped[int | None] = mapped_column(sa.ForeignKey("stores.id"), index=True)
+    store_id: Mapped[int | None] = mapped_column(sa.ForeignKey("stores.id"))
     """Where it was accepted."""
     till_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tills.id"), index=True)
     press: Mapped[str | None] = mapped_column(sa.String(KEY_LENGTH_MAX))
@@ -90,6 +90,7 @@ class Voucher(Base):
         ),
         sa.CheckConstraint("amount > 0", name="amount_positive"),
         sa.Index(None, "state", "expires_at"),
+        sa.Index(None, "store_id", "accepted_at"),
     )
 
     @property

@@ -1,5 +1,6 @@
 """Who a customer is: names, identities, balances, and what the API says of one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from referral.claims import Claim
 from referral.codes import Code
 from referral.crypto import KeyRing
 from referral.graph import Referral
-from referral.people import Customer
+from referral.people import Contact, Customer, Identity, IdentityKind
 from referral.reports import reach, wallet
 from referral.rewards import Reward
 
@@ -58,6 +59,8 @@ class ClaimReport:
     brought_in: bool
     """Whether somebody was rewarded for having brought the customer to this first claim."""
     referrer_name: str | None
+    claim_id: int | None = None
+    """None where the claim is not the customer's."""
 
 
 def claim_report(tx: Session, keys: KeyRing, code: Code, customer_id: int) -> ClaimReport:
@@ -71,8 +74,8 @@ def claim_report(tx: Session, keys: KeyRing, code: Code, customer_id: int) -> Cl
     is_first = referral is not None and referral.event == claim.event
     thanked = [reward.beneficiary_id for reward in granted if reward.depth]
     if not is_first or not thanked:
-        return ClaimReport(own, is_first, False, None)
-    return ClaimReport(own, True, True, name_if_any(tx, keys, thanked[0]))
+        return ClaimReport(own, is_first, False, None, claim.id)
+    return ClaimReport(own, True, True, name_if_any(tx, keys, thanked[0]), claim.id)
 
 
 def profile(tx: Session, keys: KeyRing, customer_id: int) -> dict[str, Any]:
@@ -103,3 +106,19 @@ def masked_contacts(tx: Session, keys: KeyRing, customer_id: int) -> list[tuple[
     """Kind and masked value of each identity."""
     found = people.identities_of(tx, keys, customer_id)
     return [(identity.kind, identity.masked) for identity in found]
+
+
+def masked_contacts_of(
+    tx: Session, keys: KeyRing, customer_ids: Sequence[int]
+) -> dict[int, list[tuple[str, str]]]:
+    """The same of several customers, by customer."""
+    found: dict[int, list[tuple[str, str]]] = {each: [] for each in customer_ids}
+    rows = tx.execute(
+        sa.select(Identity.customer_id, Identity.kind, Identity.value_encrypted)
+        .where(Identity.customer_id.in_(customer_ids))
+        .order_by(Identity.id)
+    )
+    for customer, kind, value in rows:
+        contact = Contact(IdentityKind(kind), keys.decrypt(value))
+        found[customer].append((kind, contact.masked))
+    return found

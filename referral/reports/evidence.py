@@ -33,6 +33,7 @@ from referral.risk import (
     VerdictRow,
     merged,
 )
+from referral.risk.records import OF_PURCHASES
 from referral.risk.rules import DAY, MONTH, Mode
 from referral.visits import ScannedCode, SeenCode
 
@@ -320,7 +321,7 @@ def typical_packages(tx: Session, moment: datetime) -> int | None:
     nobody. It reads a month of verdicts: once a pass."""
     counted = (
         sa.select(sa.func.count().label("packages"))
-        .where(VerdictRow.at > moment - MONTH, VerdictRow.at <= moment)
+        .where(VerdictRow.at > moment - MONTH, VerdictRow.at <= moment, OF_PURCHASES)
         .group_by(VerdictRow.customer_id)
         .subquery()
     )
@@ -416,6 +417,7 @@ def _quiet(tx: Session, customers: Sequence[int], moment: datetime) -> Quiet:
         VerdictRow.customer_id == Referral.customer_id,
         VerdictRow.at > Referral.at,
         VerdictRow.at <= moment,
+        OF_PURCHASES,
     )
     brought = sa.exists().where(child.referrer_id == Referral.customer_id, child.at <= moment)
     acted = tx.execute(

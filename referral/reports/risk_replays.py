@@ -17,6 +17,7 @@ from referral.crypto import KeyRing
 from referral.reports import evidence
 from referral.rewards import Reward
 from referral.risk import Decision, Facts, Mode, Setting, Verdict, VerdictRow
+from referral.risk.records import OF_PURCHASES
 
 PAGE = 200
 LISTED_MAX = 100
@@ -120,7 +121,7 @@ def _typical(tx: Session, moment: datetime) -> int | None:
 
 
 def _count(tx: Session, since: datetime, until: datetime) -> int:
-    within = (VerdictRow.at >= since, VerdictRow.at <= until)
+    within = (VerdictRow.at >= since, VerdictRow.at <= until, OF_PURCHASES)
     return tx.scalar(sa.select(sa.func.count()).select_from(VerdictRow).where(*within)) or 0
 
 
@@ -129,6 +130,7 @@ def _pages(tx: Session, since: datetime, until: datetime) -> Iterator[Sequence[V
     while page := tx.scalars(
         sa.select(VerdictRow)
         .where(VerdictRow.at >= since, VerdictRow.at <= until, VerdictRow.id > after)
+        .where(OF_PURCHASES)
         .order_by(VerdictRow.id)
         .limit(PAGE)
     ).all():

@@ -30,14 +30,16 @@ def lines(tx: Session, *, offset: int = 0, limit: int = PAGE) -> Listed[StoreLin
         sa.select(Store).order_by(Store.name, Store.id).offset(offset).limit(limit + 1)
     )
     page = lists.listed(rows.all(), offset, limit)
-    counted = _assigned(tx, [store.id for store in page.rows])
-    return Listed(
-        [
-            StoreLine(s.slug, s.name, s.kind, s.region, *counted.get(s.id, (0, 0)))
-            for s in page.rows
-        ],
-        page.next,
-    )
+    return Listed(_lines(tx, page.rows), page.next)
+
+
+def line(tx: Session, store: Store) -> StoreLine:
+    return _lines(tx, [store])[0]
+
+
+def _lines(tx: Session, found: Sequence[Store]) -> list[StoreLine]:
+    counted = _assigned(tx, [store.id for store in found])
+    return [StoreLine(s.slug, s.name, s.kind, s.region, *counted.get(s.id, (0, 0))) for s in found]
 
 
 def _assigned(tx: Session, store_ids: list[int]) -> dict[int, tuple[int, int]]:

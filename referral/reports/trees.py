@@ -23,6 +23,8 @@ DEPTH_MAX = 10
 CHILDREN_MAX = 100
 """How many children of one customer an answer may hold."""
 NODES_MAX = 2_000
+PATH_MAX = 1_000
+"""How many of those above somebody are told, nearest first."""
 
 
 @dataclass
@@ -93,13 +95,8 @@ def branch(tx: Session, keys: KeyRing, customer_id: int, *, depth: int, limit: i
 
 
 def path_to_root(tx: Session, customer_id: int) -> list[int]:
-    """The customers above one, nearest first."""
-    above = []
-    current = graph.referrer_of(tx, customer_id)
-    while current is not None:
-        above.append(current)
-        current = graph.referrer_of(tx, current)
-    return above
+    """The customers above one, nearest first; the topmost of very many are left out."""
+    return graph.referrers_above(tx, customer_id, PATH_MAX)
 
 
 def _first_children(tx: Session, parents: Sequence[int], limit: int) -> dict[int, list[int]]:
@@ -174,6 +171,8 @@ class SpreadBranch:
     """How many customers are among them; each counts once, where first reached."""
     depth: int
     """How many levels there are below."""
+    buyers: int
+    """How many of these customers have bought something."""
 
 
 @dataclass(frozen=True)
@@ -229,4 +228,5 @@ def _spread_branch(node: SpreadNode, customer_id: int | None, below: Counts) -> 
         below.total,
         below.customers,
         below.depth,
+        below.buyers,
     )

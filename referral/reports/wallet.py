@@ -16,6 +16,7 @@ from referral.claims import Claim
 from referral.crypto import KeyRing
 from referral.graph import Referral
 from referral.people import Customer
+from referral.ratings import Rating
 from referral.rewards import Reward, RewardState, Why, Withheld
 from referral.spread import counters
 
@@ -143,6 +144,9 @@ class Package:
     claimed_at: datetime
     why: Missing | None
     """Why it brought no points, or fewer than were promised."""
+    claim_id: int = 0
+    score: int | None = None
+    """What the customer said of it, see `ratings`."""
 
 
 def packages_of(
@@ -150,22 +154,25 @@ def packages_of(
 ) -> list[Package]:
     """What a customer claimed, newest first."""
     rows = tx.execute(
-        sa.select(Claim, Product.name)
+        sa.select(Claim, Product.name, Rating.score)
         .join(Batch, Batch.id == Claim.batch_id)
         .join(Product, Product.id == Batch.product_id)
+        .outerjoin(Rating, Rating.claim_id == Claim.id)
         .where(Claim.customer_id == customer_id)
         .order_by(Claim.at.desc(), Claim.id.desc())
         .offset(offset)
         .limit(limit)
     ).all()
-    withheld = _withheld(tx, customer_id, [claim.event for claim, _ in rows])
+    withheld = _withheld(tx, customer_id, [claim.event for claim, _name, _score in rows])
     return [
         Package(
             name,
             claim.at,
             NoPoints.not_covered if claim.campaign_id is None else withheld.get(claim.event),
+            claim.id,
+            score,
         )
-        for claim, name in rows
+        for claim, name, score in rows
     ]
 
 

@@ -52,7 +52,7 @@ class Reward(Base):
     available_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     """When what is left of it expires; None for never."""
-    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("ledger_entries.id"))
+    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("ledger_entries.id"), index=True)
 
     __table_args__ = (
         sa.UniqueConstraint("event", "rule", "beneficiary_id"),

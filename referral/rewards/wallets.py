@@ -15,7 +15,7 @@ from referral import ledger
 from referral.db import Base
 from referral.db.bulk import among, numbers
 from referral.db.round_trips import Ask, ask
-from referral.ledger import Kind, Move
+from referral.ledger import AccountName, Kind, Move
 from referral.rewards.records import Reward, RewardState
 
 BACK_LASTS = timedelta(days=30)
@@ -124,7 +124,7 @@ def spend(
     unit: str,
     amount: int,
     *,
-    to: int,
+    to: int | AccountName,
     key: str,
     what: str,
     now: datetime,

@@ -102,6 +102,10 @@ class VerdictRow(Base):
         return [Finding.load(kept) for kept in self.findings]
 
 
+OF_PURCHASES = sa.not_(VerdictRow.event.startswith("credit:"))
+"""Leaves out what staff credited by hand, which is no purchase."""
+
+
 class RuleSetting(Base):
     """A rule that is not used as the table in code says."""
 

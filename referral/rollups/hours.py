@@ -16,11 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from referral import ratings
 from referral.db import Base, is_sqlite, lock, no_hurry
 from referral.db.bulk import upsert_many
 from referral.gathering import add_up, hour_of
 from referral.places import REGION_LENGTH_MAX
-from referral.rollups import sharers, sums, tallies
+from referral.rollups import moments, sharers, sums, tallies
 from referral.visits import Kind, Visit, VisitRow, months
 from referral.visits.keeping import VisitsKeptSince
 
@@ -55,7 +56,10 @@ class VisitCount(Base):
     slot: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
     count: Mapped[int] = mapped_column(sa.BigInteger)
 
-    __table_args__ = (sa.Index(None, "batch_id", "hour"),)
+    __table_args__ = (
+        sa.Index(None, "batch_id", "hour"),
+        sa.Index(None, "campaign_id", "hour"),
+    )
 
 
 _NAMES = ("campaign_id", "batch_id", "hour", "kind", "label", "channel", "store_id", "region")
@@ -209,7 +213,7 @@ def mend_sums(tx: Session) -> int:
     lock(tx, _LOCK)
     no_hurry(tx)
     mended = sums.mend(tx, VisitCount, CORRECTIONS) + sharers.recount(tx)
-    return mended + tallies.recount(tx)
+    return mended + tallies.recount(tx) + moments.recount(tx) + ratings.recount(tx)
 
 
 def sum_differences(tx: Session) -> Iterator[object]:
@@ -218,3 +222,5 @@ def sum_differences(tx: Session) -> Iterator[object]:
     yield from sums.differences(tx, VisitCount)
     yield from sharers.differences(tx)
     yield from tallies.differences(tx)
+    yield from moments.differences(tx)
+    yield from ratings.differences(tx)

@@ -2,7 +2,8 @@
 
 With channels, stores and regions there may be as many hourly counts as visits. These have only what
 is asked for: of a campaign how many of each kind, of a batch its scans by the hour and, by the day,
-where they were. They are written with the hourly counts, in slots as well.
+where they were, of a store its scans by the day. They are written with the hourly counts, in slots
+as well.
 """
 
 from collections import Counter
@@ -65,6 +66,17 @@ class BatchRegions(Base):
     count: Mapped[int] = mapped_column(sa.BigInteger)
 
 
+class StoreScans(Base):
+    """How often codes that went to a store were scanned on one day of UTC."""
+
+    __tablename__ = "store_scans"
+
+    store_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    day: Mapped[datetime] = mapped_column(primary_key=True)
+    slot: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(sa.BigInteger)
+
+
 def day_of(moment: datetime) -> datetime:
     """The midnight, of UTC, before a moment."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -83,6 +95,11 @@ def _of_scan(sort: Sort) -> Key | None:
 def _of_region(sort: Sort) -> Key | None:
     _campaign, batch, hour, kind, label, _channel, _store, region = sort
     return None if batch == NONE or kind != Kind.scan else (batch, day_of(hour), label, region)
+
+
+def _of_store(sort: Sort) -> Key | None:
+    _campaign, _batch, hour, kind, _label, _channel, store, _region = sort
+    return None if store == NONE or kind != Kind.scan else (store, day_of(hour))
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,12 @@ _ALL = (
     ),
     _Sums(BatchScans, ("batch_id", "hour", "label"), _of_scan, _is_scan),
     _Sums(BatchRegions, ("batch_id", "day", "label", "region"), _of_region, _is_scan),
+    _Sums(
+        StoreScans,
+        ("store_id", "day"),
+        _of_store,
+        lambda hourly: sa.and_(hourly.store_id != NONE, hourly.kind == Kind.scan.value),
+    ),
 )
 """In the order in which they are written, everywhere the same."""
 

@@ -1,10 +1,12 @@
-"""Tallies by the day: claims by campaign, batch and region, new customers, codes scanned first.
+"""Tallies by the day: claims by campaign, batch, region and store, new customers, codes scanned
+first.
 
 They are counted once, when their day (of UTC) is over for a while (`LATE`): whoever claims or scans
 writes nothing for it. A figure is the tallies and a count of what came since. Nothing is added to a
 day that is over, but for merged customers, whose places change (`follow_merge`), and scans that are
 stored later still, which `recount` finds. A claim counts in the region in which its code was
-scanned first, as far as that was known when its day was tallied.
+scanned first, and for the store that had its code, as far as that was known when its day was
+tallied.
 """
 
 from collections import Counter
@@ -24,6 +26,7 @@ from referral.db.bulk import upsert_many
 from referral.gathering import add_up
 from referral.graph import Referral
 from referral.places import REGION_LENGTH_MAX
+from referral.ranges import CodeRange
 from referral.rollups.sums import day_of
 from referral.visits import SeenCode
 
@@ -71,6 +74,16 @@ class ClaimRegionDay(Base):
     day: Mapped[datetime] = mapped_column(primary_key=True)
     region: Mapped[str] = mapped_column(sa.String(REGION_LENGTH_MAX), primary_key=True)
     """ISO 3166; empty where it is not known."""
+    count: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class ClaimStoreDay(Base):
+    """Claims of a day by the store that the codes went to."""
+
+    __tablename__ = "claim_store_days"
+
+    store_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    day: Mapped[datetime] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(sa.BigInteger)
 
 
@@ -202,26 +215,18 @@ def newcomers_between(tx: Session, campaign: int, since: datetime, end: datetime
         NewcomerDay.day >= first_day,
         NewcomerDay.day < last_day,
     )
-    for is_referred, count in tx.execute(days.group_by(NewcomerDay.is_referred)):
-        found[bool(is_referred)] += int(count)
+    for referred, count in tx.execute(days.group_by(NewcomerDay.is_referred)):
+        found[bool(referred)] += int(count)
     is_referred = Referral.referrer_id.is_not(None)
     # What is before, behind and not tallied yet one by one.
-    edges = ((since, min(first_day, end)), (max(last_day, since), end))
-    inside = sa.or_(
-        *(
-            sa.and_(Referral.at >= begin, Referral.at < stop)
-            for begin, stop in edges
-            if begin < stop
-        ),
-        sa.false(),
-    )
-    rows = tx.execute(
-        sa.select(is_referred, sa.func.count())
-        .where(Referral.campaign_id == campaign, inside)
-        .group_by(is_referred)
-    )
-    for was_referred, count in rows:
-        found[bool(was_referred)] += count
+    for begin, stop in ((since, min(first_day, end)), (max(last_day, since), end)):
+        one_by_one = (
+            sa.select(is_referred, sa.func.count())
+            .where(Referral.campaign_id == campaign, Referral.at >= begin, Referral.at < stop)
+            .group_by(is_referred)
+        )
+        for referred, count in tx.execute(one_by_one):
+            found[bool(referred)] += count
     return Newcomers(found[True] + found[False], found[True])
 
 
@@ -305,6 +310,40 @@ _FIRST_SCAN = sa.and_(
     SeenCode.label == Label.inner,
 )
 
+_AT_STORE = sa.and_(
+    CodeRange.batch_id == Claim.batch_id,
+    CodeRange.start <= Claim.index,
+    CodeRange.end > Claim.index,
+    CodeRange.store_id.is_not(None),
+)
+
+
+def claims_by_store(
+    tx: Session, since: datetime, end: datetime, store_id: int | None = None
+) -> dict[tuple[int, datetime], int]:
+    """Claims of stores' codes by store and day of UTC, from one midnight of UTC to another; of one
+    store where that is given."""
+    last = min(max(until(tx), since), end)
+    found = Counter[tuple[int, datetime]]()
+    kept = sa.select(ClaimStoreDay.store_id, ClaimStoreDay.day, ClaimStoreDay.count).where(
+        ClaimStoreDay.day >= since, ClaimStoreDay.day < last
+    )
+    of_day = _cut(tx, "day", Claim.at)
+    fresh = (
+        sa.select(CodeRange.store_id, of_day, sa.func.count())
+        .select_from(Claim)
+        .join(CodeRange, _AT_STORE)
+        .where(Claim.at >= last, Claim.at < end)
+        .group_by(CodeRange.store_id, of_day)
+    )
+    if store_id is not None:
+        kept = kept.where(ClaimStoreDay.store_id == store_id)
+        fresh = fresh.where(CodeRange.store_id == store_id)
+    for statement in (kept, fresh):
+        for store, day, count in tx.execute(statement):
+            found[store, day] += count
+    return dict(found)
+
 
 # Tallying
 
@@ -365,6 +404,8 @@ class _Tallies:
         statement = sa.select(*columns, sa.func.count()).group_by(*columns)
         if self.model is ClaimRegionDay:
             statement = statement.select_from(Claim).outerjoin(SeenCode, _FIRST_SCAN)
+        if self.model is ClaimStoreDay:
+            statement = statement.select_from(Claim).join(CodeRange, _AT_STORE)
         rows = tx.execute(statement.where(self.at >= since, self.at < end))
         return Counter({tuple(row[:-1]): row[-1] for row in rows})
 
@@ -384,6 +425,8 @@ class _Tallies:
         if self.model is ClaimRegionDay:
             region = sa.func.coalesce(SeenCode.region, sa.literal_column("''"))
             return [Claim.batch_id, day, region]
+        if self.model is ClaimStoreDay:
+            return [CodeRange.store_id, day]
         if self.model is SeenHour:
             return [SeenCode.batch_id, day, SeenCode.label]
         if self.model is SeenDay:
@@ -396,12 +439,14 @@ class _Tallies:
 _CLAIMS = _Tallies(ClaimDay, ("batch_id", "day", "campaign_id"), Claim.at)
 _CLAIM_HOURS = _Tallies(ClaimHour, ("batch_id", "hour"), Claim.at)
 _REGIONS = _Tallies(ClaimRegionDay, ("batch_id", "day", "region"), Claim.at)
+_STORES = _Tallies(ClaimStoreDay, ("store_id", "day"), Claim.at)
 _NEWCOMERS = _Tallies(NewcomerDay, ("campaign_id", "day", "is_referred"), Referral.at)
 _HOURS = _Tallies(SeenHour, ("batch_id", "hour", "label"), SeenCode.first_at, SCANS)
 _SEEN = _Tallies(SeenDay, ("batch_id", "day", "label", "region"), SeenCode.first_at, SCANS)
-_ALL = (_CLAIMS, _CLAIM_HOURS, _REGIONS, _NEWCOMERS, _HOURS, _SEEN)
+_ALL = (_CLAIMS, _CLAIM_HOURS, _REGIONS, _STORES, _NEWCOMERS, _HOURS, _SEEN)
 _CHECKED = (_CLAIMS, _CLAIM_HOURS, _NEWCOMERS, _HOURS, _SEEN)
-"""A scan that came in late may have made another region of a claim's since."""
+"""A scan that came in late may have made another region of a claim's since, and codes may have gone
+to another store."""
 
 
 def _cut(tx: Session, unit: str, at: Any) -> sa.ColumnElement[datetime]:

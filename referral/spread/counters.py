@@ -45,6 +45,9 @@ class GraphCount(Base):
     total: Mapped[int] = mapped_column(sa.BigInteger)
     customers: Mapped[int] = mapped_column(sa.BigInteger)
     depth: Mapped[int] = mapped_column(sa.Integer)
+    is_buyer: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
+    """Whether it counts as a customer who has bought something; in a spread only."""
+    buyers: Mapped[int] = mapped_column(sa.BigInteger, server_default=sa.text("0"))
 
     __table_args__ = (
         sa.Index(None, "parent", "forest"),
@@ -91,24 +94,28 @@ _KEPT = {
     "postgresql": "LEFT JOIN LATERAL (SELECT * FROM graph_counts WHERE forest = :forest "
     "AND graph_counts.node = {node} LIMIT 1) kept ON true",
 }
-_COUNTED = "kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers, kept.depth"
+_COUNTED = (
+    "kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers, kept.depth, "
+    "kept.is_buyer, kept.buyers"
+)
 _CHANGED = """
     WITH RECURSIVE {state},
     begun(node) AS (
         SELECT node FROM state UNION SELECT parent FROM state WHERE parent IS NOT NULL
     ),
-    up(node, parent, is_customer, direct, total, customers, depth) AS (
+    up(node, parent, is_customer, direct, total, customers, depth, is_buyer, buyers) AS (
         SELECT begun.node, {counted} FROM begun {kept_of_begun}
         UNION
         SELECT up.parent, {counted} FROM up {kept_of_parent} WHERE up.parent IS NOT NULL
     )
-    SELECT up.node, state.node IS NOT NULL, state.parent, state.is_customer,
-        up.parent, up.is_customer, up.direct, up.total, up.customers, up.depth
+    SELECT up.node, state.node IS NOT NULL, state.parent, state.is_customer, state.is_buyer,
+        up.parent, up.is_customer, up.direct, up.total, up.customers, up.depth, up.is_buyer,
+        up.buyers
     FROM up LEFT JOIN state ON state.node = up.node
 """
 _TREE_STATE = """
-    state(node, parent, is_customer) AS (
-        SELECT DISTINCT node, referrer_id, customer_id IS NOT NULL
+    state(node, parent, is_customer, is_buyer) AS (
+        SELECT DISTINCT node, referrer_id, customer_id IS NOT NULL, false
         FROM graph_changes LEFT JOIN referrals ON customer_id = node
         WHERE forest = :forest AND graph_changes.id <= :last
     )"""
@@ -133,8 +140,8 @@ _SPREAD_STATE = """
         SELECT other.id, other.customer_id FROM known
         JOIN visitors other ON other.customer_id = known.customer_id
     ),
-    state(node, parent, is_customer) AS (
-        SELECT changed.node, place.parent_id,
+    counted(node, customer_id, parent, is_customer) AS (
+        SELECT changed.node, changed.customer_id, place.parent_id,
             CASE WHEN place.at IS NULL OR changed.customer_id IS NULL THEN false ELSE NOT EXISTS (
                 SELECT 1 FROM visitors other CROSS JOIN spread_nodes earlier
                 WHERE other.customer_id = changed.customer_id
@@ -144,6 +151,12 @@ _SPREAD_STATE = """
         FROM changed
         LEFT JOIN spread_nodes place
             ON place.campaign_id = :forest AND place.visitor_id = changed.node
+    ),
+    state(node, parent, is_customer, is_buyer) AS (
+        SELECT node, parent, is_customer, is_customer AND EXISTS (
+            SELECT 1 FROM referrals WHERE referrals.customer_id = counted.customer_id
+        )
+        FROM counted
     )"""
 
 
@@ -161,15 +174,21 @@ def _changed(dialect: str, *, is_tree: bool) -> sa.TextClause:
 
 
 # The same from scratch.
-_TREE = sa.text("SELECT customer_id, referrer_id, 1 FROM referrals")
+_TREE = sa.text("SELECT customer_id, referrer_id, 1, 0 FROM referrals")
 _SPREAD = sa.text(
     """
-    SELECT place.visitor_id, place.parent_id,
-        CASE WHEN visitor.customer_id IS NOT NULL AND row_number() OVER (
-            PARTITION BY visitor.customer_id ORDER BY place.at, place.visitor_id
-        ) = 1 THEN 1 ELSE 0 END
-    FROM spread_nodes place LEFT JOIN visitors visitor ON visitor.id = place.visitor_id
-    WHERE place.campaign_id = :forest
+    SELECT visitor_id, parent_id, is_customer,
+        CASE WHEN is_customer = 1 AND EXISTS (
+            SELECT 1 FROM referrals WHERE referrals.customer_id = counted.customer_id
+        ) THEN 1 ELSE 0 END
+    FROM (
+        SELECT place.visitor_id, place.parent_id, visitor.customer_id,
+            CASE WHEN visitor.customer_id IS NOT NULL AND row_number() OVER (
+                PARTITION BY visitor.customer_id ORDER BY place.at, place.visitor_id
+            ) = 1 THEN 1 ELSE 0 END AS is_customer
+        FROM spread_nodes place LEFT JOIN visitors visitor ON visitor.id = place.visitor_id
+        WHERE place.campaign_id = :forest
+    ) AS counted
     """
 )
 
@@ -211,9 +230,9 @@ def _worked_out(tx: Session, forest: int, last: int) -> _WorkedOut:
         return _WorkedOut()
     statement = _changed(tx.get_bind().dialect.name, is_tree=forest == TREE)
     for row in run(tx, statement, forest=forest, last=last).all():
-        node, is_changed, parent, is_customer, *counts = tuple(row)
+        node, is_changed, parent, is_customer, is_buyer, *counts = tuple(row)
         if is_changed:
-            now[node] = Now(parent, bool(is_customer))
+            now[node] = Now(parent, bool(is_customer), bool(is_buyer))
         if counts[-1] is None:
             kept[node] = Kept()
         else:
@@ -305,7 +324,16 @@ def _try_lock(tx: Session) -> bool:
     return bool(tx.execute(asked).scalar())
 
 
-_COUNTS = ("parent", "is_customer", "direct", "total", "customers", "depth")
+_COUNTS = (
+    "parent",
+    "is_customer",
+    "direct",
+    "total",
+    "customers",
+    "depth",
+    "is_buyer",
+    "buyers",
+)
 
 
 def _as_counted(_old: Any, new: Any) -> dict[str, Any]:
@@ -330,6 +358,8 @@ def _keep(
             "total": one.total,
             "customers": one.customers,
             "depth": one.depth,
+            "is_buyer": one.is_buyer,
+            "buyers": one.buyers,
         }
         for node, one in rows.items()
     ]
@@ -362,6 +392,7 @@ _ROWS = sa.select(
     GraphCount.total,
     GraphCount.customers,
     GraphCount.depth,
+    GraphCount.buyers,
 ).where(
     GraphCount.forest == sa.bindparam("forest"),
     among(GraphCount.node, "nodes"),
@@ -385,6 +416,11 @@ def counts_of(tx: Session, forest: int, nodes: Collection[int]) -> dict[int, Cou
     return {
         node: since[node].counts if node in since else found.get(node, NOTHING) for node in nodes
     }
+
+
+def changed(tx: Session, forest: int) -> Mapping[int, Kept]:
+    """What became of the nodes whose rows are not up to date."""
+    return _worked_out(tx, forest, _NEWEST).rows
 
 
 def tops(tx: Session, forest: int, *, offset: int, limit: int) -> list[int]:
@@ -419,7 +455,8 @@ def recount(tx: Session) -> int:
         nodes = dict(_all_nodes(tx, forest))
         counts = forests.count(nodes)
         rows = {
-            node: Kept(*_place(nodes, node), **asdict(counted)) for node, counted in counts.items()
+            node: Kept(*_place(nodes, node), **asdict(counted), is_buyer=_is_buyer(nodes, node))
+            for node, counted in counts.items()
         }
         # As when folding: a node of which there is nothing to say needs no row.
         _keep(tx, forest, {node: row for node, row in rows.items() if row != Kept()})
@@ -467,8 +504,12 @@ def _forests(tx: Session) -> Sequence[int]:
 
 def _all_nodes(tx: Session, forest: int) -> Iterator[tuple[int, Now]]:
     statement = _TREE if forest == TREE else _SPREAD.bindparams(forest=forest)
-    for node, parent, is_customer in tx.execute(statement):
-        yield node, Now(parent, bool(is_customer))
+    for node, parent, is_customer, is_buyer in tx.execute(statement):
+        yield node, Now(parent, bool(is_customer), bool(is_buyer))
+
+
+def _is_buyer(nodes: Mapping[int, Now], node: int) -> bool:
+    return node in nodes and nodes[node].is_buyer
 
 
 def _place(nodes: Mapping[int, Now], node: int) -> tuple[int | None, bool]:

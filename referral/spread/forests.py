@@ -1,6 +1,6 @@
 """Counting forests: from scratch, and by what has changed. Pure.
 
-Of every node is kept how many children it has, how many nodes and how many customers are below it,
+Of every node is kept how many children it has, how many nodes, customers and buyers are below it,
 and how deep it goes below it. `apply` brings these up to date for any set of nodes that were put
 in, moved, or became customers, in time proportional to the paths above them, however many share
 them.
@@ -23,6 +23,8 @@ class Counts:
     """Those of them that are customers."""
     depth: int = 0
     """How many levels there are below."""
+    buyers: int = 0
+    """Those of the customers who have bought something."""
 
 
 NOTHING = Counts()
@@ -38,14 +40,23 @@ class Kept:
     total: int = 0
     customers: int = 0
     depth: int = 0
+    is_buyer: bool = False
+    buyers: int = 0
 
     @property
     def counts(self) -> Counts:
-        return Counts(self.direct, self.total, self.customers, self.depth)
+        return Counts(self.direct, self.total, self.customers, self.depth, self.buyers)
 
     def copy(self) -> "Kept":
         return Kept(
-            self.parent, self.is_customer, self.direct, self.total, self.customers, self.depth
+            self.parent,
+            self.is_customer,
+            self.direct,
+            self.total,
+            self.customers,
+            self.depth,
+            self.is_buyer,
+            self.buyers,
         )
 
 
@@ -55,11 +66,15 @@ class Now:
 
     parent: int | None
     is_customer: bool = False
+    is_buyer: bool = False
 
 
 def count(nodes: Mapping[int, Now]) -> dict[int, Counts]:
     """The counts of every node of a forest, from scratch. Raises `ValueError` for a circle."""
-    kept = {node: Kept(now.parent, now.is_customer) for node, now in nodes.items()}
+    kept = {
+        node: Kept(now.parent, now.is_customer, is_buyer=now.is_buyer)
+        for node, now in nodes.items()
+    }
     for parent in {now.parent for now in nodes.values()} - {None}:
         kept.setdefault(parent, Kept())  # type: ignore[arg-type]  # None was taken out
     order = from_below(kept)
@@ -73,6 +88,7 @@ def count(nodes: Mapping[int, Now]) -> dict[int, Counts]:
         above.direct += 1
         above.total += one.total + 1
         above.customers += one.customers + one.is_customer
+        above.buyers += one.buyers + one.is_buyer
         above.depth = max(above.depth, one.depth + 1)
     return {node: one.counts for node, one in kept.items()}
 
@@ -127,11 +143,13 @@ def apply(
     gains = _Sums()
     for node, is_now in now.items():
         became = is_now.is_customer - kept[node].is_customer
+        bought = is_now.is_buyer - kept[node].is_buyer
         kept[node].is_customer = is_now.is_customer
+        kept[node].is_buyer = is_now.is_buyer
         if node in moved:
             kept[node].parent = is_now.parent
-        elif is_now.parent is not None and became:
-            gains.add(is_now.parent, 0, became)
+        elif is_now.parent is not None:
+            gains.add(is_now.parent, 0, became, bought)
     order = from_below(kept)
     stuck: set[int] = set()
     if len(order) < len(kept):
@@ -141,32 +159,35 @@ def apply(
         one = kept[node]
         if one.parent is not None:
             kept[one.parent].direct += 1
-            gains.add(one.parent, one.total + 1, one.customers + one.is_customer)
+            customers, bought = one.customers + one.is_customer, one.buyers + one.is_buyer
+            gains.add(one.parent, one.total + 1, customers, bought)
     for node in order:
-        one, (total, customers) = kept[node], gains.of(node)
+        one, (total, customers, bought) = kept[node], gains.of(node)
         one.total += total
         one.customers += customers
+        one.buyers += bought
         if one.parent is not None:
-            gains.add(one.parent, total, customers)
+            gains.add(one.parent, total, customers, bought)
     _deepen(kept, order, before, shrunk, child_depths)
     return {node: one for node, one in kept.items() if one != before[node]}, stuck
 
 
 class _Sums:
-    """How many nodes and customers come to (or go from) a node and all above it."""
+    """How many nodes, customers and buyers come to (or go from) a node and all above it."""
 
     def __init__(self) -> None:
-        self._sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+        self._sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def add(self, node: int, total: int, customers: int) -> None:
-        if total or customers:
+    def add(self, node: int, total: int, customers: int, buyers: int) -> None:
+        if total or customers or buyers:
             sums = self._sums[node]
             sums[0] += total
             sums[1] += customers
+            sums[2] += buyers
 
-    def of(self, node: int) -> tuple[int, int]:
-        total, customers = self._sums.get(node, (0, 0))
-        return total, customers
+    def of(self, node: int) -> tuple[int, int, int]:
+        total, customers, buyers = self._sums.get(node, (0, 0, 0))
+        return total, customers, buyers
 
 
 def _take_away(kept: dict[int, Kept], moved: Collection[int]) -> set[int]:
@@ -180,9 +201,10 @@ def _take_away(kept: dict[int, Kept], moved: Collection[int]) -> set[int]:
         return shrunk
     old_depth = {node: one.depth for node, one in kept.items()}
     for node in from_below(kept):
-        one, (total, customers) = kept[node], losses.of(node)
+        one, (total, customers, buyers) = kept[node], losses.of(node)
         one.total -= total
         one.customers -= customers
+        one.buyers -= buyers
         if one.parent is None:
             continue
         above = kept[one.parent]
@@ -190,7 +212,8 @@ def _take_away(kept: dict[int, Kept], moved: Collection[int]) -> set[int]:
             above.direct -= 1
             total += one.total + 1
             customers += one.customers + one.is_customer
-        losses.add(one.parent, total, customers)
+            buyers += one.buyers + one.is_buyer
+        losses.add(one.parent, total, customers, buyers)
         if (node in moved or node in shrunk) and old_depth[node] + 1 == old_depth[one.parent]:
             shrunk.add(one.parent)
     for node in moved:

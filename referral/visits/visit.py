@@ -17,6 +17,8 @@ class Kind(StrEnum):
     scan = "scan"
     engagement = "engagement"
     share = "share"
+    sign_in = "sign_in"
+    """Somebody signed in, who had come to a campaign before."""
 
 
 class Visit(NamedTuple):

@@ -5,9 +5,11 @@ from typing import cast
 from apiflask import APIFlask
 
 # Importing a file adds its routes to the blueprint of the customer's own pages.
+import referral.web.complaints
 import referral.web.contacts
 import referral.web.coupons
 import referral.web.me
+import referral.web.ratings
 import referral.web.redeeming  # noqa: F401 - all of these
 from referral.deployment import Deployment
 from referral.web import errors, language, ops, pictures, prizes, security

@@ -15,7 +15,7 @@ from referral.links import Channel, Link
 from referral.reports import customers
 from referral.shops import is_listed, with_token
 from referral.showcase import Shown
-from referral.web import kept, pictures, promises, sharing
+from referral.web import audiences, kept, pictures, sharing
 from referral.web.context import customer, deployment, in_wechat, machine
 from referral.web.language import language
 
@@ -112,7 +112,7 @@ def page(
         campaign=_told(campaign, products),
         buy_url=with_token(campaign.buy_url or "", token) if may_have_token else campaign.buy_url,
         pictures=pictures.shown_pictures(campaign),
-        promise=promises.promise(campaign.checked_rules, campaign.currency),
+        promise=audiences.promise(campaign),
         share=sharing.share_kit(campaign, own),
         preview=pictures.preview_of(campaign, language(), products),
     )
@@ -136,7 +136,7 @@ def staff_preview(
         campaign=_told(campaign, products),
         buy_url=campaign.buy_url,
         pictures=shown,
-        promise=promises.promise(campaign.checked_rules, campaign.currency),
+        promise=audiences.promise(campaign),
         share=sharing.share_kit(campaign, Link(campaign=0, visitor=0)),
         staff_preview=True,
         findings=findings,

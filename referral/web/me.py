@@ -10,14 +10,16 @@ from flask_babel import format_date, format_number, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, people
+from referral import actions, campaigns, people, segments
+from referral.hand_credits import HandCredit
 from referral.people import Contact, IdentityKind
-from referral.reports import customers, orders, reach, wallet
+from referral.reports import complaints as reports
+from referral.reports import customers, hand_credits, orders, reach, wallet
 from referral.reports.orders import OwnOrder
 from referral.reports.reach import Elsewhere, Reach
 from referral.reports.wallet import Friend, NoPoints, Package, Waiting
 from referral.rewards import Reward, RewardState, Why
-from referral.web import order_words, reward_words, sharing
+from referral.web import complaints, order_words, reward_words, sharing
 from referral.web.brought_by import brought_by
 from referral.web.context import customer, deployment, in_wechat, now
 from referral.web.coupons import shelf
@@ -42,6 +44,9 @@ class Line:
     amount: int = 0
     unit: str = "points"
     state: str | None = None
+    claim_id: int | None = None
+    """Of a package, which can be rated."""
+    score: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ def me() -> Page:
         if not people.is_customer(tx, signed_in.id):
             session.clear()  # older than a database that was set up anew
             return redirect(url_for("member.sign_in"))
-        running = campaigns.running(tx, now())
+        brands = [each for each in campaigns.running(tx, now()) if each.store_id is None]
+        running = segments.open_to(tx, brands, signed_in.id, now())
         identities = people.identities_of(tx, keys, signed_in.id)
         reached = reach.reach_of(tx, signed_in.id)
         context = {
@@ -73,6 +79,7 @@ def me() -> Page:
             "elsewhere": _elsewhere(reached),
             "brought_by": brought_by(tx, signed_in.id),
             "coupons": shelf(tx, signed_in.id),
+            **complaints.shown(reports.of_customer(tx, signed_in.id, limit=complaints.SHOWN)),
             **{name: find(tx, signed_in.id, 0, SHOWN) for name, find in LISTS.items()},
         }
     kinds = {identity.kind for identity in identities}
@@ -90,7 +97,7 @@ def me() -> Page:
     )
 
 
-@member.get("/me/<any(friends, rewards, packages, orders):what>")
+@member.get("/me/<any(friends, rewards, packages, orders, corrections):what>")
 def listed(what: str) -> Page:
     """One of the lists of her page, all of it."""
     signed_in = customer()
@@ -124,7 +131,13 @@ def _friends(tx: Session, customer_id: int, offset: int, limit: int) -> Listed:
 
 def _rewards(tx: Session, customer_id: int, offset: int, limit: int) -> Listed:
     found = wallet.rewards_of(tx, customer_id, offset=offset, limit=limit + 1)
-    return _listed(_reward, found, offset, limit)
+    told = hand_credits.told_of(tx, [reward.event for reward in found])
+    return _listed(lambda reward: _reward(reward, told.get(reward.event)), found, offset, limit)
+
+
+def _corrections(tx: Session, customer_id: int, offset: int, limit: int) -> Listed:
+    found = hand_credits.taken_of(tx, customer_id, offset=offset, limit=limit + 1)
+    return _listed(_correction, found, offset, limit)
 
 
 def _packages(tx: Session, customer_id: int, offset: int, limit: int) -> Listed:
@@ -142,6 +155,7 @@ LISTS: dict[str, Callable[[Session, int, int, int], Listed]] = {
     "rewards": _rewards,
     "packages": _packages,
     "orders": _orders,
+    "corrections": _corrections,
 }
 
 
@@ -173,14 +187,25 @@ def _friend(friend: Friend) -> Line:
     return Line(name, friend.at, why, friend.points, state=friend.state)
 
 
-def _reward(reward: Reward) -> Line:
+def _reward(reward: Reward, told: str | None) -> Line:
+    said = [told, reward_words.reward_state_text(reward)]
     return Line(
         reward_words.reward_text(reward.rule, reward.depth),
         reward.granted_at,
-        reward_words.reward_state_text(reward),
+        " · ".join(each for each in said if each),
         reward.amount,
         reward.unit,
         reward.state,
+    )
+
+
+def _correction(taken: HandCredit) -> Line:
+    """Points that our people took back: never without a word."""
+    return Line(
+        taken.told or _("Put right by our team. Ask us if you would like to know more."),
+        taken.decided_at or taken.asked_at,
+        None,
+        taken.amount,
     )
 
 
@@ -197,7 +222,13 @@ def _package(package: Package) -> Line:
             NoPoints.not_covered: _("No points: no campaign covered it."),
             NoPoints.not_promised: None,
         }[package.why]
-    return Line(package.product_name, package.claimed_at, why)
+    return Line(
+        package.product_name,
+        package.claimed_at,
+        why,
+        claim_id=package.claim_id,
+        score=package.score,
+    )
 
 
 def _order(own: OwnOrder) -> Line:

@@ -21,6 +21,7 @@ from referral.web.context import (
 )
 from referral.web.language import in_words
 from referral.web.security import allow, local_path
+from referral.web.signed_in import note as note_signed_in
 
 member = Blueprint("member", __name__)
 
@@ -75,8 +76,10 @@ def check_code() -> Page:
         page = _code_page(signing_in, in_words(problem))
         return page, problem.status, errors.wait(problem)
     limits.give_back(tried)
+    target = next_page(signing_in["next"])
+    note_signed_in(signed_in, target)
     sign_in_session(signed_in.customer, signed_in.visitor)
-    return redirect(next_page(signing_in["next"]), 303)
+    return redirect(target, 303)
 
 
 @member.post("/sign-out")

@@ -17,6 +17,7 @@ UNPAID = {
     Unpaid.other_currency: N_("The campaigns that ran are in another currency."),
     Unpaid.not_covered: N_("The campaigns that ran are for other products."),
     Unpaid.too_small: N_("The campaigns that ran pay for larger orders only."),
+    Unpaid.not_invited: N_("The campaigns that ran are for customers of a segment."),
     Unpaid.not_promised: N_("The campaign pays for other orders, such as a first one."),
 }
 VIA: dict[str, str] = {
@@ -89,6 +90,7 @@ OWN_UNPAID = {
     Unpaid.other_currency: N_("It brought nothing: no campaign covered it."),
     Unpaid.not_covered: N_("It brought nothing: no campaign covered it."),
     Unpaid.too_small: N_("It brought nothing: the campaign thanks for larger orders."),
+    Unpaid.not_invited: N_("It brought nothing: the campaign was by invitation this time."),
     Unpaid.not_promised: N_("The campaign promises nothing for this one."),
 }
 OWN_WITHHELD: dict[str, str] = {

@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext as _
 
-from referral import campaigns, catalog
+from referral import campaigns, catalog, stores
 from referral.errors import NotFound
 from referral.links import Link
 from referral.printing import posters, qr, typeface
@@ -55,10 +55,11 @@ def poster(token: str) -> Response:
     url, link = _shared(token)
     with deployment().db.read() as tx:
         campaign = campaigns.campaign_by_id(tx, link.campaign)
+        store = stores.name_of_visitor(tx, link.visitor)
     if campaign is None or not campaign.runs_at(now()):
         raise NotFound()
     content = campaign.content_in(language())
-    name = _name_wished(link)
+    name = typeface.settable(store) if store else _name_wished(link)
     made = posters.poster(
         Poster(
             brand=deployment().config.brand,
@@ -66,7 +67,7 @@ def poster(token: str) -> Response:
             lang=language(),
             lead=pictures.blurb(content),
             hint=_("Press and hold, or scan, to open"),
-            note=promises.disclosure(campaign.checked_rules),
+            note="" if campaign.audience else promises.disclosure(campaign.checked_rules),
             motif=pictures.motif_of(campaign),
         ),
         invitation=_("%(name)s invites you", name=name) if name else _("A friend invites you"),

@@ -15,6 +15,7 @@ from werkzeug.http import parse_accept_header
 
 from referral import intake, links, places
 from referral.batches import Entry
+from referral.campaigns import of_stores
 from referral.codes import ALPHABET, LENGTH, Code, UnknownCode
 from referral.deployment import Deployment
 from referral.errors import Unavailable
@@ -63,7 +64,8 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
     known = opened.links.read_cookie(cookies.get(VISITOR_COOKIE))
     reader = known or VisitorCookie(new_visitor_id())
     running = opened.showcase.running(now)
-    campaign = scan.campaign_for(running.of(batch, now), reader)
+    found = of_stores.for_package(running.of(batch, now), lambda: span.terms.store_id)
+    campaign = scan.campaign_for(found, reader)
     in_wechat = is_wechat(agent, opened)
     lang = plain.language_of(opened, environ, cookies)
     variant = kept_scans.variant_of(code, batch, span.terms, campaign, lang, in_wechat=in_wechat)

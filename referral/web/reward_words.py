@@ -5,6 +5,7 @@ from datetime import datetime
 from flask_babel import format_date
 from flask_babel import gettext as _
 
+from referral import hand_credits
 from referral.rewards import Reason, Reward, RewardState, When
 from referral.web.context import now
 
@@ -12,6 +13,8 @@ from referral.web.context import now
 def reward_text(rule_id: str, depth: int) -> str:
     """What a reward was for, in the words of its beneficiary."""
     word = rule_id.partition(":")[0]
+    if word == hand_credits.RULE:
+        return _("From our team, with thanks")
     when = When(word) if word in set(When) else None
     if when is None:
         return _("Reward")

@@ -21,7 +21,7 @@ from referral.rewards import (
     What,
     evaluate,
 )
-from referral.web import promises
+from referral.web import audiences, promises
 from referral.web.language import money
 
 YOU, FRIEND, ABOVE = 1, 2, 3
@@ -32,6 +32,8 @@ _Prize = tuple[What, str | None]
 @dataclass(frozen=True)
 class RulesPage:
     summary: str
+    whom: list[str] = field(default_factory=list)
+    """Who is invited, where not everybody is."""
     examples: list[str] = field(default_factory=list)
     """What typical purchases bring."""
     promises: list[str] = field(default_factory=list)
@@ -47,6 +49,7 @@ def made(campaign: Campaign, products: Sequence[Product]) -> RulesPage:
     rules = campaign.checked_rules
     return RulesPage(
         summary=_summary(rules),
+        whom=audiences.told(campaign),
         examples=list(_examples(campaign, rules, products)),
         promises=promises.promise(rules, campaign.currency),
         clauses=list(_clauses(campaign, rules)),

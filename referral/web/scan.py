@@ -8,9 +8,9 @@ from flask import Blueprint, g, redirect, render_template, request, session, url
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from referral import actions, campaigns, intake, product_links, visits
+from referral import actions, campaigns, intake, product_links, ratings, segments, visits
 from referral.batches import Entry
-from referral.campaigns import Campaign
+from referral.campaigns import Campaign, of_stores
 from referral.checking import check_code
 from referral.codes import Code, Label, Labels, MistypedCode, UnknownCode
 from referral.errors import NotFound, Unavailable
@@ -35,6 +35,7 @@ from referral.web.context import (
     visitor,
 )
 from referral.web.draws import drawn_for
+from referral.web.faces import faces
 from referral.web.language import in_words, language
 from referral.web.plain import IN_VAIN
 from referral.web.resolver import answer as answer_for_machines
@@ -82,7 +83,10 @@ def scan(gtin: str, code: str) -> AnyResponse | str:
     with deployment().db.read() as tx:
         moment = deployment().local_now()
         verdict = scans.verdict(tx, found, reader, signed_in_id(), now=moment, region=region())
-        running = campaigns.running(tx, now(), batch)
+        found_running = of_stores.for_package(
+            campaigns.running(tx, now(), batch), lambda: verdict.span.terms.store_id
+        )
+        running = segments.open_to(tx, found_running, signed_in_id(), now())
         campaign = campaign_for(running, visitor(), verdict.campaign_id)
     just_claimed = session.pop("just_claimed", None)
     if verdict.word == "claimed_by_you" and just_claimed and just_claimed["code"] == found.text:
@@ -99,6 +103,7 @@ def scan(gtin: str, code: str) -> AnyResponse | str:
         recall_url=_recall_url(batch) if verdict.word == "recalled" else None,
         claim_url=url_for(".claim", gtin=batch.gtin, code=found.text),
         sign_in_url=url_for("member.sign_in", next=scan_path(batch, found)),
+        complain_url=url_for("member.new_complaint", code=found.text),
         promise=promises.promise(campaign.checked_rules, campaign.currency) if campaign else [],
         campaign_title=campaign.content_in(language()).title if campaign else None,
         share=_share_kit(campaign),
@@ -166,6 +171,7 @@ def _claimed_page(
         report = customers.claim_report(tx, deployment().keys, code, signed_in.id)
         story = brought_by(tx, signed_in.id) if report.is_first else None
         drawn = drawn_for(tx, code, signed_in.id)
+        score = ratings.score_of(tx, report.claim_id) if report.claim_id else None
     return render_template(
         "claimed.html",
         product={"name": batch.product_name, "gtin": batch.gtin},
@@ -187,6 +193,10 @@ def _claimed_page(
         has_referrer=report.brought_in,
         referrer_name=report.referrer_name,
         brought_by=story,
+        claim_id=report.claim_id,
+        score=score,
+        faces=faces(),
+        complain_url=url_for("member.new_complaint", code=code.text),
         share=_share_kit(campaign),
     )
 

@@ -9,6 +9,7 @@ from referral import links
 from referral.campaigns import Campaign
 from referral.links import Channel, Link
 from referral.printing import typeface
+from referral.rewards import Rule
 from referral.web import pictures, promises
 from referral.web.context import customer, deployment, in_wechat, visitor
 from referral.web.language import language
@@ -60,6 +61,11 @@ def own_link(campaign: Campaign) -> Link:
     return links.own_link(visitor(), campaign.id, signed_in.id if signed_in else None)
 
 
+def _for_everybody(campaign: Campaign) -> list[Rule]:
+    """What a friend can be told to get: nothing where it takes an invitation."""
+    return [] if campaign.audience else campaign.checked_rules
+
+
 def share_kit(campaign: Campaign, own: Link) -> ShareKit:
     """Everything to share a campaign with, made from one link."""
     tokens = tokens_of(own)
@@ -67,7 +73,7 @@ def share_kit(campaign: Campaign, own: Link) -> ShareKit:
     content = campaign.content_in(language())
     return ShareKit(
         title=content.title,
-        text=content.share_text or promises.suggestion(content.title, campaign.checked_rules),
+        text=content.share_text or promises.suggestion(content.title, _for_everybody(campaign)),
         own_url=deployment().address(f"/s/{token}"),
         urls={c.name: deployment().address(f"/s/{tokens[c]}") for c in CONTROLS},
         seen_url=url_for("share_links.seen", token=token),

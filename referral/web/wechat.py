@@ -25,6 +25,7 @@ from referral.web.context import (
 from referral.web.language import in_words
 from referral.web.member import next_page, not_agreed, sign_in_page
 from referral.web.security import is_same_site
+from referral.web.signed_in import note as note_signed_in
 from referral.wechat import OfficialAccount, WechatSignInSpent
 
 ADDRESS_LENGTH_MAX = 2000
@@ -143,6 +144,7 @@ def back() -> Page:
             limits.give_back(tried)
         return _failed(problem, target)
     limits.give_back(tried)
+    note_signed_in(signed_in, target)
     sign_in_session(signed_in.customer, signed_in.visitor)
     return redirect(target, 303)
 

@@ -134,7 +134,7 @@ def test_a_prize_in_another_currency_is_not_held_against_the_cap(deployment: Dep
 
 def test_every_refusal_is_a_kind_of_its_own() -> None:
     kinds = [each for each in Refused.every() if each is not Refused]
-    assert len({kind.slug for kind in kinds}) == len(kinds) == 13
+    assert len({kind.slug for kind in kinds}) == len(kinds) == 14
 
 
 def test_what_it_pays_decides_which_later_product_it_covers(deployment: Deployment) -> None:

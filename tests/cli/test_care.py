@@ -41,7 +41,10 @@ def test_what_is_of_no_use_any_more_is_swept(referral: Referral, deployment: Dep
     dropped = {"limits", "answers", "sign_in_codes", "misses", "dead_links", "pictures"}
     assert swept["sealed"] >= 1
     of_visits = {"to_fetches", "to_opens", "visits", "months", "new_months", "months_put_off"}
-    assert set(swept) == {*dropped, *of_visits, "sealed", "tallied", "rates"}
+    figures = {"tallied", "rates", "values", "tree"}
+    of_staff = {"sealed_log", "staff_sessions", "staff_spent", "credits", "exports"}
+    assert swept["sealed_log"] >= 1
+    assert set(swept) == {*dropped, *of_visits, *figures, *of_staff, "sealed"}
     again = told(referral("sweep", "--json"))
     assert [again.pop(name) for name in ("months", "new_months")] == [[], []]
     assert set(again.values()) == {0}
@@ -172,6 +175,7 @@ def test_the_doctor_tells_of_wrong_codes_and_is_well(
         here.count(brand.product.gtin, brand.batch.id)
     here.flush()
     actions.seal(deployment)
+    actions.seal_audit_log(deployment)
     result = referral("doctor")
     assert result.exit_code == 0
     [line] = [line for line in result.stdout.splitlines() if line.startswith("LOOK")]

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
 
+import pyotp
 import pytest
 
 from referral import actions, staff
 from referral.campaigns import Draft
 from referral.deployment import Deployment
+from referral.staff import second_factors
 from tests.cast import GTIN, OTHER_GTIN, PRICE, RULES
 from tests.cli.conftest import Referral, check_failed, told
 
@@ -91,6 +93,22 @@ def test_staff_can_be_asked_for_the_password_or_given_one(
     assert staff.check_password(deployment.db, "b@example.com", given["password"])
 
 
+def test_somebody_who_lost_the_phone_is_left_with_the_password(
+    referral: Referral, deployment: Deployment
+) -> None:
+    referral("staff", "add", "a@example.com", "--role", "owner", "--generate")
+    with deployment.db.read() as tx:
+        member = staff.staff_by_email(tx, "a@example.com")
+    assert member
+    secret = pyotp.random_base32()
+    now_code = pyotp.TOTP(secret).at(deployment.clock.now())
+    actions.add_totp(deployment, member, secret, now_code)
+    assert referral("staff", "clear-second-factors", "A@example.com").exit_code == 0
+    with deployment.db.read() as tx:
+        assert not second_factors.of_member(tx, member.id).are_any
+    check_failed(referral("staff", "clear-second-factors", "b@example.com"), "no such member")
+
+
 def test_staff_with_a_weak_password_or_no_address_are_refused(referral: Referral) -> None:
     add = ("staff", "add", "a@example.com", "--role", "owner")
     check_failed(referral(*add, "--password-stdin", text="short"), "too short")
@@ -139,3 +157,19 @@ def test_a_draft_is_published_once(referral: Referral, deployment: Deployment) -
     assert made["state"] == "published"
     assert made["ends_at"] == "2099-01-01T00:00:00Z"
     check_failed(referral("campaign", "publish", "autumn"), "published already")
+
+
+def test_a_store_manager_is_added_with_the_store(
+    referral: Referral, deployment: Deployment
+) -> None:
+    add = ("staff", "add", "mo@example.com", "--role", "store_manager", "--generate")
+    assert referral(*add).exit_code == 2
+    owner = ("staff", "add", "a@b.example", "--role", "owner", "--generate")
+    assert referral(*owner, "--store", "east").exit_code == 2
+    assert referral(*add, "--store", "east").exit_code == 1, "there is no such store"
+    assert referral("stores", "add", "east", "--name", "East").exit_code == 0
+    made = told(referral(*add, "--store", "east", "--name", "Mo", "--json"))
+    assert (made["role"], made["store"]) == ("store_manager", "east")
+    member = staff.check_password(deployment.db, "mo@example.com", made["password"])
+    assert member.name == "Mo"
+    assert member.store_id is not None

@@ -257,7 +257,7 @@ def test_one_in_so_many_who_claim_for_the_first_time_folds(
         person.claim(index)
         with deployment.db.read() as tx:
             left.append(notes(tx))
-    assert (person.customer, left) == (2, [2, 0])
+    assert (person.customer, left) == (2, [3, 0]), "signed in, has a place, has bought"
 
 
 def test_readers_of_one_link_on_many_sides_are_all_counted(

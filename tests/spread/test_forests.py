@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -165,3 +166,32 @@ def test_a_long_chain_is_counted_without_recursion() -> None:
 )
 def test_structural_virality_is_the_mean_distance(parents: list[int], expected: float) -> None:
     assert structural_virality(parents) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("size", [2, 3, 10, 500])
+def test_structural_virality_of_stars_and_chains_is_the_closed_form(size: int) -> None:
+    """Of n people (Goel et al. 2016): 2 - 2/n for a broadcast, (n + 1)/3 for a chain."""
+    assert structural_virality([-1, *[0] * (size - 1)]) == pytest.approx(2 - 2 / size)
+    assert structural_virality(list(range(-1, size - 1))) == pytest.approx((size + 1) / 3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_structural_virality_of_random_trees_is_every_pairs_distance(seed: int) -> None:
+    dice = Random(seed)
+    reach = dice.choice([1, 3, 40])  # of whom a newcomer may come through: chains to bushes
+    parents = [-1, *(dice.randrange(max(0, n - reach), n) for n in range(1, 40))]
+    beside: dict[int, set[int]] = {n: set() for n in range(len(parents))}
+    for node, parent in enumerate(parents[1:], 1):
+        beside[node].add(parent)
+        beside[parent].add(node)
+
+    def distances(start: int) -> list[int]:
+        found, level, far = {start: 0}, [start], 0
+        while level:
+            far += 1
+            level = [each for node in level for each in beside[node] if each not in found]
+            found.update(dict.fromkeys(level, far))
+        return [found[n] for n in range(len(parents)) if n != start]
+
+    everybody = [each for start in range(len(parents)) for each in distances(start)]
+    assert structural_virality(parents) == pytest.approx(sum(everybody) / len(everybody))

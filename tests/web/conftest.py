@@ -1,6 +1,7 @@
 """A small brand for the tests of the pages."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Thread
 
@@ -75,8 +76,15 @@ def site(app: Flask, config: Config) -> Iterator[str]:
     They are served by this process, where all is loaded. What is about the service as a process
     asks for `live_server`, which takes seconds to start.
     """
+    with served(app, config, "127.0.0.1") as address:
+        yield address
+
+
+@contextmanager
+def served(app: Flask, config: Config, host: str) -> Iterator[str]:
+    """The pages at a name of this machine."""
     port = free_port()
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{host}:{port}"
     opened = open_deployment(replace(config, base_url=address))
     connect(app, opened)
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)

@@ -161,6 +161,8 @@ class CampaignOut(Output):
     """How long after a link was opened a claim still credits it."""
     touch: CreditedTouch
     """Which of the links that somebody opened within the window is credited."""
+    audience: int | None
+    """The number of the segment whose customers alone it pays; null for everybody."""
     keep_months: int | None
     """For how many months its visits are kept; null: as the operator has set it for all."""
     findings: list[FindingOut]
@@ -205,7 +207,7 @@ def add_campaign(body: Draft) -> CampaignOut:
 
     Nobody sees it until it is published.
     """
-    return _shown(actions.add_campaign(deployment(), body))
+    return _shown(actions.add_campaign(deployment(), body, by=auth.caller()))
 
 
 @get("/campaigns", query=Page, answer=CampaignList)
@@ -245,7 +247,7 @@ def publish_campaign(slug: str, body: Nothing) -> CampaignOut:
     Its budgets are put up, and its terms get no worse from then on. A refusal says in `rules` which
     ones it is about, `why`, and what to `change`.
     """
-    return _shown(actions.publish_campaign(deployment(), slug))
+    return _shown(actions.publish_campaign(deployment(), slug, by=auth.caller()))
 
 
 @post(
@@ -325,7 +327,9 @@ def edit_content(slug: str, body: ContentIn) -> CampaignOut:
     """
     changes = body.model_dump(mode="json", exclude_unset=True)
     return _shown(
-        actions.edit_content(deployment(), slug, lambda campaign: _changed(campaign, changes))
+        actions.edit_content(
+            deployment(), slug, lambda campaign: _changed(campaign, changes), by=auth.caller()
+        )
     )
 
 
@@ -394,6 +398,7 @@ def _shown(campaign: Campaign) -> CampaignOut:
         lasts_days=campaign.lasts_days,
         window_days=campaign.window_days,
         touch=CreditedTouch(campaign.touch),
+        audience=(campaign.audience or {}).get("segment"),
         keep_months=campaign.keep_months,
         findings=[FindingOut(**finding.dump()) for finding in campaign.findings],
         created_at=campaign.created_at,

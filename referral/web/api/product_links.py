@@ -16,6 +16,7 @@ from referral.product_links import (
     BadLinks,
 )
 from referral.texts import Line
+from referral.web.api import auth
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.reading import Input
 from referral.web.context import deployment
@@ -87,7 +88,7 @@ def set_product_links(gtin: str, body: LinksIn) -> LinksOut:
         Target(each.link_type, each.href, each.title, each.language, each.media_type, each.default)
         for each in body.links
     ]
-    actions.set_product_links(deployment(), gtin, targets)
+    actions.set_product_links(deployment(), gtin, targets, by=auth.caller())
     return _links(gtin)
 
 

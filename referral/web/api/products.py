@@ -15,8 +15,11 @@ from referral.catalog import (
 )
 from referral.codes import Labels
 from referral.gs1.gtin import BadGTIN
+from referral.ratings import SCORES
+from referral.reports import ratings
 from referral.texts import Line
-from referral.web.api.endpoint import Output, post
+from referral.web.api import auth
+from referral.web.api.endpoint import Output, get, post
 from referral.web.api.reading import Input
 from referral.web.context import deployment
 
@@ -72,8 +75,33 @@ def add_product(body: ProductIn) -> ProductOut:
         price=body.price,
         currency=body.currency,
         labels=body.labels,
+        by=auth.caller(),
     )
     return _shown(product)
+
+
+class RatingsOut(Output):
+    """What customers said of a product's packages; nobody was given anything for it."""
+
+    count: int
+    mean: float | None
+    """From 1 to 5; null without any."""
+    low: float | None
+    """Where the mean of all who claimed lies at least, if those who rated are like them."""
+    high: float | None
+    """Where it lies at most."""
+    scores: dict[int, int]
+    """How many there are of each score from 1 to 5."""
+
+
+@get("/products/<gtin>/ratings", answer=RatingsOut, problems=[BadGTIN, UnknownProduct])
+def get_ratings(gtin: str) -> RatingsOut:
+    """Get the ratings of a product."""
+    with deployment().db.read() as tx:
+        found = ratings.of_product(tx, catalog.product_by_gtin(tx, gtin).id)
+    low, high = found.interval or (None, None)
+    scores = {score: found.counts[score] for score in SCORES}
+    return RatingsOut(count=found.count, mean=found.mean, low=low, high=high, scores=scores)
 
 
 @post(
@@ -88,7 +116,7 @@ def set_labels(gtin: str, body: LabelsIn) -> ProductOut:
 
     They hold from the next batch on; batches that were issued keep theirs.
     """
-    actions.set_labels(deployment(), gtin, body.labels)
+    actions.set_labels(deployment(), gtin, body.labels, by=auth.caller())
     with deployment().db.read() as tx:
         return _shown(catalog.product_by_gtin(tx, gtin))
 

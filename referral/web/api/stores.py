@@ -14,6 +14,7 @@ from referral.stores import (
     StoreKind,
 )
 from referral.texts import Line
+from referral.web.api import auth
 from referral.web.api.endpoint import Output, get, post
 from referral.web.api.paging import Page, following
 from referral.web.api.reading import Input
@@ -66,7 +67,12 @@ def add_store(body: StoreIn) -> StoreOut:
     Or a distributor. From now on codes can be assigned to it.
     """
     store = actions.add_store(
-        deployment(), slug=body.slug, name=body.name, kind=body.kind, region=body.region
+        deployment(),
+        slug=body.slug,
+        name=body.name,
+        kind=body.kind,
+        region=body.region,
+        by=auth.caller(),
     )
     kind = StoreKind(store.kind)
     return StoreOut(

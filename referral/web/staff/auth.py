@@ -1,42 +1,34 @@
-"""Who may work here: signing in and out, and the one helper that loads and authorises staff.
+"""Who may work here: the session of this browser, and the one helper that authorises staff.
 
 A staff session is a cookie of its own, sent to the console only, so that somebody who tries the
-consumer pages in the same browser is not signed out of either.
+consumer pages in the same browser is not signed out of either. What it holds is a secret; all else
+of the session is a row (`referral.staff.sessions`), which can be ended.
 """
 
+import contextlib
 import functools
-import struct
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from flask import g, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from referral.crypto import TokenSigner
+from referral import actions
 from referral.errors import Problem, TooMany, Unavailable
-from referral.staff import (
-    NotAllowed,
-    Right,
-    StaffMember,
-    WrongPassword,
-    check_password,
-    staff_by_id,
-)
+from referral.staff import How, NotAllowed, Right, StaffMember, StaffSession, sessions
+from referral.staff.browsers import browser_label
 from referral.web import errors
 from referral.web.context import deployment, now, remote_address
-from referral.web.language import in_words
 from referral.web.staff import words
 from referral.web.staff.blueprint import staff
-from referral.web.staff.forms import Form
+from referral.web.staff.menu import menu_of
 
 COOKIE = "referral_staff"
-SESSION_LIFETIME = timedelta(hours=12)
-"""From the sign-in on, however busy somebody is."""
 EMAIL_LENGTH_MAX = 254
 """How much of an address is kept beside what somebody changed."""
-_SESSION = struct.Struct(">QI")
+SECRET_LENGTH_MAX = 100
+"""No secret is longer: what is, is not looked up."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,10 +36,11 @@ Page = str | tuple[str, int] | Response
 View = Callable[Concatenate[StaffMember, P], R]
 
 
-def require(right: Right) -> Callable[[View[P, R]], Callable[P, R | Response]]:
+def require(*rights: Right) -> Callable[[View[P, R]], Callable[P, R | Response]]:
     """Hand the signed-in member to a view; somebody else is sent to sign in.
 
-    Raises `NotAllowed` for a member whose role does not have the right.
+    Raises `NotAllowed` for a member whose role has none of the rights; without any of them the view
+    is for every member.
     """
 
     def protect(view: View[P, R]) -> Callable[P, R | Response]:
@@ -56,7 +49,7 @@ def require(right: Right) -> Callable[[View[P, R]], Callable[P, R | Response]]:
             member = signed_in()
             if member is None:
                 return redirect(url_for("staff.sign_in", next=_here()), 303)
-            if not member.may(right):
+            if rights and not any(member.may(right) for right in rights):
                 raise NotAllowed()
             return view(member, *args, **kwargs)
 
@@ -68,12 +61,28 @@ def require(right: Right) -> Callable[[View[P, R]], Callable[P, R | Response]]:
 def signed_in() -> StaffMember | None:
     """The member this browser is signed in as; the role is read anew for every request."""
     if "staff_member" not in g:
-        staff_id = _session_of(request.cookies.get(COOKIE))
-        g.staff_member = None
-        if staff_id is not None:
+        g.staff_member, g.staff_session = None, None
+        secret = request.cookies.get(COOKIE, "")
+        if secret and len(secret) <= SECRET_LENGTH_MAX:
             with deployment().db.read() as tx:
-                g.staff_member = staff_by_id(tx, staff_id)
+                found = sessions.current(tx, secret, now())
+            if found is not None:
+                g.staff_member, g.staff_session = found
+                _note_use(found[1])
     return cast(StaffMember | None, g.staff_member)
+
+
+def this_session() -> StaffSession | None:
+    """The session of this browser."""
+    signed_in()
+    return cast(StaffSession | None, g.staff_session)
+
+
+def _note_use(session: StaffSession) -> None:
+    if sessions.is_use_due(session, now()):
+        # A page that can be read is better than a time of day that is right.
+        with contextlib.suppress(Unavailable):
+            actions.note_staff_use(deployment(), session.id)
 
 
 def name_of(member: StaffMember) -> str:
@@ -81,55 +90,44 @@ def name_of(member: StaffMember) -> str:
     return member.email
 
 
-@staff.get("/sign-in")
-def sign_in() -> Page:
-    target = _target(request.args.get("next"))
-    if signed_in() is not None:
-        return redirect(target)
-    return render_template("staff/sign_in.html", form=Form(), next=target)
+def let_in(member: StaffMember, how: How, target: str) -> Response:
+    """Begin a session of a member who proved to be himself, and lead him on to a page."""
+    secret = actions.begin_staff_session(
+        deployment(), member.id, how=how, browser=this_browser(), address=remote_address()
+    )
+    return with_session(secret, target)
 
 
-@staff.post("/sign-in")
-def check_sign_in() -> Page | tuple[str, int, dict[str, str]]:
-    form = Form(request.form)
-    target = _target(form.values.get("next"))
-    email = form.text("email", most=EMAIL_LENGTH_MAX).lower()
-    password = form.values.pop("password", "")
-    try:
-        if not form.ok:
-            raise WrongPassword()
-        member = _checked(email, password)
-    except (WrongPassword, TooMany) as problem:
-        form.refuse("", in_words(problem))
-        page = render_template("staff/sign_in.html", form=form, next=target)
-        return page, problem.status, errors.wait(problem)
-    # A form that was open before belongs to whoever sat here before.
-    session.pop("csrf_token", None)
-    response = redirect(target, 303)
-    response.set_cookie(COOKIE, _new_session(member), max_age=SESSION_LIFETIME, **_cookie())
+def with_session(secret: str, target: str) -> Response:
+    """Hand this browser a session that has begun, and lead it on to a page."""
+    leave()
+    return give_session(redirect(target, 303), secret)
+
+
+def give_session(response: Response, secret: str) -> Response:
+    """Hand this browser a session that has begun, with the answer."""
+    response.set_cookie(COOKIE, secret, max_age=sessions.LIFETIME, **_cookie())
     return response
 
 
-def _checked(email: str, password: str) -> StaffMember:
-    """The member with this password. Raises `WrongPassword`, `TooMany`."""
-    limits, address = deployment().limits, remote_address()
-    limits.staff_sign_in_address(address)
-    tried = limits.staff_sign_in(email, address)
-    try:
-        member = check_password(deployment().db, email, password)
-    except TooMany:
-        limits.give_back(tried)  # it had no turn, so it did not fail
-        raise
-    limits.give_back(tried)
-    return member
-
-
-@staff.post("/sign-out")
-def sign_out() -> Page:
-    session.pop("csrf_token", None)
-    response = redirect(url_for(".sign_in"), 303)
+def take_session(response: Response) -> Response:
+    """Have this browser forget its session, with the answer."""
     response.delete_cookie(COOKIE, **_cookie())
     return response
+
+
+def leave() -> None:
+    """End what this browser is signed in as, if anything."""
+    member = signed_in()
+    if member is not None:
+        actions.sign_staff_out(deployment(), g.staff_session.id, by=name_of(member))
+    # A form that was open before belongs to whoever sat here before.
+    session.pop("csrf_token", None)
+
+
+def this_browser() -> str:
+    """What it says it is, coarsely."""
+    return browser_label(request.headers.get("User-Agent", ""))
 
 
 @staff.context_processor
@@ -138,7 +136,10 @@ def _context() -> dict[str, Any]:
     member = cast(StaffMember | None, g.get("staff_member"))
     return {
         "member": member,
+        "may": lambda right: member is not None and member.may(Right(right)),
         "may_change": member is not None and member.may(Right.change),
+        "may_help": member is not None and member.may(Right.help),
+        "menu_of": menu_of,
         "words": words,
     }
 
@@ -164,34 +165,7 @@ def _cookie() -> dict[str, Any]:
     }
 
 
-def _signer() -> TokenSigner:
-    return TokenSigner(deployment().keys, "staff-session")
-
-
-def _new_session(member: StaffMember) -> str:
-    return _signer().sign(_SESSION.pack(member.id, int(now().timestamp())))
-
-
-def _session_of(cookie: str | None) -> int | None:
-    """The staff id in a cookie that is ours and not too old."""
-    signed = _signer().unsign(cookie) if cookie else None
-    if signed is None:
-        return None
-    staff_id, seconds = _SESSION.unpack(signed[0])
-    if now() - datetime.fromtimestamp(seconds, UTC) >= SESSION_LIFETIME:
-        return None
-    return int(staff_id)
-
-
 def _here() -> str:
     """Where to go on after signing in: this page, or for a form the page it is on."""
     path = request.full_path if request.query_string else request.path
     return request.script_root + path if request.method == "GET" else url_for("staff.home")
-
-
-def _target(asked: str | None) -> str:
-    """`asked` when it is a page of the console, else its first page."""
-    home = url_for("staff.home")
-    if not asked or not asked.startswith(home) or any(ord(c) < 33 or c == "\\" for c in asked):
-        return home
-    return asked

@@ -54,7 +54,7 @@ def case(member: StaffMember, case_id: int) -> Page:
 
 
 @staff.post(CASE)
-@require(Right.change)
+@require(Right.help)
 def decide_case(member: StaffMember, case_id: int) -> Page:
     form = Form(request.form)
     choice = form.one_of("choice", DECISIONS)
@@ -81,7 +81,7 @@ def decide_case(member: StaffMember, case_id: int) -> Page:
 
 
 @staff.post(f"{CASE}/block")
-@require(Right.change)
+@require(Right.help)
 def block_in_case(member: StaffMember, case_id: int) -> Page:
     """Block one of the people of a case, or take the block away."""
     form = Form(request.form)

@@ -49,7 +49,7 @@ def coupon(member: StaffMember, coupon_id: int) -> Page:
 
 
 @staff.post(_PAGE)
-@require(Right.change)
+@require(Right.help)
 def make_coupon_good(member: StaffMember, coupon_id: int) -> Page:
     form = Form(request.form)
     reason = form.text("reason", least=1, most=REASON_LENGTH_MAX)

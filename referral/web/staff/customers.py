@@ -1,4 +1,4 @@
-"""A customer's page: who, brought in by whom and why, what was earned and the ledger behind it."""
+"""A customer's page: who, how far she has come, what happened, and the ledger behind it."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,22 @@ from referral import graph, people
 from referral.campaigns import campaign_by_id
 from referral.graph import Referral
 from referral.links import visitor_name
-from referral.reports import customers, entries, lists, orders, reach, referrals, trees, wallet
+from referral.reports import (
+    customers,
+    entries,
+    lists,
+    orders,
+    reach,
+    referrals,
+    timeline,
+    trees,
+    values,
+    wallet,
+)
+from referral.reports.timeline import Place
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
+from referral.web.staff import life_words
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
@@ -30,11 +43,14 @@ def customer(member: StaffMember, customer_id: int) -> Page:
             return redirect(url_for(".customer", customer_id=person.id))
         referral = tx.get(Referral, customer_id)
         why = _why(tx, referral) if referral else None
+        after = Place.read(request.args.get("after", ""))
+        happened = timeline.timeline(tx, customer_id, after=after)
         rewards = wallet.rewards_of(tx, customer_id)
         behind = entries.of_rewards(tx, rewards)
         campaigns, owners = entries.owners(entry for each in behind.values() for entry in each)
         campaigns += [reward.campaign_id for reward in rewards]
-        mentioned = [customer_id, *owners]
+        campaigns += happened.campaigns()
+        mentioned = [customer_id, *owners, *happened.customers()]
         if why is not None:
             campaigns += [touch.campaign_id for touch in why.touches]
             mentioned += why.customers
@@ -58,6 +74,11 @@ def customer(member: StaffMember, customer_id: int) -> Page:
             names=lists.names(tx, keys, mentioned),
             titles=lists.campaign_titles(tx, campaigns),
             merges=people.merges_of(tx, customer_id),
+            timeline=happened,
+            is_begun=after is not None,
+            explained=values.explained(tx, customer_id),
+            devices=values.devices_of(tx, customer_id),
+            life=life_words,
             form=Form(),
         )
 

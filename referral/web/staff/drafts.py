@@ -33,6 +33,8 @@ from referral.web.staff.forms import Form, as_typed
 HOLD_DAYS_MAX = 90
 LASTS_DAYS_MAX = 3650
 WINDOW_DAYS_MAX = 365
+SEGMENT_MAX = 2**31 - 1
+"""Of the number of a segment."""
 
 TOUCHES = (
     (
@@ -69,6 +71,7 @@ def form_of(campaign: Campaign, zone: ZoneInfo, currency: str | None = None) -> 
         "market": campaign.market or DEFAULT,
         "permit": campaign.permit or "",
         "keep_months": str(campaign.keep_months or ""),
+        "audience": str((campaign.audience or {}).get("segment", "")),
         "starts_at": as_typed(campaign.starts_at, zone),
     }
     form.lists.setlist("gtins", campaign.gtins)
@@ -118,6 +121,7 @@ def read(
         "market": form.one_of("market", NAMES) if form.typed("market") else DEFAULT,
         "permit": form.text("permit", most=PERMIT_LENGTH_MAX),
         "keep_months": keep_months(form),
+        "audience": form.whole("audience", low=1, high=SEGMENT_MAX, optional=True),
     }
     if not form.ok:
         return None

@@ -22,7 +22,7 @@ from referral.web.context import deployment
 from referral.web.language import language
 from referral.web.security import allow
 from referral.web.staff import contents, findings, previews
-from referral.web.staff.auth import Page, require
+from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.campaigns import content_parts
 from referral.web.staff.forms import Form
@@ -53,7 +53,9 @@ def edit_content(member: StaffMember, slug: str) -> Page:
     if content is not None:
         try:
             with form.refusing(_FIELDS):
-                actions.edit_content(deployment(), slug, lambda _campaign: content)
+                actions.edit_content(
+                    deployment(), slug, lambda _campaign: content, by=name_of(member)
+                )
                 flash(_("Kept. Readers see it from now on."))
                 return redirect(url_for(".campaign", slug=slug), 303)
         except PunishedWording as problem:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import render_template
+from flask import redirect, render_template, url_for
 
 from referral.campaigns import Campaign, CampaignState
 from referral.intake import parked
@@ -23,8 +23,10 @@ DEAD_LINKS_OF = timedelta(days=7)
 
 
 @staff.get("/")
-@require(Right.read)
+@require(Right.read, Right.run_store)
 def home(member: StaffMember) -> Page:
+    if not member.may(Right.read):
+        return redirect(url_for(".own_store"))
     with deployment().db.read() as tx:
         campaigns = lists.campaigns(tx, limit=LATEST).rows
         newest = _newest([line.campaign for line in campaigns])

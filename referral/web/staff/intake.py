@@ -29,6 +29,7 @@ KINDS = {
     Kind.scan: N_("A scan"),
     Kind.engagement: N_("An engagement"),
     Kind.share: N_("A share"),
+    Kind.sign_in: N_("A sign-in"),
 }
 
 

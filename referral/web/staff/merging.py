@@ -19,7 +19,7 @@ _OTHER = "<int(max=9223372036854775807):other_id>"
 
 # A form and no address: what is typed is often a phone number, and addresses end up in logs.
 @staff.post(f"/customers/{_CUSTOMER}/same")
-@require(Right.change)
+@require(Right.help)
 def find_same(member: StaffMember, customer_id: int) -> Page:
     form = Form(request.form)
     typed = form.text("other", least=1, most=QUERY_LENGTH_MAX)
@@ -41,13 +41,13 @@ def find_same(member: StaffMember, customer_id: int) -> Page:
 
 
 @staff.get(f"/customers/{_CUSTOMER}/same/{_OTHER}")
-@require(Right.change)
+@require(Right.help)
 def same(member: StaffMember, customer_id: int, other_id: int) -> Page:
     return _preview(customer_id, other_id, Form())
 
 
 @staff.post(f"/customers/{_CUSTOMER}/same/{_OTHER}")
-@require(Right.change)
+@require(Right.help)
 def merge_customers(member: StaffMember, customer_id: int, other_id: int) -> Page:
     form = Form(request.form)
     reason = form.text("reason", least=1, most=REASON_LENGTH_MAX)

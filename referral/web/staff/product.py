@@ -16,7 +16,7 @@ from referral.reports import products as report
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.language import OWN_NAMES
-from referral.web.staff.auth import Page, require
+from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form
 from referral.web.staff.words import LABEL_SETS
@@ -85,7 +85,8 @@ def set_links(member: StaffMember, gtin: str) -> Page:
     form = Form(request.form)
     rows = _filled_rows(form)
     try:
-        actions.set_product_links(deployment(), gtin, [_target(form, row) for row in rows])
+        targets = [_target(form, row) for row in rows]
+        actions.set_product_links(deployment(), gtin, targets, by=name_of(member))
     except BadLinks as problem:
         _show_faults(form, rows, problem)
         return _page(gtin, form), 422
@@ -98,7 +99,7 @@ def set_links(member: StaffMember, gtin: str) -> Page:
 def set_labels(member: StaffMember, gtin: str) -> Page:
     chosen = Form(request.form).typed("labels")
     if chosen in set(Labels):
-        actions.set_labels(deployment(), gtin, Labels(chosen))
+        actions.set_labels(deployment(), gtin, Labels(chosen), by=name_of(member))
         flash(_("The next batch is issued that way."))
     return redirect(url_for(".product", gtin=gtin), 303)
 

@@ -11,7 +11,7 @@ from referral.reports import lists
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.staff import words
-from referral.web.staff.auth import Page, require
+from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 from referral.web.staff.words import LABEL_SETS as LABELS
@@ -46,6 +46,7 @@ def add_product(member: StaffMember) -> Page:
                 price=price,
                 currency=currency,
                 labels=Labels(labels),
+                by=name_of(member),
             )
             flash(_("“%(name)s” is added.", name=name))
             return redirect(url_for(".product", gtin=gtin), 303)

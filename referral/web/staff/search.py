@@ -1,4 +1,4 @@
-"""The search box: a customer, a share link or a code.
+"""The search box: a customer by whatever is known of her, a share link or a code.
 
 It is sent as a form and never as an address, because what is looked for is often a phone number
 and addresses end up in logs.
@@ -17,7 +17,7 @@ from referral.codes import Code, UnknownCode
 from referral.links import visitor_name
 from referral.packages import PrintPackage
 from referral.people import BadContact, Contact
-from referral.reports import codes, lists, trees
+from referral.reports import codes, customers, lists, trees
 from referral.reports.codes import CodeReport
 from referral.reports.trees import SpreadBranch
 from referral.staff import Right, StaffMember
@@ -54,6 +54,8 @@ class Found:
     customers: list[int] = field(default_factory=list)
     link: FoundLink | None = None
     code: FoundCode | None = None
+    has_more: bool = False
+    """Whether there may be more customers with such a name."""
 
 
 @staff.get("/search")
@@ -71,16 +73,28 @@ def find(member: StaffMember) -> Page:
         return _page(form, None, {}), 422
     with deployment().db.read() as tx:
         found = Found(customers_named(tx, query), _link(tx, query), _code(tx, query))
+        if found.link is None and found.code is None:
+            named = people.find_named(tx, deployment().keys, query)
+            found.customers = list(dict.fromkeys([*found.customers, *named.customers]))
+            found.has_more = named.has_more
         mentioned = [*found.customers, *_customers_in(found)]
         names = lists.names(tx, deployment().keys, mentioned)
+        contacts = customers.masked_contacts_of(tx, deployment().keys, found.customers)
     if len(found.customers) == 1 and found.link is None and found.code is None:
         return redirect(url_for(".customer", customer_id=found.customers[0]), 303)
     is_empty = not (found.customers or found.link or found.code)
-    return _page(form, found, names), 404 if is_empty else 200
+    return _page(form, found, names, contacts), 404 if is_empty else 200
 
 
-def _page(form: Form, found: Found | None, names: dict[int, str | None]) -> str:
-    return render_template("staff/search.html", form=form, found=found, names=names)
+def _page(
+    form: Form,
+    found: Found | None,
+    names: dict[int, str | None],
+    contacts: dict[int, list[tuple[str, str]]] | None = None,
+) -> str:
+    return render_template(
+        "staff/search.html", form=form, found=found, names=names, contacts=contacts or {}
+    )
 
 
 def _customers_in(found: Found) -> list[int]:

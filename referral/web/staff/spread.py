@@ -44,7 +44,7 @@ def spread_of(member: StaffMember, slug: str, visitor: str) -> Page:
     """One visitor's part of the spread, and the way up from there: all of it without scripts."""
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
-        top = _place(tx, campaign, visitor)
+        top = place_in(tx, campaign, visitor)
         above = [s.visitor for s in graph.path_up(tx, campaign.id, top.visitor)][:PATH_MAX]
         places = trees.spread_of(tx, campaign.id, above)
         path = [places[each] for each in reversed(above) if each in places]
@@ -64,7 +64,7 @@ def spread_of(member: StaffMember, slug: str, visitor: str) -> Page:
 def spread_branches(member: StaffMember, slug: str, visitor: str) -> Page:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
-        return _fragment(tx, campaign, _place(tx, campaign, visitor))
+        return _fragment(tx, campaign, place_in(tx, campaign, visitor))
 
 
 def names_in(
@@ -88,7 +88,7 @@ def _fragment(tx: Session, campaign: Campaign, top: SpreadBranch | None) -> str:
     )
 
 
-def _place(tx: Session, campaign: Campaign, name: str) -> SpreadBranch:
+def place_in(tx: Session, campaign: Campaign, name: str) -> SpreadBranch:
     """The visitor of this name in the spread. Raises `NotFound`."""
     try:
         visitor = visitor_id(name)

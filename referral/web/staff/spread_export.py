@@ -13,7 +13,7 @@ from referral.web.staff.blueprint import staff
 
 
 @staff.get("/campaigns/<slug>/spread.<form>")
-@require(Right.read)
+@require(Right.export)
 def spread_file(member: StaffMember, slug: str, form: str) -> Response:
     """Sent as it is read; the graph may be larger than memory."""
     if form not in set(Format):

@@ -17,7 +17,7 @@ from referral.stores import (
 )
 from referral.web.context import deployment
 from referral.web.staff import regions, words
-from referral.web.staff.auth import Page, require
+from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form, offset_of
 
@@ -41,7 +41,12 @@ def add_store(member: StaffMember) -> Page:
     if form.ok and kind is not None:
         with form.refusing({StoreExists: "slug"}):
             actions.add_store(
-                deployment(), slug=slug, name=name, kind=StoreKind(kind), region=region
+                deployment(),
+                slug=slug,
+                name=name,
+                kind=StoreKind(kind),
+                region=region,
+                by=name_of(member),
             )
             flash(_("“%(name)s” is added.", name=name))
             return redirect(url_for(".stores"), 303)

@@ -56,7 +56,7 @@ def voucher(member: StaffMember, voucher_id: int) -> Page:
 
 
 @staff.post("/vouchers/<int(max=9223372036854775807):voucher_id>")
-@require(Right.change)
+@require(Right.help)
 def undo_voucher(member: StaffMember, voucher_id: int) -> Page:
     form = Form(request.form)
     reason = form.text("reason", least=1, most=REASON_LENGTH_MAX)

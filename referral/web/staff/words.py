@@ -12,6 +12,7 @@ from referral.campaigns import Campaign, CampaignState, CreditedTouch
 from referral.errors import N_
 from referral.graph import TouchOutcome
 from referral.links import LinkFault
+from referral.people.masking import masked_name
 from referral.reports.periods import Slot, Step
 from referral.reports.trees import Branch
 from referral.web.context import now
@@ -87,6 +88,14 @@ ROLES = {
     "store_manager": N_("Store manager"),
     "support": N_("Support"),
 }
+HOWS = {
+    "password": N_("with a password"),
+    "invitation": N_("with an invitation"),
+    "totp": N_("with a code of the app"),
+    "recovery": N_("with a recovery code"),
+    "passkey": N_("with a passkey"),
+    "oidc": N_("with single sign-on"),
+}
 CHANNELS = {
     "unknown": N_("Unknown channel"),
     "address": N_("Forwarded from the browser"),
@@ -134,6 +143,7 @@ RULES = {
     "nth_referral:referrer": N_("For so many referred friends, to the referrer"),
     "nth_claim:person": N_("For so many claims"),
     "nth_claim:referrer": N_("For so many claims, to the referrer"),
+    "by_hand:person": N_("Credited by hand"),
 }
 ENTRIES = {
     "budget": N_("Budget put up"),
@@ -154,6 +164,8 @@ ENTRIES = {
     "redeemed": N_("Redeemed"),
     "redemption undone": N_("Redemption undone"),
     "redemption expired": N_("Voucher expired"),
+    "credited by hand": N_("Credited by hand"),
+    "taken back by hand": N_("Taken back by hand"),
 }
 ACCOUNTS = {
     "issue": N_("Brand"),
@@ -161,6 +173,8 @@ ACCOUNTS = {
     "pending": N_("On hold"),
     "wallet": N_("Wallet"),
     "redeemed": N_("Redeemed"),
+    "owed": N_("Owed"),
+    "expired": N_("Expired"),
 }
 VOUCHERS = {
     "issued": N_("To be handed over"),
@@ -296,6 +310,11 @@ def role(name: str) -> str:
     return _(ROLES.get(name, name))
 
 
+def how(name: str) -> str:
+    """What somebody signed in with."""
+    return _(HOWS.get(name, name))
+
+
 def channel(name: str) -> str:
     return _(CHANNELS.get(name, name))
 
@@ -327,9 +346,15 @@ def reward(rule_id: str, depth: int) -> str:
     return _(RULES.get(f"{when}:{'referrer' if depth else 'person'}", rule_id))
 
 
+def rule(rule_id: str) -> str:
+    """What a rule pays for, whoever gets it."""
+    when = rule_id.partition(":")[0]
+    return _(RULES.get(f"{when}:person", rule_id))
+
+
 def customer(customer_id: int, name: str | None) -> str:
-    """A customer, also one without a name."""
-    return name or _("Customer %(number)s", number=customer_id)
+    """A customer, also one without a name; a name that is a number or an address is masked."""
+    return masked_name(name) if name else _("Customer %(number)s", number=customer_id)
 
 
 def branch(found: Branch) -> str:

@@ -120,6 +120,7 @@ def test_every_column_that_names_a_customer_follows_or_is_history() -> None:
     assert {(table.name, column) for table, column in followed()} == {
         ("blocked_customers", "customer_id"),
         ("claims", "customer_id"),
+        ("complaints", "customer_id"),
         ("consents", "customer_id"),
         ("customer_networks", "customer_id"),
         ("customers", "merged_into"),

@@ -18,6 +18,7 @@ from referral.intake import parked
 from referral.orders import OrderIn
 from referral.redemption.items import ItemDraft
 from referral.risk import VerdictRow
+from referral.staff import members
 from referral.stores import StoreKind
 from tests.pools import add_pool
 from tests.races import at_once
@@ -171,8 +172,8 @@ def test_passwords_are_compared_one_at_a_time_and_outside_transactions(
             turns.release()
         return True
 
-    monkeypatch.setattr(accounts, "TURN_SECONDS", 30.0)
-    monkeypatch.setattr(accounts, "_hasher", SimpleNamespace(verify=verify))
+    monkeypatch.setattr(members, "TURN_SECONDS", 30.0)
+    monkeypatch.setattr(members, "_hasher", SimpleNamespace(verify=verify))
     check = lambda: accounts.check_password(deployment.db, "olga@brand.example", PASSWORD)  # noqa: E731
     outcomes = at_once([check] * 6)
     assert all(isinstance(each, accounts.StaffMember) for each in outcomes)
@@ -183,15 +184,15 @@ def test_passwords_are_compared_one_at_a_time_and_outside_transactions(
 def test_a_sign_in_that_gets_no_turn_is_told_to_wait_and_is_not_counted(
     app: Flask, olga: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(members, "TURN_SECONDS", 0.01)
     reader = Reader(app)
     reader.get("/staff/sign-in")
-    with accounts._turn:
+    with members._turn:
         for _ in range(11):
             answer = reader.send("/staff/sign-in", email="olga@brand.example", password=PASSWORD)
             assert answer.status_code == 429
             assert int(answer.headers["Retry-After"]) > 0
-    monkeypatch.setattr(accounts, "TURN_SECONDS", 30.0)
+    monkeypatch.setattr(members, "TURN_SECONDS", 30.0)
     sign_in(reader, "olga")
 
 

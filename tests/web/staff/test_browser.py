@@ -50,8 +50,13 @@ PAGES = (
     "vouchers/1",
     "tree",
     "tree/1",
+    "customers/1/tree/picture",
+    "campaigns/spring/spread/picture",
     "customers/1",
     "customers/2",
+    "quadrants",
+    "segments",
+    "segment?purchases_least=1",
     "search",
 )
 

@@ -18,7 +18,7 @@ def test_it_adds_up_the_batches_and_maps_the_regions(brand: Brand, owner: Reader
     scan(brand, 4, "FR")
     assert owner.get(page_of(brand)).status_code == 200
     page = text(owner)
-    assert "The figures are of its one batch." in page
+    assert "The figures are of its 1 batch." in page
     assert "Guangdong 3 2 1" in page
     assert "1 scan elsewhere is not on the map." in page
     body = owner.page

@@ -194,3 +194,31 @@ def test_a_strange_offset_is_the_beginning_or_an_empty_end(
         for path in ("products", "batches", "campaigns", "tree", "campaigns/spring/ledger"):
             answer = analyst.get(f"/staff/{path}?{urlencode({'offset': offset})}")
             assert answer.status_code == 200
+
+
+def test_a_customer_is_found_by_a_part_of_the_name(spread_brand: Brand, analyst: Reader) -> None:
+    d = spread_brand.deployment
+    for number, name in enumerate(("王小明", "王大明")):
+        actions.add_customer(
+            d, [people.external(f"M-{number}"), people.phone(f"1390013900{number}")], name
+        )
+    analyst.get("/staff/search")
+    answer = analyst.send("/staff/search", q="lic")
+    assert answer.location == "/staff/customers/1"
+    analyst.get("/staff/search")
+    assert analyst.send("/staff/search", q="王").status_code == 200
+    said = text(analyst)
+    assert re.search(r"王小明 Customer 3 .*王大明 Customer 4", said)
+    assert "+86****9001" in said
+    assert "13900139001" not in analyst.page
+    analyst.get("/staff/search")
+    assert analyst.send("/staff/search", q="M-1").location == "/staff/customers/4"
+
+
+def test_branches_are_sorted_as_asked(spread_brand: Brand, analyst: Reader) -> None:
+    for sort in ("value", "active", "paying", "direct", "total", "name", "newest", "oldest", "x"):
+        for path in ("tree", "tree/1", "tree/1/branches", "tree/branches"):
+            assert analyst.get(f"/staff/{path}?sort={sort}&after=999").status_code == 200
+    analyst.get("/staff/tree?sort=value")
+    assert "1 friend 1 in all 1 active 1 paying CN¥20.00" in text(analyst)
+    assert re.search(r'href="/staff/tree\?sort=value" aria-current="true"', analyst.page)
