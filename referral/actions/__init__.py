@@ -132,6 +132,8 @@ from referral.actions.setup import (
     set_range,
 )
 from referral.actions.sifting import Sifted, sift
+from referral.actions.store_campaigns import run_store_campaign, set_store_limits
+from referral.actions.store_links import open_store_links
 from referral.actions.taking_in import discard_parked, replay_parked
 from referral.actions.terms import amend, publish_campaign, sign_off, worth_of
 from referral.actions.upkeep import Swept, expire_rewards, release_rewards, sweep
@@ -143,8 +145,6 @@ from referral.actions.valuing import (
     refresh_values,
     remove_segment,
 )
-from referral.actions.store_campaigns import run_store_campaign, set_store_limits
-from referral.actions.store_links import open_store_links
 
 __all__ = [
     "Accepted",
@@ -234,8 +234,6 @@ __all__ = [
     "note_segment_export",
     "note_staff_use",
     "open_store_links",
-    "run_store_campaign",
-    "set_store_limits",
     "place_order",
     "publish_campaign",
     "rate",
@@ -258,6 +256,7 @@ __all__ = [
     "request_sign_in_code",
     "revise_campaign",
     "revise_item",
+    "run_store_campaign",
     "seal",
     "seal_audit_log",
     "see_contacts",
@@ -266,6 +265,7 @@ __all__ = [
     "set_product_links",
     "set_range",
     "set_risk_rule",
+    "set_store_limits",
     "sift",
     "sign_in",
     "sign_in_with_wechat",

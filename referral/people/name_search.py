@@ -57,7 +57,7 @@ def find_named(tx: Session, keys: KeyRing, query: str) -> Named:
     return Named(found[:FOUND_MAX], has_more)
 
 
-def _having(parts: Sequence[Sequence[int]]) -> sa.Select[tuple[int, str | None]]:
+def _having(parts: Sequence[Sequence[int]]) -> sa.Select[int, str | None]:
     """Customers who have each of these parts, of which each may be one of several numbers.
 
     They are found by the index in the order of their numbers, until there are enough.

@@ -129,7 +129,7 @@ _LEAVES = {
     ),
     "postgresql": sa.text(
         """
-        SELECT picked.customer_id, picked.referrer_id
+        SELECT picked.customer_id, picked.referrer_id AS parent
         FROM json_each_text(CAST(:quotas AS json)) AS asked(parent, quota)
         CROSS JOIN LATERAL (
             SELECT referrals.customer_id, referrals.referrer_id
@@ -156,7 +156,7 @@ def _leaves(tx: Session, places: Places, room: int, lately: Since) -> Places:
     if not quotas:
         return {}
     rows = run(tx, _LEAVES[tx.get_bind().dialect.name], quotas=json.dumps(quotas))
-    return {row[0]: row[1] for row in rows}
+    return {row.customer_id: row.parent for row in rows}
 
 
 def shared_out(wanted: Mapping[int, int], room: int) -> dict[int, int]:

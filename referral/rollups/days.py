@@ -29,11 +29,10 @@ from referral.orders import Order
 from referral.people import Visitor
 from referral.ranges import CodeRange
 from referral.rollups.hours import VisitCount
-from referral.rollups.tallies import Tallied
+from referral.rollups.tallies import Tallied, What
 from referral.visits import Kind, SeenCode
 
-DAYS = 3
-"""What `Tallied` has these days under."""
+DAYS = What.campaign_days
 AGAIN, AGAIN_DAILY = timedelta(days=3), timedelta(days=35)
 """How far back days are gone over again: every time, and when another day is over."""
 ROWS_AT_ONCE = 2_000

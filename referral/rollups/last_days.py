@@ -16,11 +16,10 @@ from referral.db import Base, lock, no_hurry
 from referral.db.bulk import upsert_many
 from referral.rollups import tallies
 from referral.rollups.sums import day_of
-from referral.rollups.tallies import LATE, SCANS, Tallied
+from referral.rollups.tallies import LATE, SCANS, Tallied, What
 from referral.visits import Kind, VisitRow, first_id, months
 
-LAST_DAYS = 3
-"""Its number among what is tallied."""
+LAST_DAYS = What.last_days
 ROWS_AT_ONCE = 2_000
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCK = "last days"

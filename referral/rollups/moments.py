@@ -29,10 +29,10 @@ from referral.orders import Order
 from referral.people import Visitor
 from referral.rollups.sharers import Sharer
 from referral.rollups.sums import day_of
-from referral.rollups.tallies import Tallied, until
+from referral.rollups.tallies import Tallied, What, until
 from referral.visits import SeenCode
 
-MOMENTS = 7
+MOMENTS = What.moments
 """What `Tallied` has them under."""
 LATE = timedelta(days=2)
 """As of scans, which may have waited for the database."""

@@ -19,10 +19,9 @@ from referral.db import Base, lock, no_hurry
 from referral.db.bulk import upsert_many
 from referral.ledger import Account, Kind, LedgerEntry, Posting
 from referral.rewards import Reward
-from referral.rollups.tallies import Tallied
+from referral.rollups.tallies import Tallied, What
 
-MONEY = 20
-"""What `Tallied` calls these sums."""
+MONEY = What.money
 LATE = timedelta(hours=1)
 """So long after a moment no entry of it is still being written."""
 ROWS_AT_ONCE = 2_000

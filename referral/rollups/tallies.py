@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +31,20 @@ from referral.ranges import CodeRange
 from referral.rollups.sums import day_of
 from referral.visits import SeenCode
 
-PURCHASES, SCANS = 1, 2
+
+class What(IntEnum):
+    """What is taken in up to some moment, each under a number of its own in `Tallied`."""
+
+    purchases = 1
+    scans = 2
+    campaign_days = 3
+    tree = 4
+    last_days = 5
+    moments = 7
+    money = 20
+
+
+PURCHASES, SCANS = What.purchases, What.scans
 LATE = {PURCHASES: timedelta(hours=1), SCANS: timedelta(days=2)}
 """So long after its end nothing is written any more that belongs to a day. Scans may have waited
 for the database."""
@@ -130,7 +144,7 @@ class Tallied(Base):
     __tablename__ = "tallied"
 
     what: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
-    """`PURCHASES` or `SCANS`."""
+    """See `What`."""
     until: Mapped[datetime]
 
 
@@ -341,7 +355,8 @@ def claims_by_store(
         fresh = fresh.where(CodeRange.store_id == store_id)
     for statement in (kept, fresh):
         for store, day, count in tx.execute(statement):
-            found[store, day] += count
+            if store is not None:
+                found[store, day] += count
     return dict(found)
 
 

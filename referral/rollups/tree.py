@@ -12,40 +12,29 @@ set last; it leaves a note for everybody for whom that makes a difference.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from referral.batches import Batch
-from referral.catalog import Product
-from referral.claims import Claim
 from referral.config import ValueSettings
 from referral.db import Base, RowId, is_sqlite, lock, no_hurry, run
 from referral.db.bulk import among, copy_rows, numbers, upsert_many
-from referral.graph import Referral
-from referral.orders import Order
-from referral.people import Visitor
 from referral.rollups import tallies, tree_sums
-from referral.rollups.last_days import LastDay
 from referral.rollups.sums import day_of
 from referral.rollups.tallies import Tallied
+from referral.rollups.tree_state import ACTIVE, PAYING, TREE_DAY, UNSETTLED, Now, pairs_of
+from referral.rollups.tree_state import state as state_of
 from referral.rollups.tree_sums import EMPTY, NOTHING, Entry, Own, Sums
 
-ACTIVE = timedelta(days=90)
-"""Whoever scanned, claimed, shared or ordered within it is active."""
-PAYING = timedelta(days=365)
-"""Whoever bought something within it, and did not give it back, is paying."""
 FOLD_MAX = 2_000
 """How many notes one fold works off."""
 READ_MAX = 20_000
 """How many notes a reader takes into account. There are more only after an upgrade of a large
 database, until they are worked off."""
 ROWS_AT_ONCE = 5_000
-TREE_DAY = 4
-"""Its number among what is tallied: the midnight as of which people are active and paying."""
 _LOCK = "tree sums"
 
 
@@ -106,106 +95,6 @@ class TreeChange(Base):
     customer_id: Mapped[int] = mapped_column(sa.BigInteger)
 
 
-@dataclass(frozen=True, slots=True)
-class _Now:
-    """Somebody as she is."""
-
-    parent: int | None
-    is_settled: bool
-    own: Own
-    active_at: datetime | None
-    bought_at: datetime | None
-
-
-# What somebody is now
-
-_CLAIMED = (
-    sa.select(
-        Claim.customer_id,
-        sa.func.sum(
-            sa.case((Product.currency == sa.bindparam("currency"), Product.price), else_=0)
-        ),
-        sa.type_coerce(sa.func.max(Claim.at), Claim.at.type),
-    )
-    .select_from(Claim)
-    .join(Batch, Batch.id == Claim.batch_id)
-    .join(Product, Product.id == Batch.product_id)
-    .group_by(Claim.customer_id)
-)
-_kept_at = sa.case((Order.refunded < Order.amount, Order.at))
-_spent = sa.case(
-    (Order.currency == sa.bindparam("currency"), Order.amount - Order.refunded), else_=0
-)
-_ORDERED = sa.select(
-    Order.customer_id,
-    sa.func.sum(_spent),
-    sa.type_coerce(sa.func.max(Order.at), Order.at.type),
-    sa.type_coerce(sa.func.max(_kept_at), Order.at.type),
-).group_by(Order.customer_id)
-_SEEN = (
-    sa.select(Visitor.customer_id, sa.type_coerce(sa.func.max(LastDay.day), LastDay.day.type))
-    .join(LastDay, LastDay.visitor_id == Visitor.id)
-    .where(Visitor.customer_id.is_not(None))
-    .group_by(Visitor.customer_id)
-)
-_PLACES = sa.select(Referral.customer_id, Referral.referrer_id)
-_CLAIMED_BY = _CLAIMED.where(among(Claim.customer_id, "people"))
-_ORDERED_BY = _ORDERED.where(among(Order.customer_id, "people"))
-_SEEN_OF = _SEEN.where(among(Visitor.customer_id, "people"))
-_PLACES_OF = _PLACES.where(among(Referral.customer_id, "people"))
-
-
-def _state(
-    tx: Session, settings: ValueSettings, people: Collection[int] | None = None
-) -> dict[int, _Now]:
-    """These people as they are now; for None everybody who has a place."""
-    if people is None:
-        statements = (_PLACES, _CLAIMED, _ORDERED, _SEEN)
-        asked: dict[str, Any] = {}
-    else:
-        statements = (_PLACES_OF, _CLAIMED_BY, _ORDERED_BY, _SEEN_OF)
-        asked = {"people": numbers(tx, people)}
-    places, claimed, ordered, seen = statements
-    of_money = {"currency": settings.currency, **asked}
-    above: dict[int, int | None] = _pairs(run(tx, places, **asked))
-    claims = {row[0]: tuple(row[1:]) for row in run(tx, claimed, **of_money)}
-    orders = {row[0]: tuple(row[1:]) for row in run(tx, ordered, **of_money)}
-    days: dict[int, datetime] = _pairs(run(tx, seen, **asked))
-    day = tallies.until(tx, TREE_DAY)
-    found: dict[int, _Now] = {}
-    for who in above if people is None else people:
-        if who not in above:
-            found[who] = _Now(None, False, Own(), None, None)
-            continue
-        spent, claimed_at = claims.get(who, (0, None))
-        paid, ordered_at, kept_at = orders.get(who, (0, None, None))
-        active_at = _latest(claimed_at, ordered_at, days.get(who))
-        if settings.purchases == "orders":
-            spent, claimed_at = 0, None
-        if settings.purchases == "claims":
-            paid, kept_at = 0, None
-        bought_at = _latest(claimed_at, kept_at)
-        own = Own(
-            1, _is_since(active_at, day - ACTIVE), _is_since(bought_at, day - PAYING), spent + paid
-        )
-        found[who] = _Now(
-            above[who], True, own._replace(value=int(own.value)), active_at, bought_at
-        )
-    return found
-
-
-def _pairs(rows: sa.CursorResult[Any]) -> dict[int, Any]:
-    return {row[0]: row[1] for row in rows}
-
-
-def _latest(*moments: datetime | None) -> datetime | None:
-    return max((each for each in moments if each is not None), default=None)
-
-
-def _is_since(moment: datetime | None, since: datetime) -> int:
-    return int(moment is not None and moment >= since)
-
-
 # Who is above
 
 _COLUMNS = (
@@ -253,7 +142,7 @@ class Since:
 
     rows: Mapping[int, Entry]
     """Those of whom there are notes, and those above who are not as their rows say."""
-    now: Mapping[int, _Now]
+    now: Mapping[int, Now]
     stuck: Collection[int]
     notes: Mapping[int, int]
     """Whom each note is of."""
@@ -269,10 +158,10 @@ _NOTES = (
 def since(tx: Session, settings: ValueSettings, most: int = READ_MAX) -> Since:
     """What the notes change that are not worked off yet."""
     # Notes first and rows last: whatever is worked off meanwhile is known then, or known twice.
-    notes: dict[int, int] = _pairs(run(tx, _NOTES, most=most))
+    notes: dict[int, int] = pairs_of(run(tx, _NOTES, most=most))
     if not notes:
         return Since({}, {}, (), {})
-    now = _state(tx, settings, set(notes.values()))
+    now = state_of(tx, settings, set(notes.values()))
     asked = {*now, *(one.parent for one in now.values() if one.parent is not None)}
     kept = _with_all_above(tx, asked)
     rows, stuck = tree_sums.apply(kept, {who: (one.parent, one.own) for who, one in now.items()})
@@ -295,7 +184,7 @@ def fold(tx: Session, settings: ValueSettings, most: int = FOLD_MAX) -> int:
     left = {who: one for who, one in found.rows.items() if one != EMPTY}
     noted = [_row(who, one, found.now[who]) for who, one in left.items() if who in found.now]
     _write(tx, noted, _as_is)
-    above = [_row(who, one, _UNSETTLED) for who, one in left.items() if who not in found.now]
+    above = [_row(who, one, UNSETTLED) for who, one in left.items() if who not in found.now]
     _write(tx, above, _sums_only)
     for start in range(0, len(gone), ROWS_AT_ONCE):
         run(tx, _DROP, people=numbers(tx, gone[start : start + ROWS_AT_ONCE]))
@@ -313,10 +202,7 @@ def _try_lock(tx: Session) -> bool:
     return bool(tx.execute(asked).scalar())
 
 
-_UNSETTLED = _Now(None, False, Own(), None, None)
-
-
-def _row(who: int, one: Entry, now: _Now) -> dict[str, Any]:
+def _row(who: int, one: Entry, now: Now) -> dict[str, Any]:
     return {
         "customer_id": who,
         "parent": one.parent,
@@ -402,11 +288,11 @@ def recount(tx: Session, settings: ValueSettings) -> int:
     return len(rows)
 
 
-def _counted(tx: Session, settings: ValueSettings) -> tuple[dict[int, _Now], dict[int, Sums]]:
-    state = _state(tx, settings)
+def _counted(tx: Session, settings: ValueSettings) -> tuple[dict[int, Now], dict[int, Sums]]:
+    state = state_of(tx, settings)
     for one in list(state.values()):
         if one.parent is not None:
-            state.setdefault(one.parent, _UNSETTLED)
+            state.setdefault(one.parent, UNSETTLED)
     places = {who: place for place, who in enumerate(state)}
     parents = [
         tree_sums.NOBODY if one.parent is None else places[one.parent] for one in state.values()

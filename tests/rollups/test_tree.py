@@ -25,6 +25,7 @@ from referral.people import Customer, Visitor
 from referral.rollups import last_days, tallies, tree
 from referral.rollups.last_days import LastDay
 from referral.rollups.tree import TreeChange, TreeSum
+from referral.rollups.tree_state import TREE_DAY
 from referral.rollups.tree_sums import NOTHING, Sums
 from referral.visits import Kind, Visit, VisitRow, new_event_id
 from tests.cast import cast_of, open_brand
@@ -234,7 +235,7 @@ def test_sums_are_what_a_count_by_hand_gives(
                 now += each[1] * DAY
                 tree.advance(tx, now)
             happen(world, orders, each, now)
-        expected = by_hand(tx, tallies.until(tx, tree.TREE_DAY))
+        expected = by_hand(tx, tallies.until(tx, TREE_DAY))
         everybody = range(1, PEOPLE + 1)
         for _ in range(2):
             assert sums(tx, *everybody) == [expected.get(one, NOTHING) for one in everybody]

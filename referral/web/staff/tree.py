@@ -9,6 +9,7 @@ from referral.reports import lists, tree_lists, trees
 from referral.reports.tree_lists import OF_SUMS, Lines, Sort
 from referral.rollups import tree as tree_sums
 from referral.rollups.tree import Since
+from referral.rollups.tree_state import ACTIVE, PAYING
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.staff.auth import Page, require
@@ -100,8 +101,8 @@ def _said(listed: Lines) -> dict[str, object]:
         "sort": listed.sort,
         "is_unsorted": listed.sort != _sort(),
         "currency": deployment().config.values.currency,
-        "active_days": tree_sums.ACTIVE.days,
-        "paying_days": tree_sums.PAYING.days,
+        "active_days": ACTIVE.days,
+        "paying_days": PAYING.days,
     }
 
 
