@@ -99,7 +99,7 @@ def _complaints() -> None:
             ["batch_id"], ["batches.id"], op.f("fk_complaints_batch_id_batches")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_complaints")),
-        sa.UniqueConstraint("customer_id", "key", name=op.f("uq_complaints_customer_id")),
+        sa.UniqueConstraint("customer_id", "key", name=op.f("uq_complaints_customer_id_key")),
     )
     for name, columns in (
         ("of_customer", ["customer_id", "id"]),

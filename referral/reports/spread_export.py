@@ -48,6 +48,7 @@ class Row:
     total: int
     customers: int
     depth: int
+    buyers: int
 
 
 COLUMNS = tuple(column.name for column in fields(Row))
@@ -116,6 +117,7 @@ _NODE_KEYS: Mapping[str, str] = {
     "total": "long",
     "customers": "long",
     "depth": "int",
+    "buyers": "long",
 }
 _EDGE_KEYS: Mapping[str, str] = {"channel": "string"}
 

@@ -119,8 +119,10 @@ _PEOPLE = (
 
 def lines(tx: Session, keys: KeyRing, people: Sequence[int], lately: Since) -> list[Line]:
     """These customers, in the order given."""
-    rows = run(tx, _PEOPLE, people=numbers(tx, people))
-    known = {row.id: (row.name_encrypted, row.at) for row in rows}
+    rows: list[tuple[Any, ...]] = [
+        tuple(row) for row in run(tx, _PEOPLE, people=numbers(tx, people)).all()
+    ]
+    known = {who: (name, at) for who, name, at in rows}
     sums = tree.sums_of(tx, people, lately)
     return [
         Line(who, keys.decrypt_if_any(known[who][0]), known[who][1], sums[who])

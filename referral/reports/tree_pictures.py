@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -72,7 +71,7 @@ _LARGEST = {
                 ON kept.parent = part.customer_id AND kept.total > 0 AND kept.total >= :least
             ORDER BY 3 DESC LIMIT :most
         )
-        SELECT customer_id, parent, total FROM part
+        SELECT customer_id, parent FROM part
         """
     ),
     "postgresql": sa.text(
@@ -88,7 +87,8 @@ _LARGEST = {
                 ORDER BY tree_sums.total DESC LIMIT :most
             ) AS kept
         )
-        SELECT customer_id, parent, total FROM part LIMIT :most
+        SELECT customer_id, parent FROM (SELECT * FROM part LIMIT :spare) AS found
+        ORDER BY total DESC LIMIT :most
         """
     ),
 }
@@ -97,18 +97,15 @@ _LARGEST = {
 def _largest(tx: Session, root: int, total: int, nodes: int) -> Places:
     """The root and whoever below has most people below."""
     statement = _LARGEST[tx.get_bind().dialect.name]
+    told = {"root": root, "total": total, "most": nodes}
     if is_sqlite(tx):
-        told = {"root": root, "total": total, "least": 1, "most": nodes}
-        return {row.customer_id: row.parent for row in run(tx, statement, **told)}
-    least, rows = total, list[Any]()
-    while True:
-        least = max(least // STEP, 1)
-        told = {"root": root, "total": total, "least": least, "most": nodes * SPARE}
-        rows = list(run(tx, statement, **told))
-        if least == 1 or len(rows) >= nodes:
-            break
-    rows[1:] = sorted(rows[1:], key=lambda row: -row.total)
-    return {row.customer_id: row.parent for row in rows[:nodes]}
+        rows = run(tx, statement, **told, least=1).all()
+    else:
+        told["spare"], least, rows = nodes * SPARE, total, []
+        while len(rows) < nodes and least > 1:
+            least = max(least // STEP, 1)
+            rows = run(tx, statement, **told, least=least).all()
+    return {root: None, **{row.customer_id: row.parent for row in rows if row.customer_id != root}}
 
 
 _LEAVES = {
@@ -156,7 +153,7 @@ def _leaves(tx: Session, places: Places, room: int, lately: Since) -> Places:
     if not quotas:
         return {}
     rows = run(tx, _LEAVES[tx.get_bind().dialect.name], quotas=json.dumps(quotas))
-    return {row.customer_id: row.parent for row in rows}
+    return {row.customer_id: row.parent for row in rows.all()}
 
 
 def shared_out(wanted: Mapping[int, int], room: int) -> dict[int, int]:

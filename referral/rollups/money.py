@@ -240,19 +240,21 @@ def tally(tx: Session, zone: ZoneInfo, now: datetime) -> bool:
     since, end = until(tx), now - LATE
     if end <= since:
         return False
-    _count(tx, since, end, zone)
+    is_new = _count(tx, since, end, zone)
     tx.merge(Tallied(what=MONEY, until=end))
     tx.flush()
-    return True
+    return is_new
 
 
-def _count(tx: Session, since: datetime, end: datetime, zone: ZoneInfo) -> None:
+def _count(tx: Session, since: datetime, end: datetime, zone: ZoneInfo) -> bool:
+    """Sum up what was written meanwhile. Whether there was anything."""
     first = first_entry(tx, since)
     days = pieces(first, end, zone) if first is not None else []
     for start in range(0, len(days), DAYS_AT_ONCE):
         some = days[start : start + DAYS_AT_ONCE]
         _write_moved(tx, moved(tx, some))
         _write_granted(tx, granted(tx, some))
+    return bool(days)
 
 
 def first_entry(tx: Session, since: datetime) -> datetime | None:

@@ -262,7 +262,7 @@ def sums_of(tx: Session, people: Collection[int], lately: Since) -> dict[int, Su
     """What is below each of these, exactly: their rows and what is noted `since`."""
     if not people:
         return {}
-    rows = run(tx, _SUMS, people=numbers(tx, people))
+    rows = run(tx, _SUMS, people=numbers(tx, people)).all()
     kept = {row[0]: Sums(*row[1:]) for row in rows}
     changed = lately.rows
     return {who: changed[who].below if who in changed else kept.get(who, NOTHING) for who in people}

@@ -67,6 +67,7 @@ def test_csv_has_a_row_for_every_visitor(
         "total": "2",
         "customers": "1",
         "depth": "2",
+        "buyers": "0",
     }
     assert by_name[visitor_name(4)]["customer"] == "1"
     with deployment.db.read() as tx:

@@ -1,5 +1,6 @@
 """The ledger as a file: its postings, and what each account held and moved in a period."""
 
+from collections import defaultdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,45 +16,37 @@ from referral.reports.exports.days import moment, period
 def _postings(tx: Session, wanted: Wanted, after: Key | None) -> Page:
     """By time: an entry's postings stand together."""
     since, until = period(wanted)
-    entries = (
-        sa.select(LedgerEntry)
-        .where(LedgerEntry.at >= since, LedgerEntry.at < until)
-        .order_by(LedgerEntry.at, LedgerEntry.id)
-        .limit(AT_ONCE // 2)
-    )
+    entries = sa.select(*_ENTRY).order_by(LedgerEntry.at, LedgerEntry.id).limit(AT_ONCE // 2)
     if after is not None:
-        at, number = moment(after[0]), after[1]
-        entries = entries.where(
-            LedgerEntry.at >= at,
-            sa.or_(LedgerEntry.at > at, LedgerEntry.id > number),
-        )
-    found = {entry.id: entry for entry in tx.scalars(entries)}
+        # In the place of the period's beginning: a page begins in the index where it is to.
+        since = moment(after[0])
+        entries = entries.where(sa.or_(LedgerEntry.at > since, LedgerEntry.id > after[1]))
+    entries = entries.where(LedgerEntry.at >= since, LedgerEntry.at < until)
+    found = {entry.id: entry for entry in tx.execute(entries)}
     if not found:
         return Page([], None)
     lines = tx.execute(
-        sa.select(Posting, Account)
+        sa.select(
+            Posting.entry_id, Posting.id, Account.kind, Account.owner, Account.unit, Posting.amount
+        )
         .join(Account, Account.id == Posting.account_id)
         .where(Posting.entry_id.in_(list(found)))
+        .order_by(Posting.entry_id, Posting.id)
     ).all()
-    order = {entry_id: n for n, entry_id in enumerate(found)}
-    lines = sorted(lines, key=lambda row: (order[row[0].entry_id], row[0].id))
+    of_entry: dict[int, list[Any]] = defaultdict(list)
+    for line in lines:
+        of_entry[line[0]].append(line)
     rows = [
-        (
-            posting.entry_id,
-            found[posting.entry_id].at,
-            found[posting.entry_id].what,
-            found[posting.entry_id].key,
-            posting.id,
-            account.kind,
-            account.owner,
-            account.unit,
-            major(posting.amount, account.unit),
-        )
-        for posting, account in lines
+        (number, entry.at, entry.what, entry.key, posting, kind, owner, unit, major(amount, unit))
+        for number, entry in found.items()
+        for _entry, posting, kind, owner, unit, amount in of_entry[number]
     ]
     last = list(found.values())[-1]
     is_more = len(found) == AT_ONCE // 2
     return Page(rows, [last.at.isoformat(), last.id] if is_more else None)
+
+
+_ENTRY = (LedgerEntry.id, LedgerEntry.at, LedgerEntry.what, LedgerEntry.key)
 
 
 def _count_postings(tx: Session, wanted: Wanted) -> int:

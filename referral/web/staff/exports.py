@@ -157,7 +157,8 @@ def _page(member: StaffMember, form: forms.Form) -> str:
 
 
 def _offered(member: StaffMember) -> list[kinds.Kind]:
-    return [kind for kind in kinds.every() if member.may(kind.right)]
+    allowed = [kind for kind in kinds.every() if member.may(kind.right)]
+    return sorted(allowed, key=lambda kind: kind.right is not Right.export)
 
 
 def _listed(member: StaffMember) -> dict[str, Any]:

@@ -156,3 +156,12 @@ def test_it_is_for_those_who_may(brand: Brand, app: Flask, analyst: Reader) -> N
     analyst.get("/staff/money")
     assert "Credits by hand" not in text(analyst)
     assert Reader(app).get("/staff/credits").status_code == 303
+
+
+def test_a_customers_page_leads_to_the_form(brand: Brand, sam: Reader, mia: Reader) -> None:
+    sam.get("/staff/customers/1")
+    assert 'href="/staff/credits?customer=1#new"' in sam.page
+    sam.get("/staff/credits?customer=1")
+    assert 'value="1"' in sam.page
+    mia.get("/staff/customers/1")
+    assert "/staff/credits" not in mia.page
