@@ -2,6 +2,21 @@
 
 const ROOM_FOR_A_LABEL = 64;
 
+const LEGEND_LINE = 24;
+
+// How high the legend is: names stand side by side as far as they fit.
+const legendHeight = (spec, width) => {
+  if (spec.series.length < 2) return 0;
+  const widths = spec.series.map(({ name }) => 36 + [...name].reduce((sum, letter) => sum + (letter > "\u2e7f" ? 13 : 7.5), 0));
+  let lines = 1;
+  let used = 0;
+  for (const each of widths) {
+    if (used && used + each > width) [lines, used] = [lines + 1, 0];
+    used += each;
+  }
+  return lines * LEGEND_LINE;
+};
+
 const axisText = (colours) => ({ color: colours.soft, fontFamily: colours.font, fontSize: 12 });
 
 const tooltip = (colours, more) => ({
@@ -37,7 +52,7 @@ const overCategories = (spec, colours, say, width) => {
   const room = Math.max(2, Math.floor(width / ROOM_FOR_A_LABEL));
   return {
     ...frame(spec, colours),
-    grid: { left: 4, right: 12, top: spec.series.length > 1 ? 36 : 12, bottom: 4, containLabel: true },
+    grid: { left: 4, right: 12, top: 12 + legendHeight(spec, width), bottom: 4, containLabel: true },
     tooltip: tooltip(colours, { trigger: "axis", valueFormatter: say.long }),
     xAxis: {
       type: "category",
@@ -66,14 +81,14 @@ const overCategories = (spec, colours, say, width) => {
   };
 };
 
-const funnel = (spec, colours, say) => {
+const funnel = (spec, colours, say, width) => {
   // Bars from one edge, longest first: lengths can be compared, areas of a funnel cannot.
-  const upright = overCategories(spec, colours, say, Infinity);
+  const upright = overCategories(spec, colours, say, width);
   return {
     ...upright,
     grid: { ...upright.grid, right: 72 },
     xAxis: { type: "value", show: false, max: "dataMax" },
-    yAxis: { ...upright.xAxis, inverse: true, boundaryGap: true, axisLine: { show: false } },
+    yAxis: { ...upright.xAxis, axisLabel: axisText(colours), inverse: true, boundaryGap: true, axisLine: { show: false } },
     series: upright.series.map((series) => ({
       ...series,
       type: "bar",
@@ -82,7 +97,7 @@ const funnel = (spec, colours, say) => {
   };
 };
 
-const scatter = (spec, colours, say) => {
+const scatter = (spec, colours, say, width) => {
   const axis = (name, place) => ({
     type: "value",
     name,
@@ -98,7 +113,7 @@ const scatter = (spec, colours, say) => {
   ];
   return {
     ...frame(spec, colours),
-    grid: { left: 4, right: 16, top: spec.series.length > 1 ? 60 : 32, bottom: 28, containLabel: true },
+    grid: { left: 4, right: 16, top: 32 + legendHeight(spec, width), bottom: 28, containLabel: true },
     tooltip: tooltip(colours, {
       formatter: ({ value: [x, y, label] }) => `${label}\n${spec.x_name} ${say.long(x)}\n${spec.y_name} ${say.long(y)}`,
     }),
@@ -122,7 +137,7 @@ const scatter = (spec, colours, say) => {
 };
 
 export const optionOf = (spec, colours, say, width) => {
-  if (spec.kind === "funnel") return funnel(spec, colours, say);
-  if (spec.kind === "scatter") return scatter(spec, colours, say);
+  if (spec.kind === "funnel") return funnel(spec, colours, say, width);
+  if (spec.kind === "scatter") return scatter(spec, colours, say, width);
   return overCategories(spec, colours, say, width);
 };
