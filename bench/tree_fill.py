@@ -47,7 +47,8 @@ def fill(d: Deployment, url: str, customers: int) -> None:
     else:
         _fill_postgres(url.replace("postgresql+psycopg:", "postgresql:"), rows, start, named, parts)
     d.db.transact(lambda tx: _count(tx, d))
-    _analyse(d, url)
+    if not d.db.is_sqlite:  # there nothing does it by itself
+        _analyse(url)
 
 
 def names() -> list[str]:
@@ -80,13 +81,8 @@ def _count(tx: Session, d: Deployment) -> None:
     tree.recount(tx, d.config.values)
 
 
-def _analyse(d: Deployment, url: str) -> None:
+def _analyse(url: str) -> None:
     """What the server does by itself some time after so many rows."""
-    if d.db.is_sqlite:
-        with d.db.engine.connect() as connection:
-            connection.execute(sa.text("ANALYZE"))
-            connection.commit()
-        return
     address = url.replace("postgresql+psycopg:", "postgresql:")
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")

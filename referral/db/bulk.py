@@ -221,9 +221,10 @@ def _written(value: object) -> str:
 # Numbers
 
 
-class _Among(FunctionElement[bool]):
+class _Among(FunctionElement[Any]):
     inherit_cache = True
-    type = sa.Boolean()
+    # Not Boolean: SQLite would be asked whether that is 1, and would look at every row for it.
+    type = sa.types.NullType()
 
 
 @compiles(_Among, "sqlite")

@@ -147,6 +147,10 @@ def _by_sums(
     return found
 
 
+# Written out, as the indexes have it: with a value that is given they would not be used.
+_HAS_SOMEBODY = sa.text("tree_sums.total > 0")
+
+
 def _is_fruitful(tx: Session, customer: int, lately: Since) -> bool:
     return tree.sums_of(tx, [customer], lately)[customer].total > 0
 
@@ -157,7 +161,7 @@ def _fruitful(
     """Who is right below, or a root, and has somebody below; whoever changed lately as it is."""
     key = getattr(TreeSum, sort)
     behind = _key_of(tx, after, sort, lately)
-    statement = sa.select(TreeSum.customer_id, key).where(TreeSum.total > 0)
+    statement = sa.select(TreeSum.customer_id, key).where(_HAS_SOMEBODY)
     statement = statement.where(
         TreeSum.parent.is_(None) if parent is None else TreeSum.parent == parent
     )
@@ -188,7 +192,7 @@ def _others(tx: Session, parent: int, after: int | None, most: int, lately: Sinc
     was_listed = sa.exists().where(
         TreeSum.customer_id == Referral.customer_id,
         TreeSum.parent == parent,
-        TreeSum.total > 0,
+        _HAS_SOMEBODY,
         ~among(TreeSum.customer_id, "changed"),
     )
     statement = _in_time(parent, _moment_of(tx, after), most, is_newest_first=False)

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -67,8 +68,8 @@ _LARGEST = {
             SELECT :root, NULL, :total
             UNION ALL
             SELECT kept.customer_id, kept.parent, kept.total
-            FROM part CROSS JOIN tree_sums kept
-                ON kept.parent = part.customer_id AND kept.total > 0 AND kept.total >= :least
+            FROM part CROSS JOIN tree_sums AS kept INDEXED BY ix_tree_sums_by_total
+            WHERE kept.parent = part.customer_id AND kept.total > 0 AND kept.total >= :least
             ORDER BY 3 DESC LIMIT :most
         )
         SELECT customer_id, parent FROM part
@@ -98,13 +99,12 @@ def _largest(tx: Session, root: int, total: int, nodes: int) -> Places:
     """The root and whoever below has most people below."""
     statement = _LARGEST[tx.get_bind().dialect.name]
     told = {"root": root, "total": total, "most": nodes}
-    if is_sqlite(tx):
-        rows = run(tx, statement, **told, least=1).all()
-    else:
-        told["spare"], least, rows = nodes * SPARE, total, []
-        while len(rows) < nodes and least > 1:
-            least = max(least // STEP, 1)
-            rows = run(tx, statement, **told, least=least).all()
+    if not is_sqlite(tx):
+        told["spare"] = nodes * SPARE
+    least, rows = total, list[Any]()
+    while len(rows) < nodes and least > 1:
+        least = max(least // STEP, 1)
+        rows = list(run(tx, statement, **told, least=least).all())
     return {root: None, **{row.customer_id: row.parent for row in rows if row.customer_id != root}}
 
 
