@@ -513,6 +513,11 @@ _SUMS = (
     FROM visit_counts WHERE kind = 'scan' GROUP BY 1, 2, 3, 4, 5 ORDER BY 2
     """,
     """
+    INSERT INTO store_scans (store_id, day, slot, count)
+    SELECT store_id, date_trunc('day', hour, 'UTC'), slot, sum(count)
+    FROM visit_counts WHERE kind = 'scan' AND store_id <> 0 GROUP BY 1, 2, 3
+    """,
+    """
     INSERT INTO sharers (campaign_id, visitor_id, at)
     SELECT campaign_id, visitor_id, min(at) FROM visits WHERE kind = 'share' GROUP BY 1, 2
     """,

@@ -114,8 +114,8 @@ class CreditReason(InvalidInput):
     advice = N_("Colleagues read it, and it stays in the audit log.")
 
 
-class NotEnoughPoints(Conflict):
-    slug = "not-enough-points"
+class CreditTooLow(Conflict):
+    slug = "credit-too-low"
     title = N_("The customer does not have so many points.")
     advice = N_("Take back less: nobody's points go below zero.")
 

@@ -18,9 +18,9 @@ from referral.hand_credits import (
     WAITS,
     CreditDecided,
     CreditReason,
+    CreditTooLow,
     HandCredit,
     NotEnoughBudget,
-    NotEnoughPoints,
     OwnCredit,
     State,
 )
@@ -51,7 +51,7 @@ def credit_by_hand(
 ) -> HandCredit:
     """Carry out a wish, or have it wait where it is over what the member may do alone.
 
-    Raises `NotAllowed`, `CreditReason`, `UnknownCustomer`, `UnknownCampaign`, `NotEnoughPoints`,
+    Raises `NotAllowed`, `CreditReason`, `UnknownCustomer`, `UnknownCampaign`, `CreditTooLow`,
     `NotEnoughBudget`.
     """
     _check_may(member, Right.credit)
@@ -101,7 +101,7 @@ def approve_credit(
 ) -> HandCredit:
     """Carry out what somebody else wants to credit.
 
-    Raises `NotAllowed`, `UnknownCredit`, `CreditDecided`, `OwnCredit`, `NotEnoughPoints`,
+    Raises `NotAllowed`, `UnknownCredit`, `CreditDecided`, `OwnCredit`, `CreditTooLow`,
     `NotEnoughBudget`; it waits on after the last two.
     """
     credit = _undecided(tx, deployment, credit_id, member)
@@ -204,7 +204,7 @@ def _check_held(tx: Session, credit: HandCredit, now: datetime) -> None:
         if left < credit.amount:
             raise NotEnoughBudget()
     elif wallets.spendable(tx, credit.customer_id, now).get(UNIT, 0) < -credit.amount:
-        raise NotEnoughPoints()
+        raise CreditTooLow()
 
 
 def _carry_out(tx: Session, credit: HandCredit, campaign: Campaign, now: datetime) -> None:
@@ -225,7 +225,7 @@ def _carry_out(tx: Session, credit: HandCredit, campaign: Campaign, now: datetim
                 )
             )
         except ledger.Insufficient:
-            raise (NotEnoughBudget if credit.amount > 0 else NotEnoughPoints)() from None
+            raise (NotEnoughBudget if credit.amount > 0 else CreditTooLow)() from None
     credit.state = State.done
     tx.flush()
 

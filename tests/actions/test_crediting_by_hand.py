@@ -19,9 +19,9 @@ from referral.deployment import Deployment
 from referral.hand_credits import (
     CreditDecided,
     CreditReason,
+    CreditTooLow,
     HandCredit,
     NotEnoughBudget,
-    NotEnoughPoints,
     OwnCredit,
     State,
 )
@@ -278,9 +278,9 @@ def test_points_are_taken_back_into_the_budget_and_never_below_zero(
     before = brand.budget_left()
     assert credit(brand, sam, alice, -50).state == State.done
     assert (wallet(brand, alice), brand.budget_left()) == (0, before + 50)
-    with pytest.raises(NotEnoughPoints):
+    with pytest.raises(CreditTooLow):
         credit(brand, sam, alice, -1)
-    with pytest.raises(NotEnoughPoints):
+    with pytest.raises(CreditTooLow):
         credit(brand, sam, alice, -LIMIT - 1)
     with brand.deployment.db.read() as tx:
         assert tx.scalar(sa.select(sa.func.count()).select_from(HandCredit)) == 1
@@ -292,7 +292,7 @@ def test_what_was_spent_while_it_waited_is_not_taken(
     give(brand, alice.customer, LIMIT + 1)
     made = credit(brand, sam, alice, -LIMIT - 1)
     credit(brand, sam, alice, -2)
-    with pytest.raises(NotEnoughPoints):
+    with pytest.raises(CreditTooLow):
         actions.approve_credit(brand.deployment, made.id, member=olga)
     kept = state_of(brand, made)
     assert (kept.state, kept.decided_by) == (State.waiting, None)

@@ -103,7 +103,7 @@ def test_for_how_long_is_said_at_any_time_and_by_whom_is_kept(
     assert actions.keep_visits(d, "long", 120, by="ann").keep_months == 120
     assert actions.keep_visits(d, "long", None, by="ann").keep_months is None
     with d.db.read() as tx:
-        noted = audit.of_subject(tx, f"campaign:{number(d, 'long')}")
+        _added, _published, *noted = audit.of_subject(tx, f"campaign:{number(d, 'long')}")
     assert [(each.action, each.by, each.details) for each in noted] == [
         ("keep-visits", "olga", {"was": None, "now": 13}),
         ("keep-visits", "ann", {"was": 13, "now": 120}),

@@ -238,7 +238,7 @@ def test_better_terms_hold_at_once_and_are_kept_in_the_audit_log(deployment: Dep
     amended(deployment, ends_at=end, budget=BUDGET + 500, window_days=60, rules=more)
     with deployment.db.read() as tx:
         campaign = campaigns.campaign_by_slug(tx, "spring")
-        (entry,) = audit.of_subject(tx, f"campaign:{campaign.id}")
+        _added, _published, entry = audit.of_subject(tx, f"campaign:{campaign.id}")
     assert (campaign.ends_at, campaign.budget, campaign.window_days) == (end, BUDGET + 500, 60)
     assert campaign.checked_rules == more
     assert brand.budget_left() == BUDGET + 500
@@ -259,14 +259,16 @@ def test_worse_terms_change_nothing(deployment: Deployment) -> None:
     assert brand.budget_left() == BUDGET
     with deployment.db.read() as tx:
         assert campaigns.campaign_by_slug(tx, "spring").window_days == 30
-        assert audit.of_subject(tx, f"campaign:{brand.campaign.id}") == []
+        noted = audit.of_subject(tx, f"campaign:{brand.campaign.id}")
+    assert [each.action for each in noted] == ["campaign added", "campaign published"]
 
 
 def test_the_same_terms_again_leave_no_trace(deployment: Deployment) -> None:
     brand = open_brand(deployment)
     amended(deployment)
     with deployment.db.read() as tx:
-        assert audit.of_subject(tx, f"campaign:{brand.campaign.id}") == []
+        noted = audit.of_subject(tx, f"campaign:{brand.campaign.id}")
+    assert [each.action for each in noted] == ["campaign added", "campaign published"]
 
 
 def test_better_terms_are_refused_like_any_others(deployment: Deployment) -> None:

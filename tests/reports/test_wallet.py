@@ -169,10 +169,12 @@ def test_packages_are_those_claimed_newest_first(
 ) -> None:
     alice = cast[0]
     clock.advance(days=1)
-    alice.claim(7)
-    newest = Package("Cold Brew Tea", clock.now(), None)
-    oldest = Package("Cold Brew Tea", clock.now() - timedelta(days=2), None)
-    assert packages_of(brand, alice) == [newest, oldest]
+    claim = alice.claim(7).claim.id
+    newest = Package("Cold Brew Tea", clock.now(), None, claim)
+    found = packages_of(brand, alice)
+    oldest = Package("Cold Brew Tea", clock.now() - timedelta(days=2), None, found[-1].claim_id)
+    assert found == [newest, oldest]
+    assert 0 < oldest.claim_id < claim
     assert packages_of(brand, alice, offset=1, limit=5) == [oldest]
 
 

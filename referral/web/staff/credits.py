@@ -19,9 +19,9 @@ from referral.hand_credits import (
     REASON_LENGTH_MAX,
     TOLD_LENGTH_MAX,
     UNIT,
+    CreditTooLow,
     HandCredit,
     NotEnoughBudget,
-    NotEnoughPoints,
     State,
 )
 from referral.people import UnknownCustomer
@@ -72,7 +72,7 @@ def add_credit(member: StaffMember) -> Page:
         UnknownCustomer: "customer",
         UnknownCampaign: "campaign",
         NotEnoughBudget: "amount",
-        NotEnoughPoints: "amount",
+        CreditTooLow: "amount",
     }
     with form.refusing(fields):
         made = actions.credit_by_hand(deployment(), wish, member=member)
@@ -121,7 +121,7 @@ def withdraw_credit(member: StaffMember, credit_id: int) -> Page:
 def _decided(member: StaffMember, decide: Callable[[], HandCredit], said: str) -> Page:
     try:
         decide()
-    except (NotEnoughBudget, NotEnoughPoints) as problem:
+    except (NotEnoughBudget, CreditTooLow) as problem:
         form = Form()
         form.refuse("", in_words(problem))
         return _page(member, form), problem.status

@@ -28,7 +28,7 @@ def test_a_campaign_says_it_when_it_is_drafted_and_later(
     assert answer.json == spring.get(KEEPING).json
     assert spring.patch(KEEPING, {"keep_months": 120}).json["in_force"] == 120
     with deployment.db.read() as tx:
-        noted = of_subject(tx, "campaign:1")
+        _added, *noted = of_subject(tx, "campaign:1")
     assert [each.details for each in noted] == [{"was": 13, "now": None}, {"was": None, "now": 120}]
     assert all(each.by.startswith("api key") for each in noted)
 

@@ -92,6 +92,7 @@ def test_a_campaign_is_answered_as_it_was_sent(api, brand):
         "market": "CN",
         "permit": "",
         "keep_months": 13,
+        "audience": None,
     }
     response = api.post("/campaigns", sent)
     assert response.status_code == 201
