@@ -240,6 +240,7 @@ export class Picture {
       this.view.towards(to, 1 - (1 - share) ** 3);
       this.redraw();
       if (share < 1) requestAnimationFrame(step);
+      else this.moving = null;
     };
     requestAnimationFrame(step);
   }

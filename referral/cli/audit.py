@@ -3,16 +3,12 @@
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from referral import actions
 from referral.audit import seals
-from referral.audit.seals import Fault, KeptHead
+from referral.audit.seals import KeptHead
+from referral.cli.heads import heads_option, listed, read_heads
 from referral.cli.output import answer, json_option, opened
-
-FAULTS_MAX = 100
-"""How many broken entries are listed; the first one is what is looked for."""
-HEAD_BYTES_MAX = 10_000
 
 
 @click.group("audit")
@@ -21,28 +17,16 @@ def audit_group() -> None:
 
 
 @audit_group.command()
-@click.option(
-    "--head",
-    "heads",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A head that `audit head --json` printed earlier; may be given more than once.",
-)
+@heads_option
 @json_option
 def verify(heads: tuple[Path, ...], as_json: bool) -> None:
     """Check that what is sealed of the audit log is as it was; else exit 1.
 
     The first line names the first broken entry.
     """
-    kept = [_kept(path) for path in heads]
+    kept = read_heads(heads, KeptHead, "the audit log", "audit")
     with opened() as deployment, deployment.db.read() as tx:
-        faults: list[Fault] = []
-        more = 0
-        for fault in seals.faults(tx, kept):
-            if len(faults) < FAULTS_MAX:
-                faults.append(fault)
-            else:
-                more += 1
+        faults, more = listed(seals.faults(tx, kept))
         head = seals.head(tx)
     findings = [fault.words for fault in faults]
     if more:
@@ -59,17 +43,6 @@ def verify(heads: tuple[Path, ...], as_json: bool) -> None:
         raise click.ClickException(
             f"The audit log is not as it was written: {len(faults) + more} finding(s)."
         )
-
-
-def _kept(path: Path) -> KeptHead:
-    with path.open("rb") as file:
-        text = file.read(HEAD_BYTES_MAX)
-    try:
-        return KeptHead.model_validate_json(text)
-    except ValidationError:
-        raise click.ClickException(
-            f"{path} is no head of the audit log; `referral audit head --json` prints one."
-        ) from None
 
 
 @audit_group.command()

@@ -3,16 +3,12 @@
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from referral import actions, ledger
+from referral.cli.heads import heads_option, listed, read_heads
 from referral.cli.output import answer, json_option, opened
 from referral.ledger import seals
 from referral.ledger.seals import Fault, KeptHead
-
-FAULTS_MAX = 100
-"""How many broken entries and postings are listed; the first one is what is looked for."""
-HEAD_BYTES_MAX = 10_000
 
 
 @click.group("ledger")
@@ -21,13 +17,7 @@ def ledger_group() -> None:
 
 
 @ledger_group.command()
-@click.option(
-    "--head",
-    "heads",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A head that `ledger head --json` printed earlier; may be given more than once.",
-)
+@heads_option
 @json_option
 def verify(heads: tuple[Path, ...], as_json: bool) -> None:
     """Check that every entry sums to zero, every balance is what was posted, and that what is
@@ -35,15 +25,9 @@ def verify(heads: tuple[Path, ...], as_json: bool) -> None:
 
     The first line names the first broken posting.
     """
-    kept = [_kept(path) for path in heads]
+    kept = read_heads(heads, KeptHead, "the ledger", "ledger")
     with opened() as deployment, deployment.db.read() as tx:
-        faults: list[Fault] = []
-        more = 0
-        for fault in seals.faults(tx, kept):
-            if len(faults) < FAULTS_MAX:
-                faults.append(fault)
-            else:
-                more += 1
+        faults, more = listed(seals.faults(tx, kept))
         sums = ledger.verify(tx)
         head = seals.head(tx)
     findings = [fault.words for fault in faults]
@@ -68,17 +52,6 @@ def _first(faults: list[Fault]) -> dict[str, int | None] | None:
     if not faults:
         return None
     return {"block": faults[0].block, "entry": faults[0].entry, "posting": faults[0].posting}
-
-
-def _kept(path: Path) -> KeptHead:
-    with path.open("rb") as file:
-        text = file.read(HEAD_BYTES_MAX)
-    try:
-        return KeptHead.model_validate_json(text)
-    except ValidationError:
-        raise click.ClickException(
-            f"{path} is no head of the ledger; `referral ledger head --json` prints one."
-        ) from None
 
 
 @ledger_group.command()

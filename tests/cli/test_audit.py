@@ -54,7 +54,7 @@ def test_the_first_line_names_the_first_entry_that_was_changed(
 ) -> None:
     referral("audit", "seal")
     monkeypatch.setattr(seals, "hash_of", lambda _: b"another")  # what a changed row comes to
-    monkeypatch.setattr("referral.cli.audit.FAULTS_MAX", 1)
+    monkeypatch.setattr("referral.cli.heads.FAULTS_MAX", 1)
     refused = referral("audit", "verify")
     assert refused.exit_code == 1
     assert refused.stdout.startswith("entry 1 was changed\nand 1 more\n")

@@ -104,7 +104,7 @@ def test_what_is_broken_is_named_and_the_first_of_it_is_told(
     alice, *_ = cast_of(open_brand(deployment))
     alice.claim(0)
     actions.seal(deployment)
-    monkeypatch.setattr(ledger_commands, "FAULTS_MAX", 1)
+    monkeypatch.setattr("referral.cli.heads.FAULTS_MAX", 1)
     with around_the_guards(deployment, keep=True) as tx:
         tx.execute(sa.update(LedgerEntry).values(what="x"))
     result = referral("ledger", "verify", "--json")

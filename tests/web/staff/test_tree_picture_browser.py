@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,10 +15,8 @@ from tests.conftest import Contexts
 from tests.web.conftest import Brand
 from tests.web.staff.test_browser import sign_in
 
-BUILT = Path(__file__).parents[3] / "static" / "built" / "tree.js"
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not BUILT.is_file(), reason="the console's scripts were not built"),
     # What a picture looks like does not depend on the database.
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
@@ -103,7 +100,15 @@ def pixel(page: Page, who: int | str) -> list[int]:
 
 
 def settled(page: Page) -> None:
-    page.wait_for_timeout(320)  # a movement takes 220 ms
+    """Wait until all moving has come to rest."""
+    page.wait_for_function(f"() => !{PICTURE}.moving && !{PICTURE}.frame")
+
+
+def next_frames(page: Page) -> None:
+    """Let a moment pass in which whatever still ran would go on."""
+    page.evaluate("""async () => {
+        for (let n = 0; n < 5; n++) await new Promise(requestAnimationFrame);
+    }""")
 
 
 def test_a_tree_is_drawn_comes_nearer_and_is_moved(show: Show) -> None:
@@ -235,7 +240,7 @@ def test_the_slider_shows_who_was_there(show: Show) -> None:
     )
     page.get_by_role("button", name="Pause").click()
     stopped = slider.input_value()
-    page.wait_for_timeout(120)
+    next_frames(page)
     assert slider.input_value() == stopped
 
 
@@ -248,7 +253,7 @@ def test_who_wants_no_motion_gets_none(show: Show) -> None:
     page.get_by_role("button", name="Play").click()
     slider = page.get_by_label("Until when")
     expect(slider).to_have_value("100")
-    page.wait_for_timeout(200)
+    next_frames(page)
     expect(slider).to_have_value("100")
 
 
