@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from referral.config import Config, ConfigError, ValueSettings, WechatSettings
-from referral.sign_in_settings import OidcSettings
+from referral.config import Config, ConfigError, OidcSettings, ValueSettings, WechatSettings
 from tests.races import at_once
 
 KEYS = "an-older-key-for-the-tests-only,the-newest-key-for-the-tests-only"

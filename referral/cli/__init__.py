@@ -2,6 +2,7 @@
 
 import click
 
+import referral.cli.checks
 import referral.cli.labels
 import referral.cli.packages
 import referral.cli.ranges  # noqa: F401 - these add their commands to `codes`

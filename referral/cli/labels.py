@@ -10,7 +10,7 @@ from referral.cli.codes import batch_option, codes, end_option, start_option
 from referral.cli.output import answer, json_option, opened, progress
 from referral.cli.setup import text_of
 from referral.codes import Label
-from referral.printing import labels
+from referral.printing import label_files, labels
 from referral.printing.labels import BLEED_MAX, MARK_LENGTH_MAX, MODULE_MIN, LabelTerms, Layout
 from referral.printing.qr import LEVELS, Level
 
@@ -82,7 +82,7 @@ def print_labels(
         with progress("Drawing labels") as tell:
             made_at = deployment.clock.now().astimezone(ZoneInfo(deployment.config.timezone))
             base_url = deployment.config.base_url
-            made = labels.print_labels(run, deployment.codes, base_url, made_at, tell)
+            made = label_files.print_labels(run, deployment.codes, base_url, made_at, tell)
     _write(out, made.pdf)
     found = {
         "batch": batch.id,

@@ -1,5 +1,6 @@
 """Staff: who may work with the console and the API, and what each role may do."""
 
+from referral.roles import RIGHTS, Right, Role
 from referral.staff.api_keys import (
     API_KEY_PREFIX,
     ApiKey,
@@ -28,7 +29,6 @@ from referral.staff.members import (
     staff_by_email,
     staff_by_id,
 )
-from referral.staff.roles import RIGHTS, Right, Role
 from referral.staff.sessions import End, How, StaffSession
 
 __all__ = [

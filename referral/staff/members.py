@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from referral.db import Base, Database, RowId, insert_new_id, lock
 from referral.errors import N_, Conflict, InvalidInput, NotFound, Problem, TooMany
 from referral.people import email as email_contact
-from referral.staff.roles import RIGHTS, Right, Role
+from referral.roles import RIGHTS, Right, Role
 
 NAME_LENGTH_MAX = 80
 PASSWORD_LENGTH_MIN = 10

@@ -5,6 +5,7 @@ The device asks its owner for a finger, a face or a PIN each time, so a passkey 
 """
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ ANSWER_LENGTH_MAX = 20_000
 CHALLENGE_BYTES = 32
 CHALLENGE_LIFETIME = timedelta(minutes=5)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_CREDENTIAL_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{CREDENTIAL_LENGTH_MAX}}}")
 
 
 class Passkey(Base):
@@ -203,6 +205,8 @@ def use(tx: Session, party: Party, *, challenge: str, answer: str, now: datetime
     sent = _read(answer)
     credential_id, said = sent.get("id"), sent.get("response")
     if not isinstance(credential_id, str) or not isinstance(said, dict):
+        raise PasskeyRefused("no credential")
+    if not _CREDENTIAL_ID.fullmatch(credential_id):  # databases refuse some texts
         raise PasskeyRefused("no credential")
     # Locked, so that of two signatures at one moment the second one sees the count of the first.
     found = tx.scalar(

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from referral.clock import Clock
+from referral.config import OidcSettings
 from referral.errors import N_, Problem
-from referral.sign_in_settings import OidcSettings
 from referral.staff.subjects import SUBJECT_LENGTH_MAX, Person
 
 TIMEOUT_SECONDS = 3.0

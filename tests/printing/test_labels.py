@@ -10,9 +10,10 @@ from referral.batches import Entry, LostBatchKey, NoSuchLabel
 from referral.codes import CodeCodec, Label, grouped
 from referral.crypto import KeyRing
 from referral.errors import Problem
-from referral.printing import labels
+from referral.printing import label_files, labels
+from referral.printing.label_files import Printed
 from referral.printing.label_pdf import LabelPDF
-from referral.printing.labels import Grid, LabelTerms, Layout, Printed, Run
+from referral.printing.labels import Grid, LabelTerms, Layout, Run
 from referral.printing.qr import LEVELS, Level, printed_address
 from referral.ranges import BadRange
 from tests.scanners import scan
@@ -53,7 +54,7 @@ def made(
 ) -> Printed:
     mark = terms.pop("mark", "")
     run = Run(batch, start, end, label, LabelTerms(**terms), mark)
-    return labels.print_labels(run, CODEC, BASE_URL, MADE_AT)
+    return label_files.print_labels(run, CODEC, BASE_URL, MADE_AT)
 
 
 def printed(index: int, batch: Entry = BATCH, label: Label = Label.inner) -> str:
@@ -204,14 +205,14 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert first.pdf != made(0, 30, batch=PAIR, level="Q", mark="y").pdf
     run = Run(BATCH, 0, 1)
     east = MADE_AT.astimezone(timezone(timedelta(hours=8)))
-    assert labels.print_labels(run, CODEC, BASE_URL, east).pdf != made(0, 1).pdf
-    assert b"20260302173000+08'00'" in labels.print_labels(run, CODEC, BASE_URL, east).pdf
+    assert label_files.print_labels(run, CODEC, BASE_URL, east).pdf != made(0, 1).pdf
+    assert b"20260302173000+08'00'" in label_files.print_labels(run, CODEC, BASE_URL, east).pdf
 
 
 def test_progress_is_told_to_the_end() -> None:
     told: list[tuple[int, int]] = []
     run = Run(BATCH, 3, 8)
-    labels.print_labels(
+    label_files.print_labels(
         run, CODEC, BASE_URL, MADE_AT, lambda done, total: told.append((done, total))
     )
     assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]

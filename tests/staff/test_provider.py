@@ -11,8 +11,8 @@ from joserfc.jwk import RSAKey
 
 from referral import actions, audit
 from referral.clock import HeldClock
+from referral.config import OidcSettings
 from referral.deployment import Deployment
-from referral.sign_in_settings import OidcSettings
 from referral.staff import StaffMember, subjects
 from referral.staff import provider as provider_module
 from referral.staff.provider import Begun, Provider, ProviderAway, SignInElsewhereFailed

@@ -10,7 +10,7 @@ from flask import Response, request
 from referral.batches import Entry
 from referral.codes import Label, Labels
 from referral.errors import N_, InvalidInput, TooMany
-from referral.printing import labels
+from referral.printing import label_files, labels
 from referral.printing.labels import (
     BLEED_MAX,
     MODULE_MAX,
@@ -50,7 +50,9 @@ def label_sheet(member: StaffMember, batch_id: int) -> Response:
     if not _printing.acquire(blocking=False):
         raise LabelsBusy(retry_after=BUSY_SECONDS)
     try:
-        made = labels.print_labels(run, deployment().codes, deployment().config.base_url, made_at)
+        made = label_files.print_labels(
+            run, deployment().codes, deployment().config.base_url, made_at
+        )
     finally:
         _printing.release()
     response = Response(made.pdf, mimetype="application/pdf")

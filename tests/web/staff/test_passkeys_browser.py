@@ -8,8 +8,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import BrowserContext, CDPSession, Page, expect
 
-from referral.config import Config
-from referral.sign_in_settings import OidcSettings
+from referral.config import Config, OidcSettings
 from tests.accessibility import violations
 from tests.conftest import Contexts
 from tests.staff.provider import FakeProvider

@@ -9,8 +9,8 @@ import requests
 from flask import Flask
 
 from referral.clock import HeldClock
+from referral.config import OidcSettings
 from referral.deployment import Deployment
-from referral.sign_in_settings import OidcSettings
 from referral.staff import sessions
 from referral.staff.provider import Provider
 from referral.web import connect

@@ -1,16 +1,14 @@
-"""How staff may sign in beside a password, as the operator sets it."""
+"""How staff sign in beside a password, as the operator sets it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from referral.config.reading import LOOPBACK_HOSTS, ConfigError
+from referral.roles import Role
+
 OIDC_NAMES = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET")
 VALUE_LENGTH_MAX = 255
-LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
-
-
-class BadSetting(ValueError):
-    """The message is the sentence that the start stops with."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +22,19 @@ class OidcSettings:
 
 
 def read_oidc(values: Mapping[str, str]) -> OidcSettings | None:
-    """The settings that begin with REFERRAL_OIDC_, all of them or none. Raises `BadSetting`."""
+    """The settings that begin with REFERRAL_OIDC_, all of them or none. Raises `ConfigError`."""
     given = [name for name in OIDC_NAMES if values[name]]
     if not given:
         return None
     for name in OIDC_NAMES:
         if not values[name]:
-            raise BadSetting(
+            raise ConfigError(
                 f"REFERRAL_OIDC_{name} is missing: REFERRAL_OIDC_{given[0]} needs it beside it."
             )
         if len(values[name]) > VALUE_LENGTH_MAX:
-            raise BadSetting(f"REFERRAL_OIDC_{name} is too long.")
+            raise ConfigError(f"REFERRAL_OIDC_{name} is too long.")
     if not _is_issuer(values["ISSUER"]):
-        raise BadSetting(
+        raise ConfigError(
             "REFERRAL_OIDC_ISSUER must be the provider's address, such as "
             "https://login.brand.example, with https and without ? or #."
         )
@@ -44,14 +42,12 @@ def read_oidc(values: Mapping[str, str]) -> OidcSettings | None:
 
 
 def read_roles(value: str) -> frozenset[str]:
-    """The roles that need a second factor. Raises `BadSetting`."""
-    from referral.staff.roles import Role  # the package of it is one floor above
-
+    """The roles that need a second factor. Raises `ConfigError`."""
     known = [role.value for role in Role]
     roles = [name.strip() for name in value.split(",") if name.strip()]
     for name in roles:
         if name not in known:
-            raise BadSetting(
+            raise ConfigError(
                 f"REFERRAL_SECOND_FACTOR_ROLES: {name!r} is no role; "
                 f"write some of {', '.join(known)}, separated by commas."
             )
