@@ -38,15 +38,16 @@ from referral.intake import parked, waiting  # noqa: F401
 from referral.ledger import seals  # noqa: F401
 from referral.redemption import items, tills, vouchers  # noqa: F401
 from referral.rollups import (  # noqa: F401
+    customer_values,
     days,
     last_days,
+    measures,
     moments,
     rates,
     sharers,
     sums,
     tallies,
     tree,
-    values,
 )
 from referral.spread import counters  # noqa: F401
 from referral.staff import passkeys, recovery, spent, subjects, totp  # noqa: F401

@@ -20,8 +20,8 @@ from referral.claims import Claim
 from referral.db import Base, JSONDocument, RowId, insert_new_id
 from referral.errors import N_, Conflict, InvalidInput, NotFound
 from referral.ranges import CodeRange
+from referral.rollups.customer_values import CustomerValue
 from referral.rollups.life import Quadrant, Stage
-from referral.rollups.values import CustomerValue
 
 NAME_LENGTH_MAX = 80
 AMOUNT_MAX = 10**15

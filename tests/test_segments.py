@@ -11,7 +11,7 @@ from referral.campaigns.publishing import AudiencePaysOthers
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.orders import OrderIn, Unpaid
-from referral.rollups.values import CustomerValue
+from referral.rollups.customer_values import CustomerValue
 from referral.segments import Conditions, SegmentExists, UnknownSegment
 from referral.stores import StoreKind
 from tests.actions.test_claim_cost import counted

@@ -11,7 +11,8 @@ from referral import audit, segments
 from referral.db import transaction
 from referral.deployment import Deployment
 from referral.rollups import values
-from referral.rollups.values import AT_ONCE, Measures
+from referral.rollups.measures import Measures, measures
+from referral.rollups.values import AT_ONCE
 from referral.segments import Conditions
 
 WHOLE_LASTS = timedelta(hours=20)
@@ -26,7 +27,7 @@ def refresh_values(deployment: Deployment, *, whole: bool = False) -> int:
     """
     now = deployment.clock.now()
     with deployment.db.read() as tx:
-        known = values.measures(tx)
+        known = measures(tx)
     if whole or known is None or known.at > now or known.whole_at <= now - WHOLE_LASTS:
         return _refresh_all(deployment, now)
     return _refresh_changed(deployment, known, now)
@@ -113,22 +114,6 @@ def remove_segment(tx: Session, deployment: Deployment, segment_id: int, *, by: 
         by=by,
         action="segment removed",
         subject=f"segment:{segment_id}",
-        now=deployment.clock.now(),
-    )
-
-
-@transaction
-def note_segment_export(
-    tx: Session, deployment: Deployment, conditions: Conditions, segment_id: int | None, *, by: str
-) -> None:
-    """Keep that somebody takes the list of a segment's people out of the console."""
-    subject = "segment" if segment_id is None else f"segment:{segment_id}"
-    audit.note(
-        tx,
-        by=by,
-        action="segment exported",
-        subject=subject,
-        details={"conditions": conditions.dump()},
         now=deployment.clock.now(),
     )
 

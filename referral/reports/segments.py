@@ -1,28 +1,20 @@
-"""Who is in a segment, those worth most first: a page at a time, and all of them as a file."""
+"""Who is in a segment, those worth most first, a page at a time."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
-from zoneinfo import ZoneInfo
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from referral.catalog import Product
 from referral.crypto import KeyRing
-from referral.exports import cells
 from referral.people import Customer
-from referral.rollups.values import CustomerValue
+from referral.rollups.customer_values import CustomerValue
 from referral.segments import Conditions, meets
 from referral.stores import Store
 
 PAGE = 25
-AT_ONCE = 2_000
-"""How many people one piece of a file holds."""
 
 
 @dataclass(frozen=True)
@@ -108,69 +100,3 @@ def stores(tx: Session, limit: int) -> list[Choice]:
     """By name."""
     found = sa.select(Store.slug, Store.id, Store.name).order_by(Store.name, Store.id)
     return [Choice(*row) for row in tx.execute(found.limit(limit))]
-
-
-@dataclass(frozen=True)
-class Words:
-    """What a file says in its reader's language, and of which money and calendar it is."""
-
-    header: Sequence[str]
-    stages: Mapping[str, str]
-    quadrants: Mapping[str, str]
-    currency: str
-    zone: ZoneInfo
-
-
-def lines(
-    read: Callable[[], AbstractContextManager[Session]],
-    keys: KeyRing,
-    conditions: Conditions,
-    now: datetime,
-    words: Words,
-) -> Iterator[str]:
-    """All of a segment as CSV, piece by piece; no cell of it is taken for a formula.
-
-    Each piece is a transaction of its own: who comes in or drops out meanwhile may be in it or not,
-    but nobody is in it twice unless her value changed.
-    """
-    yield "\ufeff" + _written([list(words.header)])
-    after: Place | None = None
-    while True:
-        with read() as tx:
-            page = people(tx, keys, conditions, now, after=after, limit=AT_ONCE)
-            rows = [_cells(each, words) for each in page.rows]
-        if rows:
-            yield _written(rows)
-        if page.next is None:
-            return
-        after = page.next
-
-
-def _cells(person: Person, words: Words) -> list[str]:
-    value = person.value
-
-    def money(minor: int) -> Any:
-        return cells.major(minor, words.currency)
-
-    row = [
-        value.customer_id,
-        person.name,
-        words.stages.get(value.stage, value.stage),
-        words.quadrants.get(value.quadrant, value.quadrant),
-        value.purchases,
-        value.first_at,
-        value.last_at,
-        money(value.past),
-        money(value.year),
-        money(value.potential),
-        value.brought,
-        money(value.referral),
-        words.currency,
-    ]
-    return [cells.in_csv(each, words.zone) for each in row]
-
-
-def _written(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue()

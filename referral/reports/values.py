@@ -12,9 +12,10 @@ from referral.crypto import KeyRing
 from referral.people import Visitor
 from referral.reports import lists
 from referral.risk.devices import SharedDevice
-from referral.rollups import life, values
+from referral.rollups import life
+from referral.rollups.customer_values import CustomerValue, value_of
 from referral.rollups.life import Quadrant, Stage
-from referral.rollups.values import CustomerValue, Measures, Sum
+from referral.rollups.measures import Measures, Sum, measures
 
 DEVICES_SHOWN = 10
 
@@ -34,16 +35,16 @@ class Explained:
 
 def explained(tx: Session, customer_id: int) -> Explained | None:
     """None before anything was worked out of her."""
-    measures, value = values.measures(tx), values.value_of(tx, customer_id)
-    if measures is None or value is None:
+    measured, value = measures(tx), value_of(tx, customer_id)
+    if measured is None or value is None:
         return None
     found = None
-    if value.last_at is not None and measures.habits.days:
-        further = measures.habits.further(life.class_of(value.purchases, value.last_at, value.at))
+    if value.last_at is not None and measured.habits.days:
+        further = measured.habits.further(life.class_of(value.purchases, value.last_at, value.at))
         if further.people:
-            days = Fraction(life.YEAR_DAYS, measures.habits.days)
+            days = Fraction(life.YEAR_DAYS, measured.habits.days)
             found = further.people, Fraction(further.purchases, further.people) * days
-    return Explained(value, measures, found[1] if found else None, found[0] if found else 0)
+    return Explained(value, measured, found[1] if found else None, found[0] if found else 0)
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,17 @@ class Overview:
 def overview(tx: Session, keys: KeyRing) -> Overview | None:
     """From what is kept: the same few rows for ten customers and for ten million. None before the
     first time."""
-    measures = values.measures(tx)
-    if measures is None:
+    measured = measures(tx)
+    if measured is None:
         return None
-    names = lists.names(tx, keys, [number for number, _own, _referral in measures.sample])
+    names = lists.names(tx, keys, [number for number, _own, _referral in measured.sample])
     return Overview(
-        measures,
-        [(stage, measures.stages.get(stage.value, 0)) for stage in Stage],
-        [(each, measures.quadrants.get(each.value, Sum())) for each in Quadrant],
+        measured,
+        [(stage, measured.stages.get(stage.value, 0)) for stage in Stage],
+        [(each, measured.quadrants.get(each.value, Sum())) for each in Quadrant],
         [
-            Point(number, names.get(number), own, referral, _quadrant(measures, own, referral))
-            for number, own, referral in measures.sample
+            Point(number, names.get(number), own, referral, _quadrant(measured, own, referral))
+            for number, own, referral in measured.sample
         ],
     )
 

@@ -7,166 +7,36 @@ found by the numbers and times of rows, looked at once more for those that were 
 count without any of this.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
 from referral.batches import Batch
 from referral.catalog import Product
 from referral.claims import Claim
 from referral.config import ValueSettings
-from referral.db import Base, lock, no_hurry, run
+from referral.db import lock, no_hurry, run
 from referral.db.bulk import among, numbers, upsert_many
 from referral.graph import Referral, SpreadNode
 from referral.orders import Order, Refund
 from referral.people import Customer, Merge, Visitor
-from referral.rollups import life
-from referral.rollups.life import Buy, Further, Habits, Life, Quadrant, Stage
+from referral.rollups import life, quadrants
+from referral.rollups.customer_values import NOWHERE, CustomerValue, quietly
+from referral.rollups.habits import NOT_REFUNDED, habits
+from referral.rollups.life import Buy, Life, Stage
+from referral.rollups.measures import Measures, keep, measures
 from referral.visits import ScannedCode
 
 AT_ONCE = 5_000
 """How many customers one transaction works out."""
 LATE = timedelta(hours=1)
 """So long after its time nothing is committed any more."""
-SAMPLE = 300
-"""How many customers stand for all of them in a picture."""
-NOWHERE = ""
-"""The quadrant of whoever has not bought and brought nobody in."""
 _LOCK = "customer values"
-_ONLY = 1
-
-
-class CustomerValue(Base):
-    """A customer's value and stage, as of `at`. There is none for who has gone into another."""
-
-    __tablename__ = "customer_values"
-
-    customer_id: Mapped[int] = mapped_column(
-        sa.ForeignKey("customers.id"), primary_key=True, autoincrement=False
-    )
-    stage: Mapped[str] = mapped_column(sa.String(10))
-    """A `Stage`."""
-    quadrant: Mapped[str] = mapped_column(sa.String(10))
-    """A `Quadrant`, or `NOWHERE`."""
-    purchases: Mapped[int] = mapped_column(sa.Integer)
-    """Claims, and orders of which something is left after refunds."""
-    first_at: Mapped[datetime | None]
-    """The first of them, and the last."""
-    last_at: Mapped[datetime | None]
-    scanned_at: Mapped[datetime | None]
-    """When a code was last scanned that a browser of hers had not scanned before."""
-    past: Mapped[int] = mapped_column(sa.BigInteger)
-    """The three parts of her own value, and their sum: see `life.Worth`."""
-    year: Mapped[int] = mapped_column(sa.BigInteger)
-    potential: Mapped[int] = mapped_column(sa.BigInteger)
-    own: Mapped[int] = mapped_column(sa.BigInteger)
-    brought: Mapped[int] = mapped_column(sa.Integer)
-    """How many customers she brought in."""
-    referral: Mapped[int] = mapped_column(sa.BigInteger)
-    """What those are worth, and what they would have cost in advertising."""
-    at: Mapped[datetime]
-
-    __table_args__ = (
-        sa.Index(None, "own", "customer_id"),
-        sa.Index(None, "quadrant", "own", "customer_id"),
-    )
-
-
-class ValueMeasures(Base):
-    """What was measured of all customers together, when values were last worked out. One row."""
-
-    __tablename__ = "value_measures"
-
-    id: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
-    at: Mapped[datetime]
-    whole_at: Mapped[datetime]
-    measures: Mapped[dict[str, Any]]
-    """The rest of `Measures`."""
-
-
-@dataclass(frozen=True)
-class Sum:
-    """How many customers are somewhere, and what they are worth together."""
-
-    people: int = 0
-    own: int = 0
-    referral: int = 0
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What holds for all customers: what was assumed, and where the lines are drawn."""
-
-    at: datetime
-    """When values were last worked out, and when all of them were."""
-    whole_at: datetime
-    settings: ValueSettings
-    habits: Habits
-    own_line: int = 0
-    """Who is above it, by own value, is worth more than most who are in a quadrant."""
-    referral_line: int = 0
-    """The same by the value of those brought in."""
-    stages: Mapping[str, int] = field(default_factory=dict)
-    quadrants: Mapping[str, Sum] = field(default_factory=dict)
-    sample: Sequence[tuple[int, int, int]] = ()
-    """Some customers who are in a quadrant: number, own value, value of those brought in."""
-    marks: Mapping[str, int] = field(default_factory=dict)
-    """The last claim, refund and merge that were certainly seen."""
-
-    def dump(self) -> dict[str, Any]:
-        return {
-            "settings": asdict(self.settings),
-            "days": self.habits.days,
-            "classes": [[*of, n.people, n.purchases] for of, n in self.habits.classes.items()],
-            "lines": [self.own_line, self.referral_line],
-            "stages": dict(self.stages),
-            "quadrants": {
-                name: [n.people, n.own, n.referral] for name, n in self.quadrants.items()
-            },
-            "sample": [list(each) for each in self.sample],
-            "marks": dict(self.marks),
-        }
-
-    @classmethod
-    def load(cls, row: ValueMeasures) -> Self:
-        told = row.measures
-        classes = {
-            (bought, since): Further(people, purchases)
-            for bought, since, people, purchases in told["classes"]
-        }
-        return cls(
-            at=row.at,
-            whole_at=row.whole_at,
-            settings=ValueSettings(**told["settings"]),
-            habits=Habits(told["days"], classes),
-            own_line=told["lines"][0],
-            referral_line=told["lines"][1],
-            stages=told["stages"],
-            quadrants={name: Sum(*each) for name, each in told["quadrants"].items()},
-            sample=[(number, own, referral) for number, own, referral in told["sample"]],
-            marks=told["marks"],
-        )
-
-
-# Reading
-
-
-def measures(tx: Session) -> Measures | None:
-    """What was measured last; None before the first time."""
-    row = tx.get(ValueMeasures, _ONLY)
-    return Measures.load(row) if row else None
-
-
-def value_of(tx: Session, customer_id: int) -> CustomerValue | None:
-    return tx.get(CustomerValue, customer_id)
-
-
-# Working out
 
 
 def begin(tx: Session, settings: ValueSettings, now: datetime) -> Measures:
@@ -174,11 +44,11 @@ def begin(tx: Session, settings: ValueSettings, now: datetime) -> Measures:
     no_hurry(tx)
     lock(tx, _LOCK)
     known = measures(tx)
-    made = Measures(now, now, settings, _habits(tx, settings, now), marks=_marks(tx, now))
+    made = Measures(now, now, settings, habits(tx, settings, now), marks=_marks(tx, now))
     if known is not None:  # until the lines are drawn anew
         made = replace(made, own_line=known.own_line, referral_line=known.referral_line)
     gone = sa.select(Customer.id).where(Customer.merged_into.is_not(None))
-    tx.execute(_quietly(sa.delete(CustomerValue).where(CustomerValue.customer_id.in_(gone))))
+    tx.execute(quietly(sa.delete(CustomerValue).where(CustomerValue.customer_id.in_(gone))))
     _add_missing(tx, now)
     _note_scans(tx)
     return made
@@ -214,17 +84,14 @@ def finish(tx: Session, made: Measures, customers: Collection[int] | None = None
     measured. With all, the lines between the quadrants are drawn anew."""
     no_hurry(tx)
     lock(tx, _LOCK)
-    _add_up_referrals(tx, made.settings, customers)
+    quadrants.add_up_referrals(tx, made.settings, customers)
     if customers is None:
-        made = replace(
-            made, own_line=_median(tx, CustomerValue.own), referral_line=_median(tx, _REFERRAL)
-        )
-    _place(tx, made, customers)
-    stages, quadrants = _sums(tx)
-    made = replace(made, stages=stages, quadrants=quadrants, sample=_sample(tx))
-    row = ValueMeasures(id=_ONLY, at=made.at, whole_at=made.whole_at, measures=made.dump())
-    tx.merge(row)
-    tx.flush()
+        own, referral = quadrants.lines(tx)
+        made = replace(made, own_line=own, referral_line=referral)
+    quadrants.place(tx, made, customers)
+    stages, sums = quadrants.sums(tx)
+    made = replace(made, stages=stages, quadrants=sums, sample=quadrants.sample(tx))
+    keep(tx, made)
     return made
 
 
@@ -256,54 +123,7 @@ def changed(tx: Session, known: Measures, now: datetime) -> tuple[list[int], Mea
 
 def forget(tx: Session, customer_id: int) -> None:
     """Drop the row of a customer who goes into another one."""
-    tx.execute(_quietly(sa.delete(CustomerValue).where(CustomerValue.customer_id == customer_id)))
-
-
-# What customers do
-
-
-_NOT_REFUNDED = Order.amount > Order.refunded
-
-
-def _bought(settings: ValueSettings, *columns: str) -> sa.CompoundSelect[Any] | sa.Select[Any]:
-    """All purchases that count."""
-    claims = sa.select(*(getattr(Claim, name) for name in columns))
-    orders = sa.select(*(getattr(Order, name) for name in columns)).where(_NOT_REFUNDED)
-    if settings.purchases == "both":
-        return sa.union_all(claims, orders)
-    return claims if settings.purchases == "claims" else orders
-
-
-def _habits(tx: Session, settings: ValueSettings, now: datetime) -> Habits:
-    """What customers went on to buy, by the class that they were of."""
-    bought = _bought(settings, "customer_id", "at").subquery()
-    first = tx.scalar(sa.select(sa.func.min(bought.c.at)))
-    days = life.watched_days(first, now)
-    if not days:
-        return Habits()
-    cut = now - timedelta(days=days)
-    was_before = bought.c.at < cut
-    was_watched = sa.and_(bought.c.at >= cut, bought.c.at <= now)
-    states = (
-        sa.select(
-            sa.func.sum(sa.case((was_before, 1), else_=0)).label("before"),
-            sa.func.max(sa.case((was_before, bought.c.at))).label("last"),
-            sa.func.sum(sa.case((was_watched, 1), else_=0)).label("further"),
-        )
-        .group_by(bought.c.customer_id)
-        .subquery()
-    )
-    most = life.PURCHASES_TOLD_APART
-    purchases = sa.case((states.c.before < most, states.c.before), else_=most)
-    ends = [(states.c.last >= cut - end, place) for place, end in enumerate(life.SINCE_LAST)]
-    since = sa.case(*ends, else_=len(life.SINCE_LAST))
-    classes: Any = sa.select(
-        purchases.label("purchases"), since.label("since"), states.c.further
-    ).where(states.c.before > 0)
-    of = classes.subquery().c
-    counted = sa.select(of.purchases, of.since, sa.func.count(), sa.func.sum(of.further))
-    rows = tx.execute(counted.group_by(of.purchases, of.since).order_by(of.purchases, of.since))
-    return Habits(days, {(int(n), int(ago)): Further(p, int(more)) for n, ago, p, more in rows})
+    tx.execute(quietly(sa.delete(CustomerValue).where(CustomerValue.customer_id == customer_id)))
 
 
 def _marks(tx: Session, now: datetime) -> dict[str, int]:
@@ -395,7 +215,7 @@ def _claims(currency: str) -> sa.Select[Any]:
 
 def _orders(currency: str) -> sa.Select[Any]:
     amount = sa.case((Order.currency == currency, Order.amount - Order.refunded), else_=0)
-    return sa.select(Order.customer_id, Order.at, amount).where(_NOT_REFUNDED)
+    return sa.select(Order.customer_id, Order.at, amount).where(NOT_REFUNDED)
 
 
 _LOOKED = (
@@ -436,9 +256,7 @@ def _add_missing(tx: Session, now: datetime) -> None:
     empty = {
         "stage": Stage.discovered.value,
         "quadrant": NOWHERE,
-        **dict.fromkeys(
-            ("purchases", "past", "year", "potential", "own", "brought", "referral"), 0
-        ),
+        **dict.fromkeys(_NUMBERS, 0),
     }
     values = [sa.literal(value) for value in empty.values()]
     new = sa.select(Customer.id, *values, sa.literal(now, CustomerValue.at.type)).where(
@@ -460,95 +278,4 @@ def _note_scans(tx: Session) -> None:
         CustomerValue.customer_id == last.c.customer_id,
         CustomerValue.scanned_at.is_distinct_from(last.c.at),
     )
-    tx.execute(_quietly(theirs.values(scanned_at=last.c.at)))
-
-
-# What depends on the rows of others
-
-_REFERRAL = CustomerValue.referral
-_IN_A_QUADRANT = sa.or_(CustomerValue.purchases > 0, CustomerValue.brought > 0)
-
-
-def _add_up_referrals(
-    tx: Session, settings: ValueSettings, customers: Collection[int] | None
-) -> None:
-    friend = sa.orm.aliased(CustomerValue)
-    each = friend.own + sa.literal(settings.new_customer, sa.BigInteger)
-    sums = (
-        sa.select(
-            Referral.referrer_id,
-            sa.cast(sa.func.sum(each), sa.BigInteger).label("value"),
-            sa.func.count().label("people"),
-        )
-        .join(friend, friend.customer_id == Referral.customer_id)
-        .where(Referral.referrer_id.is_not(None))
-    )
-    none = sa.update(CustomerValue).where(CustomerValue.brought == 0, _REFERRAL != 0)
-    given: dict[str, str] = {}
-    if customers is not None:
-        given = {"customers": numbers(tx, customers)}
-        sums = sums.where(among(Referral.referrer_id, "customers"))
-        none = none.where(among(CustomerValue.customer_id, "customers"))
-    added = sums.group_by(Referral.referrer_id).subquery()
-    theirs = sa.update(CustomerValue).where(
-        CustomerValue.customer_id == added.c.referrer_id,
-        sa.or_(added.c.value != _REFERRAL, CustomerValue.brought != added.c.people),
-    )
-    theirs = theirs.values(referral=added.c.value, brought=added.c.people)
-    tx.execute(_quietly(theirs), given)
-    tx.execute(_quietly(none.values(referral=0)), given)
-
-
-def _median(tx: Session, column: Any) -> int:
-    """Of those who are in a quadrant: half of them have no more."""
-    everybody = sa.select(sa.func.count()).select_from(CustomerValue).where(_IN_A_QUADRANT)
-    people = tx.scalar(everybody) or 0
-    middle = sa.select(column).where(_IN_A_QUADRANT).order_by(column).limit(1)
-    return tx.scalar(middle.offset(max(people - 1, 0) // 2)) or 0
-
-
-def _place(tx: Session, made: Measures, customers: Collection[int] | None) -> None:
-    has_more = CustomerValue.own > made.own_line
-    brings_more = made.referral_line < _REFERRAL
-    place = sa.case(
-        (sa.not_(_IN_A_QUADRANT), NOWHERE),
-        (sa.and_(has_more, brings_more), Quadrant.champions.value),
-        (has_more, Quadrant.affluents.value),
-        (brings_more, Quadrant.advocates.value),
-        else_=Quadrant.misers.value,
-    )
-    moved = sa.update(CustomerValue).where(CustomerValue.quadrant != place)
-    given: dict[str, str] = {}
-    if customers is not None:
-        given = {"customers": numbers(tx, customers)}
-        moved = moved.where(among(CustomerValue.customer_id, "customers"))
-    tx.execute(_quietly(moved.values(quadrant=place)), given)
-
-
-def _sums(tx: Session) -> tuple[dict[str, int], dict[str, Sum]]:
-    """How many customers there are at each stage, and in each quadrant with their values."""
-    own, referral = sa.func.sum(CustomerValue.own), sa.func.sum(_REFERRAL)
-    columns = (CustomerValue.stage, CustomerValue.quadrant)
-    rows = tx.execute(sa.select(*columns, sa.func.count(), own, referral).group_by(*columns)).all()
-    stages = {
-        stage.value: sum(row[2] for row in rows if row.stage == stage.value) for stage in Stage
-    }
-    quadrants = {}
-    for quadrant in Quadrant:
-        theirs = [row[2:] for row in rows if row.quadrant == quadrant.value]
-        quadrants[quadrant.value] = Sum(*(int(sum(part)) for part in zip(*theirs, strict=True)))
-    return stages, quadrants
-
-
-def _sample(tx: Session) -> list[tuple[int, int, int]]:
-    """Some customers who are in a quadrant, as if drawn by lot, but the same ones every time."""
-    number = CustomerValue.customer_id
-    lot = (number * 40_503) % 65_537
-    some = sa.select(number, CustomerValue.own, _REFERRAL).where(_IN_A_QUADRANT)
-    rows = tx.execute(some.order_by(lot, number).limit(SAMPLE))
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-def _quietly(statement: Any) -> Any:
-    """Nothing of these tables is held by the session."""
-    return statement.execution_options(synchronize_session=False)
+    tx.execute(quietly(theirs.values(scanned_at=last.c.at)))

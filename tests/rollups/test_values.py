@@ -15,9 +15,9 @@ from referral.deployment import Deployment
 from referral.graph import Referral
 from referral.orders import Order, OrderIn, RefundIn
 from referral.people import Customer
-from referral.rollups import values
+from referral.rollups.customer_values import CustomerValue
 from referral.rollups.life import Further, Habits, Quadrant, Stage
-from referral.rollups.values import CustomerValue, Measures
+from referral.rollups.measures import Measures, measures
 from tests.cast import PRICE, Brand, Person, cast_of, open_brand
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -66,7 +66,7 @@ def told(brand: Brand) -> dict[int, tuple[object, ...]]:
 
 def kept(brand: Brand) -> Measures:
     with brand.deployment.db.read() as tx:
-        found = values.measures(tx)
+        found = measures(tx)
     assert found is not None
     return found
 

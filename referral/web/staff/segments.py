@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from flask import Response, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
@@ -16,7 +15,7 @@ from referral.reports import values as value_report
 from referral.reports.segments import Place
 from referral.reports.values import Overview
 from referral.rollups.life import Quadrant, Stage
-from referral.rollups.values import measures
+from referral.rollups.measures import measures
 from referral.segments import (
     NAME_LENGTH_MAX,
     Conditions,
@@ -187,39 +186,6 @@ def remove_segment(member: StaffMember, segment_id: int) -> Page:
     actions.remove_segment(deployment(), segment_id, by=name_of(member))
     flash(_("The segment is removed. Campaigns that are published keep whom they are for."))
     return redirect(url_for(".segment_list"), 303)
-
-
-@staff.post(f"{SEGMENT}/people.csv")
-@require(Right.export)
-def segment_file(member: StaffMember, segment_id: int) -> Response:
-    """All people of a segment as a file, sent as it is read. That somebody took it is kept."""
-    with deployment().db.read() as tx:
-        said = segments.segment_by_id(tx, segment_id).checked
-    actions.note_segment_export(deployment(), said, segment_id, by=name_of(member))
-    opened = deployment()
-    # Bound here: the request is over before the last piece is made.
-    pieces = report.lines(opened.db.read, opened.keys, said, now(), _file_words())
-    response = Response(pieces, content_type="text/csv; charset=utf-8")
-    name = f"segment-{segment_id}.csv"
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _file_words() -> report.Words:
-    config = deployment().config
-    return report.Words(
-        header=[
-            *(_("Customer no."), _("Name"), _("Life stage"), _("Quadrant"), _("Purchases")),
-            *(_("First purchase"), _("Last purchase")),
-            *(_("Value: past"), _("Value: this year"), _("Value: potential")),
-            *(_("Customers brought in"), _("Value of those brought in"), _("Currency")),
-        ],
-        stages={each.value: life_words.stage(each) for each in Stage},
-        quadrants={"": "", **{each.value: life_words.quadrant(each) for each in Quadrant}},
-        currency=config.values.currency,
-        zone=ZoneInfo(config.timezone),
-    )
 
 
 def _asked_segment(number: str) -> Segment | None:
