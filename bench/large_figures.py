@@ -58,7 +58,7 @@ from referral.reports import merging as same
 from referral.reports import orders as order_lists
 from referral.reports import vouchers as voucher_lists
 from referral.reports.funnel import Span
-from referral.rollups.days import Part
+from referral.rollups.day_parts import Part
 from referral.spread import counters
 
 MILLISECONDS_ASKED = 50

@@ -42,6 +42,7 @@ from referral.rollups import (  # noqa: F401
     days,
     last_days,
     measures,
+    milestones,
     moments,
     rates,
     sharers,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from referral import stores
 from referral.rollups import days
-from referral.rollups.days import FUNNEL, Part, Step
+from referral.rollups.day_parts import FUNNEL, Part, Step, midnight
 
 LINES_MAX = 50
 """How many channels, stores or regions a table has; what is beyond is one line more."""
@@ -31,12 +31,12 @@ class Span:
 
     @property
     def since(self) -> datetime:
-        return days.midnight(self.first, self.zone)
+        return midnight(self.first, self.zone)
 
     @property
     def until(self) -> datetime:
         """Not included."""
-        return days.midnight(self.last + timedelta(days=1), self.zone)
+        return midnight(self.last + timedelta(days=1), self.zone)
 
     @property
     def before(self) -> "Span":

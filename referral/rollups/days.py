@@ -8,10 +8,8 @@ are gone over again (`AGAIN`, and `AGAIN_DAILY` once a day); after that by `reco
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,72 +17,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral.claims import Claim
-from referral.codes import Label
-from referral.db import Base, UTCDateTime, lock, no_hurry
+from referral.db import Base, lock, no_hurry
 from referral.db.bulk import insert_many
-from referral.graph import SpreadNode
-from referral.ledger import Account, LedgerEntry, Posting
-from referral.ledger import Kind as AccountKind
 from referral.orders import Order
-from referral.people import Visitor
-from referral.ranges import CodeRange
+from referral.rollups.day_counts import counted
+from referral.rollups.day_parts import OF_VISITS, Day, Key, Part, days_in, midnight
 from referral.rollups.hours import VisitCount
 from referral.rollups.tallies import Tallied, What
-from referral.visits import Kind, SeenCode
 
 DAYS = What.campaign_days
 AGAIN, AGAIN_DAILY = timedelta(days=3), timedelta(days=35)
 """How far back days are gone over again: every time, and when another day is over."""
 ROWS_AT_ONCE = 2_000
-TAKEN_BACK = "taken back"
-"""What the ledger calls an entry by which granted rewards go back into their budget."""
 _LOCK = "campaign days"
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Step(StrEnum):
-    """What is counted. Those up to `order` are the steps of a funnel, in its order."""
-
-    open = "open"
-    engagement = "engagement"
-    scan = "scan"
-    sign_in = "sign_in"
-    claim = "claim"
-    order = "order"
-    share = "share"
-    granted = "granted"
-    """Amounts that left the budget, by unit."""
-    reversed = "reversed"
-    """Amounts that came back into it."""
-
-
-FUNNEL = (
-    Step.open,
-    Step.engagement,
-    Step.scan,
-    Step.sign_in,
-    Step.claim,
-    Step.order,
-    Step.share,
-)
-OF_VISITS = (Step.open, Step.engagement, Step.scan, Step.sign_in, Step.share)
-
-
-class Part(StrEnum):
-    """What days are parted by; `value` says which of them."""
-
-    all = "all"
-    channel = "channel"
-    """Of a visit its own; of a purchase that of the link by which its buyer had come."""
-    store = "store"
-    """The number of the store that the package went to."""
-    region = "region"
-    """Of a claim where its code was first scanned."""
-    unit = "unit"
-    """Of what was granted and came back."""
-
-
-BY_PARTS = (Part.all, Part.channel, Part.store, Part.region)
 
 
 class CampaignDay(Base):
@@ -99,33 +45,6 @@ class CampaignDay(Base):
     value: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     """A channel, a store's number, a region or a unit; empty where it is not known."""
     count: Mapped[int] = mapped_column(sa.BigInteger)
-
-
-@dataclass(frozen=True)
-class Day:
-    """A day of a calendar, from one midnight up to the next, which is not included."""
-
-    day: date
-    since: datetime
-    until: datetime
-
-
-def day_in(day: date, zone: ZoneInfo) -> Day:
-    return Day(day, midnight(day, zone), midnight(day + timedelta(days=1), zone))
-
-
-def days_in(first: date, last: date, zone: ZoneInfo) -> list[Day]:
-    """All days from one to another, both included."""
-    length = (last - first).days + 1
-    return [day_in(first + timedelta(days=n), zone) for n in range(max(length, 0))]
-
-
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
-Key = tuple[date, str, str]
-"""A day, a step and a value."""
 
 
 # Reading
@@ -148,7 +67,7 @@ def read(
     ):
         found[day, step, value] += count
     since = [day for day in days_in(first, last, zone) if day.since >= kept_until]
-    return found + _counted(tx, campaign_id, part, since)
+    return found + counted(tx, campaign_id, part, since)
 
 
 def read_sums(
@@ -164,7 +83,7 @@ def read_sums(
     ):
         found[step, value] += int(count)
     since = [day for day in days_in(first, last, zone) if day.since >= kept_until]
-    for (_, step, value), count in _counted(tx, campaign_id, part, since).items():
+    for (_, step, value), count in counted(tx, campaign_id, part, since).items():
         found[step, value] += count
     return found
 
@@ -180,162 +99,6 @@ def _kept(
         CampaignDay.day <= last,
         CampaignDay.day < kept_until.astimezone(zone).date(),
     )
-
-
-# Counting
-
-
-def _counted(tx: Session, campaign_id: int, part: Part, days: Sequence[Day]) -> Counter[Key]:
-    """The same of these days, which follow one another, out of what it is a count of."""
-    found = Counter[Key]()
-    if not days:
-        return found
-    for count in _COUNTS[part]:
-        statement = count(campaign_id, part, days)
-        for n, step, value, times in tx.execute(statement):
-            found[days[n].day, step, str(value or "")] += int(times)
-    return found
-
-
-def _slots(days: Sequence[Day]) -> sa.CTE:
-    return (
-        sa.values(
-            sa.column("n", sa.Integer()),
-            sa.column("since", UTCDateTime()),
-            sa.column("until", UTCDateTime()),
-        )
-        .data([(n, day.since, day.until) for n, day in enumerate(days)])
-        .cte("slots")
-    )
-
-
-def _within(slots: sa.CTE, at: Any, days: Sequence[Day]) -> sa.ColumnElement[bool]:
-    # The whole as well: databases guess better how much of a table that is.
-    whole = (at >= days[0].since, at < days[-1].until)
-    return sa.and_(at >= slots.c.since, at < slots.c.until, *whole)
-
-
-_BLANK: sa.ColumnElement[Any] = sa.literal_column("''")
-
-
-def _of_visits(campaign_id: int, part: Part, days: Sequence[Day]) -> sa.Select[Any]:
-    columns = {
-        Part.all: _BLANK,
-        Part.channel: VisitCount.channel,
-        Part.store: VisitCount.store_id,
-        Part.region: VisitCount.region,
-    }
-    slots = _slots(days)
-    value = columns[part]
-    inside = sa.and_(VisitCount.campaign_id == campaign_id, _within(slots, VisitCount.hour, days))
-    return (
-        sa.select(slots.c.n, VisitCount.kind, value, sa.func.sum(VisitCount.count))
-        .select_from(slots.join(VisitCount, inside))
-        .where(VisitCount.kind.in_([Kind(step).value for step in OF_VISITS]))
-        .group_by(slots.c.n, VisitCount.kind, *([value] if part is not Part.all else []))
-        .having(sa.func.sum(VisitCount.count) != 0)
-    )
-
-
-def _of_claims(campaign_id: int, part: Part, days: Sequence[Day]) -> sa.Select[Any]:
-    slots = _slots(days)
-    inside = sa.and_(Claim.campaign_id == campaign_id, _within(slots, Claim.at, days))
-    source: sa.FromClause = slots.join(Claim, inside)
-    value: Any = _BLANK
-    if part is Part.region:
-        source = source.outerjoin(
-            SeenCode,
-            sa.and_(
-                SeenCode.batch_id == Claim.batch_id,
-                SeenCode.index == Claim.index,
-                SeenCode.label == Label.inner,
-            ),
-        )
-        value = SeenCode.region
-    elif part is Part.store:
-        value = (
-            sa.select(CodeRange.store_id)
-            .where(CodeRange.batch_id == Claim.batch_id, CodeRange.start <= Claim.index)
-            .order_by(CodeRange.start.desc())
-            .limit(1)
-            .correlate(Claim)
-            .scalar_subquery()
-        )
-    elif part is Part.channel:
-        value = _channel_of(Claim, Claim.at)
-    return _by_day(slots, source, Step.claim, value)
-
-
-def _of_orders(campaign_id: int, part: Part, days: Sequence[Day]) -> sa.Select[Any]:
-    """By when they were reported: the days before do not change any more. They are of no store, and
-    nobody knows from where."""
-    slots = _slots(days)
-    at = Order.reported_at
-    inside = sa.and_(Order.campaign_id == campaign_id, _within(slots, at, days))
-    value = _channel_of(Order, at) if part is Part.channel else _BLANK
-    return _by_day(slots, slots.join(Order, inside), Step.order, value)
-
-
-def _by_day(
-    slots: sa.CTE, source: sa.FromClause, step: Step, value: sa.ColumnElement[Any]
-) -> sa.Select[Any]:
-    each = sa.select(slots.c.n, value.label("value")).select_from(source).subquery()
-    name: sa.ColumnElement[str] = sa.literal_column(f"'{step}'")
-    return sa.select(each.c.n, name, each.c.value, sa.func.count()).group_by(each.c.n, each.c.value)
-
-
-def _channel_of(purchase: Any, at: Any) -> sa.ColumnElement[Any]:
-    """The channel of the first link of its campaign that a purchase's customer had opened."""
-    return (
-        sa.select(SpreadNode.channel)
-        .join(Visitor, Visitor.id == SpreadNode.visitor_id)
-        .where(
-            Visitor.customer_id == purchase.customer_id,
-            SpreadNode.campaign_id == purchase.campaign_id,
-            SpreadNode.parent_id.is_not(None),
-            SpreadNode.at <= at,
-        )
-        .order_by(SpreadNode.at, SpreadNode.visitor_id)
-        .limit(1)
-        .correlate(purchase)
-        .scalar_subquery()
-    )
-
-
-def _of_ledger(campaign_id: int, part: Part, days: Sequence[Day]) -> sa.Select[Any]:
-    # On their own first: PostgreSQL would rather go through all that a budget ever paid.
-    entries = (
-        sa.select(LedgerEntry.id, LedgerEntry.what, LedgerEntry.at)
-        .where(LedgerEntry.at >= days[0].since, LedgerEntry.at < days[-1].until)
-        .cte("entries")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    slots = _slots(days)
-    is_back = sa.and_(Posting.amount > 0, entries.c.what == TAKEN_BACK)
-    step = sa.case(
-        (is_back, sa.literal_column(f"'{Step.reversed}'")),
-        else_=sa.literal_column(f"'{Step.granted}'"),
-    )
-    amount = sa.func.abs(Posting.amount).label("amount")
-    inside = (
-        sa.select(slots.c.n, step.label("step"), Account.unit, amount)
-        .select_from(entries)
-        .join(slots, sa.and_(entries.c.at >= slots.c.since, entries.c.at < slots.c.until))
-        .join(Posting, Posting.entry_id == entries.c.id)
-        .join(Account, Account.id == Posting.account_id)
-        .where(Account.kind == AccountKind.budget.value, Account.owner == campaign_id)
-        # What is put up arrives as well, and is no cost.
-        .where(sa.or_(Posting.amount < 0, is_back))
-        .subquery()
-    )
-    columns = (inside.c.n, inside.c.step, inside.c.unit)
-    return sa.select(*columns, sa.func.sum(inside.c.amount)).group_by(*columns)
-
-
-_COUNTS: dict[Part, Sequence[Callable[[int, Part, Sequence[Day]], sa.Select[Any]]]] = {
-    **dict.fromkeys(BY_PARTS, (_of_visits, _of_claims, _of_orders)),
-    Part.unit: (_of_ledger,),
-}
 
 
 # Keeping
@@ -366,7 +129,7 @@ def recount(tx: Session, campaigns: Iterable[int], zone: ZoneInfo) -> int:
     wrong, end = 0, until(tx)
     for campaign in campaigns:
         days = _days_of(tx, campaign, _EVER, end, zone)
-        wrong += sum(1 for _ in _differing(tx, campaign, days, (*BY_PARTS, Part.unit)))
+        wrong += sum(1 for _ in _differing(tx, campaign, days))
         _keep(tx, campaign, days)
     return wrong
 
@@ -381,9 +144,7 @@ def differences(tx: Session, campaigns: Iterable[int], zone: ZoneInfo) -> Iterat
     end = until(tx)
     for campaign in campaigns:
         days = _days_of(tx, campaign, _EVER, end, zone)
-        for part, (day, step, value), kept, found in _differing(
-            tx, campaign, days, (*BY_PARTS, Part.unit)
-        ):
+        for part, (day, step, value), kept, found in _differing(tx, campaign, days):
             if part in {Part.all, Part.unit} or step in OF_VISITS:
                 of = f"campaign {campaign}, {day}, {step}, {part} {value}".rstrip()
                 yield f"campaign_days: {of}: {found}, {kept} is kept"
@@ -392,10 +153,8 @@ def differences(tx: Session, campaigns: Iterable[int], zone: ZoneInfo) -> Iterat
 _Differing = tuple[Part, Key, int, int]
 
 
-def _differing(
-    tx: Session, campaign: int, days: Sequence[Day], parts: Iterable[Part]
-) -> Iterator[_Differing]:
-    for part in parts:
+def _differing(tx: Session, campaign: int, days: Sequence[Day]) -> Iterator[_Differing]:
+    for part in Part:
         kept = Counter[Key]()
         rows = tx.execute(
             sa.select(
@@ -404,7 +163,7 @@ def _differing(
         )
         for day, step, value, count in rows:
             kept[day, step, value] = count
-        found = _counted(tx, campaign, part, days)
+        found = counted(tx, campaign, part, days)
         for key in sorted(kept.keys() | found.keys()):
             if kept[key] != found[key]:
                 yield part, key, kept[key], found[key]
@@ -440,7 +199,7 @@ def _keep(tx: Session, campaign: int, days: Sequence[Day]) -> None:
             CampaignDay.day <= days[-1].day,
         )
     )
-    for part in (*BY_PARTS, Part.unit):
+    for part in Part:
         rows = [
             {
                 "campaign_id": campaign,
@@ -450,7 +209,7 @@ def _keep(tx: Session, campaign: int, days: Sequence[Day]) -> None:
                 "value": value,
                 "count": count,
             }
-            for (day, step, value), count in sorted(_counted(tx, campaign, part, days).items())
+            for (day, step, value), count in sorted(counted(tx, campaign, part, days).items())
         ]
         for start in range(0, len(rows), ROWS_AT_ONCE):
             insert_many(

@@ -11,7 +11,7 @@ with which their part in the distributions can be taken out again when it change
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -24,10 +24,8 @@ from referral.claims import Claim
 from referral.db import Base, is_sqlite, lock, no_hurry
 from referral.db.bulk import upsert_many
 from referral.gathering import add_up
-from referral.graph import Referral
-from referral.orders import Order
-from referral.people import Visitor
-from referral.rollups.sharers import Sharer
+from referral.rollups import milestones
+from referral.rollups.milestones import Milestones, Whose
 from referral.rollups.sums import day_of
 from referral.rollups.tallies import Tallied, What, until
 from referral.visits import SeenCode
@@ -39,8 +37,6 @@ LATE = timedelta(days=2)
 ALL = 0
 """Stands for all products, or all batches of a product."""
 ROWS_AT_ONCE = 2_000
-APART = timedelta(hours=12)
-"""What is claimed or ordered sooner after a first claim belongs to the same purchase."""
 BEFORE, WAITING = -1, -2
 """Instead of a step: it had happened before, or has not happened so far."""
 STEPS_A_DECADE = 16
@@ -54,27 +50,12 @@ class Moment(IntEnum):
     claim = 1
     """From the first scan of a package to its claim."""
     again = 2
-    """From a customer's first claim to the next purchase, a claim or an order; see `APART`."""
+    """From a customer's first claim to the next purchase, a claim or an order; see
+    `milestones.APART`."""
     share = 3
     """From a customer's first claim to the first share."""
     friend = 4
     """From the first share of a customer who has claimed to the first purchase of a friend."""
-
-
-class Milestones(Base):
-    """When a customer who has claimed a package did what for the first time, as far as counted."""
-
-    __tablename__ = "customer_milestones"
-
-    customer_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
-    batch_id: Mapped[int] = mapped_column(sa.BigInteger)
-    """Of the package that was claimed first."""
-    claimed_at: Mapped[datetime]
-    again_at: Mapped[datetime | None]
-    """The next purchase after that."""
-    shared_at: Mapped[datetime | None]
-    friend_at: Mapped[datetime | None]
-    """The first purchase of somebody whom the customer brought in."""
 
 
 class MomentCount(Base):
@@ -119,7 +100,7 @@ def count(tx: Session, now: datetime) -> bool:
     if end <= since:
         return False
     _write(tx, _packages(tx, since, end))
-    busy = _busy(since, end)
+    busy = milestones.busy(since, end)
     _renew(tx, lambda column: column.in_(busy), end)
     tx.merge(Tallied(what=MOMENTS, until=end))
     tx.flush()
@@ -180,99 +161,26 @@ def _packages(tx: Session, since: datetime, end: datetime) -> Counter[_Key]:
 # Customers
 
 
-def _busy(since: datetime, end: datetime) -> sa.CompoundSelect[int]:
-    """Who did something from one midnight to another that may be a milestone."""
-
-    def within(at: Any) -> sa.ColumnElement[bool]:
-        return sa.and_(at >= since, at < end)
-
-    return sa.union(
-        sa.select(Claim.customer_id).where(within(Claim.at)),
-        sa.select(Order.customer_id).where(within(Order.reported_at)),
-        sa.select(Visitor.customer_id)
-        .join(Sharer, Sharer.visitor_id == Visitor.id)
-        .where(within(Sharer.at), Visitor.customer_id.is_not(None)),
-        sa.select(Referral.referrer_id).where(
-            within(Referral.at), Referral.referrer_id.is_not(None)
-        ),
-    )
-
-
-_Whose = Callable[[Any], sa.ColumnElement[bool]]
-"""Says of a column of customers which of them are meant."""
-
-
-def _renew(tx: Session, whose: _Whose, end: datetime) -> None:
+def _renew(tx: Session, whose: Whose, end: datetime) -> None:
     """Find the milestones of customers anew, and what they count with them."""
-    change = Counter({key: -times for key, times in _of_customers(tx, _kept_of(whose)).items()})
+    change = Counter(
+        {key: -times for key, times in _of_customers(tx, milestones.kept_of(whose)).items()}
+    )
     connection = tx.connection()
     connection.execute(sa.delete(Milestones).where(whose(Milestones.customer_id)))
     names = [column.name for column in Milestones.__table__.columns]
-    found = _found(tx, whose, end)
+    found = milestones.found(tx, whose, end)
     into = sa.insert(Milestones).from_select(names, sa.select(*(found.c[name] for name in names)))
     connection.execute(into)
-    for key, times in _of_customers(tx, _kept_of(whose)).items():
+    for key, times in _of_customers(tx, milestones.kept_of(whose)).items():
         change[key] += times
     _write(tx, change)
 
 
-def _found(tx: Session, whose: _Whose, end: datetime) -> sa.Subquery:
-    """The milestones of customers out of what there is before `end`: a row for each who claimed."""
-    place = sa.func.row_number().over(partition_by=Claim.customer_id, order_by=(Claim.at, Claim.id))
-    claims = (
-        sa.select(Claim.customer_id, Claim.batch_id, Claim.at, place.label("place"))
-        .where(Claim.at < end, whose(Claim.customer_id))
-        .subquery()
-    )
-    first = sa.select(claims).where(claims.c.place == 1).subquery()
-    purchases = sa.union_all(
-        sa.select(claims.c.customer_id.label("who"), claims.c.at.label("at")),
-        sa.select(Order.customer_id, Order.at).where(
-            Order.reported_at < end, whose(Order.customer_id)
-        ),
-    ).subquery()
-    again = (
-        sa.select(purchases.c.who, sa.func.min(purchases.c.at).label("at"))
-        .join(first, first.c.customer_id == purchases.c.who)
-        .where(purchases.c.at >= _half_a_day_later(tx, first.c.at))
-        .group_by(purchases.c.who)
-        .subquery()
-    )
-    shared = (
-        sa.select(Visitor.customer_id.label("who"), sa.func.min(Sharer.at).label("at"))
-        .join(Sharer, Sharer.visitor_id == Visitor.id)
-        .where(Sharer.at < end, whose(Visitor.customer_id))
-        .group_by(Visitor.customer_id)
-        .subquery()
-    )
-    friend = (
-        sa.select(Referral.referrer_id.label("who"), sa.func.min(Referral.at).label("at"))
-        .where(Referral.at < end, whose(Referral.referrer_id))
-        .group_by(Referral.referrer_id)
-        .subquery()
-    )
-    statement = sa.select(
-        first.c.customer_id,
-        first.c.batch_id,
-        first.c.at.label("claimed_at"),
-        again.c.at.label("again_at"),
-        shared.c.at.label("shared_at"),
-        friend.c.at.label("friend_at"),
-    ).select_from(first)
-    for each in (again, shared, friend):
-        statement = statement.outerjoin(each, each.c.who == first.c.customer_id)
-    return statement.subquery()
-
-
-def _kept_of(whose: _Whose) -> sa.Subquery:
-    """The milestones of customers, as they are kept."""
-    return sa.select(Milestones.__table__).where(whose(Milestones.customer_id)).subquery()
-
-
-def _of_customers(tx: Session, milestones: sa.Subquery) -> Counter[_Key]:
+def _of_customers(tx: Session, known: sa.Subquery) -> Counter[_Key]:
     """What milestones count as."""
     found: Counter[_Key] = Counter()
-    of = milestones.c
+    of = known.c
     for moment, begin, came in (
         (Moment.again, of.claimed_at, of.again_at),
         (Moment.share, of.claimed_at, of.shared_at),
@@ -284,27 +192,12 @@ def _of_customers(tx: Session, milestones: sa.Subquery) -> Counter[_Key]:
             _month(tx, begin).label("month"),
             _step(tx, begin, came).label("step"),
         )
-        each = sa.select(*columns).join_from(milestones, Batch, Batch.id == of.batch_id)
+        each = sa.select(*columns).join_from(known, Batch, Batch.id == of.batch_id)
         _add(tx, found, moment, each.where(begin.is_not(None)))
     return found
 
 
-def _everybody(column: Any) -> sa.ColumnElement[bool]:
-    found: sa.ColumnElement[bool] = column.is_not(None)
-    return found
-
-
 # In the words of the database
-
-
-def _half_a_day_later(tx: Session, at: Any) -> sa.ColumnElement[datetime]:
-    """`APART` after a moment."""
-    if is_sqlite(tx):
-        pattern: sa.ColumnElement[Any] = sa.literal_column("'%Y-%m-%d %H:%M:%f000'")
-        text = sa.func.strftime(pattern, at, f"+{APART.total_seconds()} seconds", type_=sa.String())
-        return sa.type_coerce(text, at.type)
-    later: sa.ColumnElement[datetime] = at + sa.literal(APART, sa.Interval())
-    return later
 
 
 def _step(tx: Session, begin: Any, came: Any) -> sa.ColumnElement[int]:
@@ -395,7 +288,7 @@ def recount(tx: Session) -> int:
     if end == _EVER:
         return 0
     before = _kept(tx)
-    _renew(tx, _everybody, end)
+    _renew(tx, milestones.everybody, end)
     wrong = {key: found - kept for key, (kept, found) in _wrong(tx, _kept(tx), end).items()}
     _add_up(
         tx,
@@ -428,7 +321,10 @@ def _kept(tx: Session) -> Counter[_Key]:
 def _wrong(tx: Session, kept: Counter[_Key], end: datetime) -> dict[_Key, tuple[int, int]]:
     """What is kept and what there is, where they differ. Of customers it is found from all that
     they did and not from their milestones."""
-    found = _summed(_packages(tx, _EVER, end) + _of_customers(tx, _found(tx, _everybody, end)))
+    found = _summed(
+        _packages(tx, _EVER, end)
+        + _of_customers(tx, milestones.found(tx, milestones.everybody, end))
+    )
     return {
         key: (kept[key], found[key])
         for key in kept.keys() | found.keys()

@@ -16,7 +16,8 @@ from referral.ledger import Kind as AccountKind
 from referral.links import Channel
 from referral.orders import OrderIn, RefundIn
 from referral.rollups import days
-from referral.rollups.days import CampaignDay, Part, Step
+from referral.rollups.day_parts import BY_PARTS, Key, Part, Step
+from referral.rollups.days import CampaignDay
 from referral.visits import Kind, Visit, VisitRow, new_event_id
 from tests.cast import PER_CLAIM, PER_FRIEND, Brand, Person, cast_of, open_brand
 from tests.rewarded import add_store
@@ -70,15 +71,15 @@ def span(brand: Brand, zone: ZoneInfo = SHANGHAI) -> tuple[datetime, datetime]:
     return now - timedelta(days=6), now
 
 
-def read(brand: Brand, part: Part, zone: ZoneInfo = SHANGHAI) -> Counter[days.Key]:
+def read(brand: Brand, part: Part, zone: ZoneInfo = SHANGHAI) -> Counter[Key]:
     first, last = span(brand, zone)
     with brand.deployment.db.read() as tx:
         return days.read(tx, brand.campaign.id, part, first.date(), last.date(), zone)
 
 
-def by_hand(brand: Brand, part: Part, zone: ZoneInfo = SHANGHAI) -> Counter[days.Key]:
+def by_hand(brand: Brand, part: Part, zone: ZoneInfo = SHANGHAI) -> Counter[Key]:
     """The visits and claims one by one."""
-    found = Counter[days.Key]()
+    found = Counter[Key]()
     with brand.deployment.db.read() as tx:
         for row in tx.scalars(sa.select(VisitRow).where(VisitRow.kind != Kind.fetch.value)):
             value = {
@@ -100,7 +101,7 @@ def by_hand(brand: Brand, part: Part, zone: ZoneInfo = SHANGHAI) -> Counter[days
     return found
 
 
-@pytest.mark.parametrize("part", days.BY_PARTS)
+@pytest.mark.parametrize("part", BY_PARTS)
 def test_days_are_what_the_rows_say_before_and_after_they_are_kept(
     brand: Brand, clock: HeldClock, part: Part
 ) -> None:

@@ -19,7 +19,8 @@ from referral.graph import Referral
 from referral.orders import Order, OrderIn
 from referral.people import Visitor
 from referral.rollups import moments
-from referral.rollups.moments import ALL, APART, BEFORE, LATE, WAITING, Milestones, Moment
+from referral.rollups.milestones import APART, Milestones
+from referral.rollups.moments import ALL, BEFORE, LATE, WAITING, Moment
 from referral.rollups.sharers import Sharer
 from referral.visits import Kind, SeenCode, Visit, new_event_id
 from tests.cast import OTHER_GTIN, Brand, Person, add_product, issue, open_brand

@@ -17,7 +17,7 @@ from referral.reports import periods
 from referral.reports.funnel import Counts, Funnel, Line, Span
 from referral.reports.periods import Slot
 from referral.reports.periods import Step as Length
-from referral.rollups.days import FUNNEL, Part, Step
+from referral.rollups.day_parts import FUNNEL, Part, Step
 from referral.web.language import language
 from referral.web.staff import words
 
