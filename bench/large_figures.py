@@ -86,8 +86,8 @@ def largest(d: Deployment) -> Largest:
             campaign,
             tx.scalars(sa.select(Product).order_by(Product.id).limit(1)).one(),
             1,
-            counters.tops(tx, campaign.id, offset=0, limit=1)[0],
-            counters.tops(tx, counters.TREE, offset=0, limit=1)[0],
+            counters.tops(tx, campaign.id, limit=1)[0],
+            counters.tops(tx, counters.TREE, limit=1)[0],
             d.clock.now(),
         )
 

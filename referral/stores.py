@@ -72,6 +72,8 @@ def add_store(
 
 def store_by_slug(tx: Session, slug: str) -> Store:
     """Raises `UnknownStore`."""
+    if not re.fullmatch(SLUG_PATTERN, slug):  # PostgreSQL refuses some texts
+        raise UnknownStore()
     store = tx.scalar(sa.select(Store).where(Store.slug == slug))
     if store is None:
         raise UnknownStore()

@@ -26,7 +26,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, expect, sync_playwright
 
 from referral import create_app, gathering, ledger
 from referral.clock import HeldClock
@@ -362,6 +362,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         arguments = [*BROWSER_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         started = playwright.chromium.launch(executable_path=found, args=arguments)
+        expect.set_options(timeout=BROWSER_TIMEOUT_MS)
         yield started
         started.close()
 

@@ -8,17 +8,20 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
-from referral import actions, batches, campaigns, claims, demo, ranges, staff
+from referral import actions, batches, campaigns, claims, demo, ranges, segments, staff
 from referral.clock import HeldClock
+from referral.complaints import Complaint, State
 from referral.config import Config
 from referral.demo import brand, play
 from referral.demo.play import SEED, plan
 from referral.deployment import Deployment, open_deployment
 from referral.gs1.gtin import gtin14
+from referral.orders import Order
 from referral.people import Customer
+from referral.ratings import Rating
 from referral.reports import batches as batch_reports
 from referral.reports import campaigns as campaign_reports
-from referral.reports import customers, trees, wallet
+from referral.reports import customers, store_life, trees, values, wallet
 from referral.reports.campaigns import Metrics
 from referral.spread.cascades import Kind, Parameters
 from referral.visits import VisitRow
@@ -58,7 +61,7 @@ def test_it_says_how_to_try_it(deployment: Deployment) -> None:
     link = deployment.links.read(urlsplit(found.share_url).path.removeprefix("/s/"))
     assert link is not None
     with deployment.db.read() as tx:
-        top = trees.roots(tx, deployment.keys, limit=1).branches[0]
+        top = trees.roots(tx, deployment.keys, limit=1)[0]
     assert link.customer == top.customer_id
     _check_codes(deployment, found)
 
@@ -110,7 +113,9 @@ def test_its_numbers_come_out_of_the_history(deployment: Deployment) -> None:
         first, last = tx.execute(
             sa.select(sa.func.min(VisitRow.at), sa.func.max(VisitRow.at))
         ).one()
-    assert customers_there == len(buyers) + len(played.bystanders)
+    joined = sum(look.joins for look in played.looks)
+    assert customers_there == len(buyers) + len(played.bystanders) + joined
+    assert found.scans > len(played.looks) > joined > 0
     assert START - brand.RUNS_FOR <= first < START - timedelta(days=20)
     assert START - timedelta(days=10) < last <= START
     _check_points(deployment)
@@ -118,7 +123,7 @@ def test_its_numbers_come_out_of_the_history(deployment: Deployment) -> None:
 
 def _check_points(deployment: Deployment) -> None:
     with deployment.db.read() as tx:
-        top = trees.roots(tx, deployment.keys, limit=1).branches[0]
+        top = trees.roots(tx, deployment.keys, limit=1)[0]
         (points,) = customers.balances(tx, top.customer_id)
         bottles = len(wallet.packages_of(tx, top.customer_id, limit=1_000))
         friend = trees.children(tx, deployment.keys, top.customer_id).branches[0]
@@ -204,6 +209,24 @@ def test_it_has_an_analyst_and_batches_in_every_state(deployment: Deployment) ->
         listed = batch_reports.listed(tx, after=0, limit=100)
     assert not member.may(staff.Right.change)
     assert {span.state for batch in listed for span in batch.ranges} == set(ranges.RangeState)
+
+
+def test_every_page_of_the_console_has_something_to_show(deployment: Deployment) -> None:
+    load(deployment)
+    with deployment.db.read() as tx:
+        found = values.overview(tx, deployment.keys)
+        ranked = store_life.ranking(tx, START - brand.RUNS_FOR, START).rows
+        said = [tx.scalar(sa.select(sa.func.count()).select_from(each)) for each in (Rating, Order)]
+        states = set(tx.scalars(sa.select(Complaint.state)))
+        kept = {segment.name: segment.count for segment in segments.all_segments(tx)}
+    assert found is not None
+    assert all(count for _stage, count in found.stages)
+    assert all(each.figures.scans and each.figures.claims for each in ranked)
+    assert len(ranked) == len(brand.SELLERS)
+    assert all(said)
+    assert states == set(State)
+    assert kept.keys() == brand.SEGMENTS.keys()
+    assert kept["买过两次以上"]
 
 
 def test_its_campaign_speaks_every_language_and_says_that_the_sharer_benefits() -> None:

@@ -23,8 +23,9 @@ def test_a_store_is_found_by_its_short_name(deployment: Deployment) -> None:
         assert slugs == {made.id: "guangzhou-east-2", other.id: "x" * 60}
         assert stores.slugs(tx, [None]) == {}
         assert stores.names(tx, [None, other.id]) == {other.id: other.name}
-        with pytest.raises(UnknownStore):
-            stores.store_by_slug(tx, "guangzhou")
+        for unknown in ("guangzhou", "a\0b", "\ud800"):
+            with pytest.raises(UnknownStore):
+                stores.store_by_slug(tx, unknown)
 
 
 def test_a_short_name_is_taken_once(deployment: Deployment) -> None:

@@ -1,13 +1,15 @@
 // Numbers as people of a language write them.
 
-const compact = (lang) => new Intl.NumberFormat(lang, { notation: "compact", maximumFractionDigits: 1 });
+// Grouped as in the table beside it: compact numbers of four digits would else be without a comma in Chinese.
+const compact = (lang, more) =>
+  new Intl.NumberFormat(lang, { notation: "compact", useGrouping: "always", ...more });
 
 const minorDigits = (currency) =>
   new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
 
 const money = (lang, currency) => {
   const whole = new Intl.NumberFormat(lang, { style: "currency", currency });
-  const short = new Intl.NumberFormat(lang, { style: "currency", currency, notation: "compact" });
+  const short = compact(lang, { style: "currency", currency });
   const units = 10 ** minorDigits(currency);
   return { long: (value) => whole.format(value / units), short: (value) => short.format(value / units) };
 };
@@ -19,7 +21,7 @@ const share = (lang) => {
 
 const count = (lang) => {
   const whole = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 });
-  return { long: (value) => whole.format(value), short: (value) => compact(lang).format(value) };
+  return { long: (value) => whole.format(value), short: (value) => compact(lang, { maximumFractionDigits: 1 }).format(value) };
 };
 
 // `unit` is "count", "share" (1 is all) or a currency's code (values in its minor units).

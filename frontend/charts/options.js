@@ -2,19 +2,23 @@
 
 const ROOM_FOR_A_LABEL = 64;
 
-const LEGEND_LINE = 24;
+const LEGEND_LINE = 20;
+const MARK_AND_GAPS = 28;
+
+const ruler = document.createElement("canvas").getContext("2d");
 
 // How high the legend is: names stand side by side as far as they fit.
-const legendHeight = (spec, width) => {
+const legendHeight = (spec, colours, width) => {
   if (spec.series.length < 2) return 0;
-  const widths = spec.series.map(({ name }) => 36 + [...name].reduce((sum, letter) => sum + (letter > "\u2e7f" ? 13 : 7.5), 0));
+  ruler.font = `12px ${colours.font}`;
+  const widths = spec.series.map(({ name }) => MARK_AND_GAPS + ruler.measureText(name).width);
   let lines = 1;
   let used = 0;
   for (const each of widths) {
     if (used && used + each > width) [lines, used] = [lines + 1, 0];
     used += each;
   }
-  return lines * LEGEND_LINE;
+  return lines * LEGEND_LINE + 4;
 };
 
 const axisText = (colours) => ({ color: colours.soft, fontFamily: colours.font, fontSize: 12 });
@@ -52,7 +56,7 @@ const overCategories = (spec, colours, say, width) => {
   const room = Math.max(2, Math.floor(width / ROOM_FOR_A_LABEL));
   return {
     ...frame(spec, colours),
-    grid: { left: 4, right: 12, top: 12 + legendHeight(spec, width), bottom: 4, containLabel: true },
+    grid: { left: 4, right: 12, top: 12 + legendHeight(spec, colours, width), bottom: 4, containLabel: true },
     tooltip: tooltip(colours, { trigger: "axis", valueFormatter: say.long }),
     xAxis: {
       type: "category",
@@ -105,7 +109,7 @@ const scatter = (spec, colours, say, width) => {
     nameTextStyle: { ...axisText(colours), color: colours.ink, align: place.align },
     splitLine: { show: false },
     axisLine: { show: true, lineStyle: { color: colours.line } },
-    axisLabel: { ...axisText(colours), formatter: say.short },
+    axisLabel: { ...axisText(colours), formatter: say.short, hideOverlap: true },
   });
   const lines = [
     ...(spec.x_line === undefined ? [] : [{ xAxis: spec.x_line }]),
@@ -113,7 +117,7 @@ const scatter = (spec, colours, say, width) => {
   ];
   return {
     ...frame(spec, colours),
-    grid: { left: 4, right: 16, top: 32 + legendHeight(spec, width), bottom: 28, containLabel: true },
+    grid: { left: 4, right: 16, top: 32 + legendHeight(spec, colours, width), bottom: 28, containLabel: true },
     tooltip: tooltip(colours, {
       formatter: ({ value: [x, y, label] }) => `${label}\n${spec.x_name} ${say.long(x)}\n${spec.y_name} ${say.long(y)}`,
     }),

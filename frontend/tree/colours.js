@@ -13,10 +13,7 @@ function byValue(people, words) {
   const values = people.map((person) => person.value).filter((value) => value > 0);
   const cuts = [...new Set(shares(values).map(roundUp))];
   const entries = [[NONE, words.say("none")]];
-  cuts.forEach((cut, at) => {
-    const most = words.value(cut);
-    entries.push([at + 1, at ? `${words.value(cuts[at - 1])} – ${most}` : `≤ ${most}`]);
-  });
+  cuts.forEach((cut, at) => entries.push([at + 1, words.values(cuts[at - 1] ?? 0, cut)]));
   if (cuts.length && values.some((value) => value > cuts[cuts.length - 1]))
     entries.push([cuts.length + 1, `> ${words.value(cuts[cuts.length - 1])}`]);
   return { entries: values.length ? entries : [entries[0]], of: (p) => classOf(p.value, cuts) };

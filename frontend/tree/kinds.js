@@ -19,8 +19,9 @@ export const KINDS = {
   spread: {
     modes: ["value", "hop", "date"],
     // What a place in the spread is worth are the customers it led to.
-    read: ([id, above, name, at, direct, total, customers, paying, hop]) =>
-      ({ id, above, name, at, direct, total, value: customers, paying, hop, known: name !== null }),
+    // A store's posters have a name and are no customer.
+    read: ([id, above, name, at, direct, total, customers, paying, hop, isStore]) =>
+      ({ id, above, name, at, direct, total, value: customers, paying, hop, known: name !== null && !isStore }),
     facts: (person, words) => [
       ["direct", words.number(person.direct)],
       ["total", words.number(person.total)],

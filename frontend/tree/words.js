@@ -29,6 +29,15 @@ export class Words {
     return this.money ? this.money.format(value / this.minor) : this.number(value);
   }
 
+  /** A class of values: more than `above`, up to `most`. People are counted in whole numbers. */
+  values(above, most) {
+    if (!this.money) {
+      const least = above + 1;
+      return least === most ? this.number(most) : `${this.number(least)} – ${this.number(most)}`;
+    }
+    return above ? `${this.value(above)} – ${this.value(most)}` : `≤ ${this.value(most)}`;
+  }
+
   hop(hop) {
     return hop ? this.say("hop", { hop: this.number(hop) }) : this.say("first");
   }

@@ -141,7 +141,6 @@ from referral.actions.valuing import (
     add_segment,
     change_segment,
     count_segment,
-    note_segment_export,
     refresh_values,
     remove_segment,
 )
@@ -231,7 +230,6 @@ __all__ = [
     "merge_customers",
     "note_export",
     "note_failed_sign_in",
-    "note_segment_export",
     "note_staff_use",
     "open_store_links",
     "place_order",

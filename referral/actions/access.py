@@ -10,18 +10,37 @@ from referral.db import transaction
 from referral.deployment import Deployment
 from referral.people import Contact
 from referral.places import address_block
-from referral.staff import NotAllowed, Role, StaffMember, invitations, members, sessions
+from referral.staff import (
+    NotAllowed,
+    Role,
+    StaffMember,
+    WrongPassword,
+    invitations,
+    members,
+    sessions,
+)
 from referral.staff.sessions import End, How, StaffSession
 
 
 @transaction
 def begin_staff_session(
-    tx: Session, deployment: Deployment, staff_id: int, *, how: How, browser: str, address: str
+    tx: Session,
+    deployment: Deployment,
+    proved: StaffMember,
+    *,
+    how: How,
+    browser: str,
+    address: str,
 ) -> str:
-    """Let a member in, whom the caller has made sure of. Returns the secret for the cookie."""
+    """Let a member in, whom the caller has made sure of. Returns the secret for the cookie.
+
+    Raises `WrongPassword` if the password was changed, or the member switched off, since.
+    """
     now, block = deployment.clock.now(), address_block(address)
-    member = members.member_by_id(tx, staff_id)
-    secret = sessions.begin(tx, staff_id, how=how, browser=browser, block=block, now=now)
+    member = members.hold_member(tx, proved.id)
+    if member.disabled_at is not None or member.password_hash != proved.password_hash:
+        raise WrongPassword()
+    secret = sessions.begin(tx, member.id, how=how, browser=browser, block=block, now=now)
     details = {"how": how, "browser": browser, "block": block}
     audit.note(
         tx, by=member.email, action="signed in", subject=member.subject, details=details, now=now

@@ -140,7 +140,7 @@ class _Making:
     def _make(self, kind: Kind) -> None:
         job = self._job
         zone = ZoneInfo(self._d.config.timezone)
-        wanted = Wanted(job.params, self._d.keys, zone)
+        wanted = Wanted(job.params, self._d.keys, zone, job.asked_at)
         with writing.writer_of(kind, jobs.Form(job.form), job.headings, zone) as writer:
             after = job.after.get("key")
             is_begun = job.pieces > 0

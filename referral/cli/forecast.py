@@ -1,6 +1,7 @@
 """`forecast` and `dry-run`: what a campaign may come to, and what its rules would have come to."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,8 +25,8 @@ from referral.forecast import (
     forecast,
 )
 from referral.forecast.assumptions import Assumptions
+from referral.reports import audiences, forecasts
 from referral.reports import dry_run as trials
-from referral.reports import forecasts
 from referral.reports.dry_run import DAYS_MAX, DryRun
 from referral.rewards import RULES_MAX, Rule
 
@@ -97,10 +98,10 @@ def forecast_command(
         with opened() as deployment:
             begun, terms, measured = _of_database(deployment, slug, source or "all", look_back)
     if file is not None:
-        terms = Terms(_rules(file), terms.budgets, terms.currency, terms.worth)
+        terms = replace(terms, rules=_rules(file))
     if budget is not None:
         budgets = {**terms.budgets, "points": budget}
-        terms = Terms(terms.rules, budgets, terms.currency, terms.worth)
+        terms = replace(terms, budgets=budgets)
     given = {name: value for name, value in entered.items() if value is not None}
     assumptions = _checked({**begun.model_dump(), **given})
     with progress(f"Simulating {runs:,} runs"):
@@ -127,7 +128,8 @@ def _of_database(
         products = catalog.products_in(tx, campaign.gtins)
         terms = forecasts.terms_of(campaign, products, {})
         worth = actions.worth_of(tx, terms.rules, terms.currency)
-    begun = forecasts.beginning(campaign, products, rates)
+        whom = audiences.size(tx, campaign, now)
+    begun = forecasts.beginning(campaign, products, rates, whom)
     return begun.assumptions, forecasts.terms_of(campaign, products, worth), begun.measured
 
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -10,8 +11,10 @@ from referral import actions, campaigns
 from referral.actions import Sifted
 from referral.cli.output import answer, json_option, opened, progress
 from referral.db import one_moment
-from referral.reports import spread_export
-from referral.reports.spread_export import Format
+from referral.exports.jobs import Form
+from referral.exports.kinds import Wanted
+from referral.exports.writing import writer_of, written
+from referral.reports.exports.spread import SPREAD
 from referral.spread import counters
 
 DIFFERENCES_SHOWN = 50
@@ -24,25 +27,33 @@ def spread_group() -> None:
 
 @spread_group.command()
 @click.option("--campaign", "slug", required=True)
-@click.option("--format", "form", type=click.Choice(Format), default=Format.csv, show_default=True)
+@click.option("--format", "form", type=click.Choice(Form), default=Form.csv, show_default=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False, writable=True, allow_dash=True),
     required=True,
     help="The file to write; - for standard output.",
 )
-def export(slug: str, form: Format, out: Path) -> None:
+def export(slug: str, form: Form, out: Path) -> None:
     """Write the whole spread of a campaign, with what is below each visitor."""
     with opened() as deployment:
         with deployment.db.read() as tx:
             campaign = campaigns.campaign_by_slug(tx, slug)
-            total = spread_export.size(tx, campaign.id)
-        pieces = spread_export.lines(deployment.db.read, campaign.id, form)
-        opened_file = click.open_file(str(out), "w", encoding="utf-8")
-        with progress(f"Writing {total:,} visitors") as tell, opened_file as file:
-            for done, piece in enumerate(pieces):
+            zone = ZoneInfo(deployment.config.timezone)
+            params = {"campaign": campaign.id}
+            wanted = Wanted(params, deployment.keys, zone, deployment.clock.now())
+            total = SPREAD.count(tx, wanted) or 0
+        names = [column.name for column in SPREAD.columns]
+        done = 0
+        with (
+            writer_of(SPREAD, form, names, zone) as writer,
+            progress(f"Writing {total:,} visitors") as tell,
+            click.open_file(str(out), "wb") as file,
+        ):
+            for piece, rows in written(SPREAD, writer, wanted, deployment.db.read):
                 file.write(piece)
-                tell(min(done * spread_export.AT_ONCE, total), total)
+                done += rows
+                tell(done, total)
 
 
 @spread_group.command()

@@ -1,5 +1,6 @@
 """Pools of coupons: what each of their codes is worth, and how to use it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -158,6 +159,8 @@ def add_pool(tx: Session, draft: PoolDraft, now: datetime) -> CouponPool:
 
 def pool_by_slug(tx: Session, slug: str) -> CouponPool:
     """Raises `UnknownPool`."""
+    if not re.fullmatch(SLUG_PATTERN, slug):  # PostgreSQL refuses some texts
+        raise UnknownPool()
     pool = tx.scalar(sa.select(CouponPool).where(CouponPool.slug == slug))
     if pool is None:
         raise UnknownPool()

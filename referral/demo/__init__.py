@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from referral import actions, campaigns, claims, ledger, staff, stores
 from referral.clock import HeldClock
-from referral.demo import brand
+from referral.demo import brand, voices
 from referral.demo.play import SEED, Progress, Stage, at_time, plan
 from referral.deployment import Deployment
 from referral.ledger import Account
@@ -25,6 +25,7 @@ from referral.ranges import RangeState, Terms
 from referral.redemption import tills, vouchers
 from referral.reports import batches as batch_reports
 from referral.reports import trees
+from referral.rollups import moments
 from referral.spread.cascades import Parameters
 
 CODES_TO_TRY = 100
@@ -55,6 +56,11 @@ class Kept:
     marketer: Login | None = None
     support: Login | None = None
     store_manager: Login | None = None
+
+    @property
+    def support_email(self) -> str:
+        assert self.support is not None
+        return self.support.email
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,19 @@ def _load(deployment: Deployment, parameters: Parameters, progress: Progress) ->
     start = datetime.fromisoformat(kept.started_at) - brand.RUNS_FOR
     batch_ids = _set_up(deployment, start)
     Stage(deployment, plan(parameters, SEED), start, batch_ids).play(progress)
-    _redeem(at_time(deployment, HeldClock(start + brand.RUNS_FOR)))
+    end = start + brand.RUNS_FOR
+    world = at_time(deployment, HeldClock(end))
+    _redeem(world)
+    voices.play(deployment, end)
+    voices.answer(deployment, _accounts(deployment).support_email, end)
+    _work_out(world)
+
+
+def _work_out(world: Deployment) -> None:
+    """What pages have only after a `referral sweep`; all else is counted when it is asked for."""
+    world.db.transact(lambda tx: moments.count(tx, world.clock.now()))
+    actions.refresh_values(world)
+    actions.follow_tree(world)
 
 
 def _redeem(world: Deployment) -> None:
@@ -231,7 +249,7 @@ def codes_to_try(deployment: Deployment, count: int = CODES_TO_TRY) -> list[str]
 def _share_url(deployment: Deployment) -> str:
     """The link of the customer who has brought in the most friends."""
     with deployment.db.read() as tx:
-        top = trees.roots(tx, deployment.keys, limit=1).branches
+        top = trees.roots(tx, deployment.keys, limit=1)
     if not top:  # a history too short for anybody to have brought in somebody
         return deployment.address("/")
     link = actions.make_link(deployment, brand.CAMPAIGN, top[0].customer_id, Channel.copy)
@@ -243,6 +261,17 @@ def _share_url(deployment: Deployment) -> str:
 
 def _access(deployment: Deployment) -> Kept:
     """A key and accounts that work: the kept ones, or new ones where those do not (any more)."""
+    working = _accounts(deployment)
+    with deployment.db.read() as tx:
+        known = bool(working.api_key) and staff.api_key_id(tx, working.api_key) is not None
+    if not known:
+        working = replace(working, api_key=actions.add_api_key(deployment, API_KEY_NAME))
+        _write(deployment.config.data_dir / FILE_NAME, working)
+    return working
+
+
+def _accounts(deployment: Deployment) -> Kept:
+    """The same without the key."""
     path = deployment.config.data_dir / FILE_NAME
     kept = _read(path) or Kept(started_at=deployment.clock.now().isoformat())
     working = replace(
@@ -255,10 +284,6 @@ def _access(deployment: Deployment) -> Kept:
             deployment, kept.store_manager, STORE_MANAGER, staff.Role.store_manager
         ),
     )
-    with deployment.db.read() as tx:
-        known = bool(kept.api_key) and staff.api_key_id(tx, kept.api_key) is not None
-    if not known:
-        working = replace(working, api_key=actions.add_api_key(deployment, API_KEY_NAME))
     if working != kept:
         _write(path, working)
     return working

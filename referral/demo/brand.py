@@ -10,8 +10,10 @@ from random import Random
 from referral.campaigns import Draft
 from referral.campaigns.content import Content
 from referral.codes import Labels
+from referral.complaints import Kind, State
 from referral.redemption.items import ItemDraft
 from referral.rewards import ForWhom, Rule, When
+from referral.segments import Conditions
 from referral.stores import StoreKind
 
 NAME = "雾桥 Mistbridge"
@@ -220,6 +222,80 @@ ITEMS = tuple(
 """What points are redeemed for."""
 TILL = "收银台"
 """At the first of the sellers."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A complaint, and what becomes of it."""
+
+    batch: str
+    """The name of the batch whose package it is about."""
+    kind: Kind
+    text: str
+    days_ago: int
+    state: State = State.open
+    answer: str = ""
+
+
+_JASMINE = "茉莉绿茶 第 1 批"
+TROUBLES = (
+    Trouble(_JASMINE, Kind.damaged, "到手时瓶盖已经松了，漏了半瓶。", 2),
+    Trouble(
+        _JASMINE,
+        Kind.taste,
+        "这一瓶有点酸，和上次喝的不一样。",
+        4,
+        State.waiting,
+        "请告诉我们瓶身上的生产时间，可以吗？",
+    ),
+    Trouble(
+        _JASMINE,
+        Kind.damaged,
+        "瓶口封膜没有封好。",
+        9,
+        State.answered,
+        "抱歉！这一批已经召回，我们给你补寄两瓶。",
+    ),
+    Trouble("冷泡乌龙 第 1 批", Kind.not_genuine, "扫码说已经有人领过了，是不是假的？", 1),
+    Trouble(
+        "冷泡乌龙 第 1 批",
+        Kind.other,
+        "The points from my second bottle took a day to show up.",
+        12,
+        State.closed,
+        "They are there now. Thank you for telling us.",
+    ),
+    Trouble(
+        "陈皮白茶 第 1 批",
+        Kind.delivery,
+        "快递等了一个星期才到。",
+        6,
+        State.answered,
+        "抱歉让你久等，新仓库下周启用。",
+    ),
+)
+SEGMENTS = {
+    "买过两次以上": Conditions(purchases_least=2),
+    "带来朋友最多的人": Conditions(brought_least=3),
+    "两周没有再买": Conditions(purchases_least=1, not_bought_for=14),
+}
+SCORES = (5, 4, 5, 3, 5, 4, 5, 2, 4, 5, 4, 5, 1, 5, 4, 3, 5)
+"""How people rate their tea, one after the other."""
+COMMENTS = {
+    5: (
+        "不甜，茶味很干净。",
+        "夏天冰箱里必备！",
+        "Clean and not sweet at all. My whole office drinks it now.",
+    ),
+    4: (
+        "好喝，就是瓶子小了点。",
+        "Nice aroma, a little weaker than the oolong.",
+        "朋友推荐的，会回购。",
+    ),
+    3: ("味道可以，价格偏高。", "和想象的差不多。"),
+    2: ("对我来说太淡了。",),
+    1: ("瓶盖漏了，包里都湿了。",),
+}
 
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗"
 _GIVEN = (

@@ -5,7 +5,7 @@ off half way can be played again from its start: everything that is stored has a
 what is there already stays as it is.
 """
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from referral import actions, campaigns, intake, links, people, visits
+from referral import actions, campaigns, intake, links, people, stores, visits
 from referral.clock import HeldClock
 from referral.codes import Code
 from referral.demo import brand
@@ -40,6 +40,11 @@ BYSTANDERS = 3
 """How many members have not bought anything yet, for each who has."""
 STRIDE = 7_919
 """A prime: steps of it visit every index of a range once, in no order that shows."""
+WAITED = (1, 1, 2, 3, 5, 9, 14, 40, 300)
+"""How many minutes people take from the scan to the claim, one after the other."""
+LOOKED_AGAIN, CURIOUS = 4, 16
+"""Of how many who bought once one scans another package later, and of how many who only read one
+scans a package in a shop. Neither claims it, and every second of the latter signs in."""
 LOOKED_AT_TWICE = 6
 """Of how many buyers one hands the package to a friend, who looks too."""
 _NAMES = UUID("9a1d0c5e-53c5-4f3f-8d0c-5f8f4a1b6f20")
@@ -83,9 +88,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Somebody scans a package and does not claim it."""
+
+    step: Step
+    joins: bool
+    """Whether the person signs in, who was no customer before."""
+
+
+@dataclass(frozen=True)
 class Plan:
     people: list[Person]
     steps: list[Step]
+    looks: list[Look]
     bystanders: list[str | None]
     """The names of the shop's members who have not bought anything yet."""
 
@@ -108,7 +123,26 @@ def plan(parameters: Parameters, seed: int) -> Plan:
     for number, event in enumerate(events):
         package = _package(rng, sold) if event.kind is cascades.Kind.purchase else None
         steps.append(Step(event, uuid5(_NAMES, f"{seed}|event|{number}"), package))
-    return Plan(persons, steps, [brand.nickname(rng) for _ in range(len(members) * BYSTANDERS)])
+    bystanders = [brand.nickname(rng) for _ in range(len(members) * BYSTANDERS)]
+    return Plan(persons, steps, _looks(rng, seed, events, members, sold), bystanders)
+
+
+def _looks(
+    rng: Random, seed: int, events: Sequence[Event], members: set[int], sold: list[int]
+) -> list[Look]:
+    """What is scanned and not claimed, drawn after all that is bought."""
+    bought = Counter(event.person for event in events if event.kind is cascades.Kind.purchase)
+    last = {event.person: event.at for event in events}
+    once = [number for number in sorted(last) if bought[number] == 1 and number not in members]
+    only_read = [number for number in sorted(last) if not bought[number]]
+    looks = []
+    for place, number in enumerate([*once[::LOOKED_AGAIN], *only_read[::CURIOUS]]):
+        at = last[number] + (1 if bought[number] else 0) + rng.random()
+        if at < brand.RUNS_FOR.days:
+            event = Event(at, cascades.Kind.engagement, number)
+            step = Step(event, uuid5(_NAMES, f"{seed}|look|{number}"), _package(rng, sold))
+            looks.append(Look(step, joins=not bought[number] and place % 2 == 0))
+    return sorted(looks, key=lambda look: look.step.event.at)
 
 
 def _person(rng: Random, seed: int, number: int, is_member: bool) -> Person:
@@ -154,6 +188,9 @@ class Stage:
         self._states: dict[int, State] = {}
         with deployment.db.read() as tx:
             self._campaign = campaigns.campaign_by_slug(tx, brand.CAMPAIGN).id
+            slugs = {batch.to for batch in brand.BATCHES if batch.to}
+            stores_by_slug = {slug: stores.store_by_slug(tx, slug).id for slug in slugs}
+        self._store_ids = [stores_by_slug.get(batch.to or "") for batch in brand.BATCHES]
 
     def play(self, progress: Progress) -> None:
         steps = self._plan.steps
@@ -162,6 +199,9 @@ class Stage:
             progress(at, len(steps))
             chunk = partial(self._play, steps=steps[at : at + CHUNK])
             self._states.update(self._deployment.db.transact(chunk))
+        for at in range(0, len(self._plan.looks), CHUNK):
+            looks = self._plan.looks[at : at + CHUNK]
+            self._deployment.db.transact(partial(self._look_on, looks=looks))
         progress(len(steps), len(steps))
         self._deployment.limits.sweep()
         actions.follow_tree(self._deployment)
@@ -196,7 +236,11 @@ class Stage:
         number = step.event.person
         person, code = self._plan.people[number], self._code(step)
         if not person.is_member:
+            now = self._clock.now()
+            waited = timedelta(minutes=WAITED[number % len(WAITED)])
+            self._clock.set(max(self._start, now - waited))
             self._scan(step, code, states[number].cookie.visitor)
+            self._clock.set(now)
             if number % LOOKED_AT_TWICE == 0:
                 second = replace(step, event_id=uuid5(step.event_id, "second look"))
                 self._scan(second, code, _visitor_id(f"friend|{number}"))
@@ -228,8 +272,19 @@ class Stage:
             batch=code.batch_id,
             code_index=code.index,
             label=code.label,
+            store=self._store_ids[step.package[0]],
             flags=() if in_market(market, region) else (Flag.other_market,),
         )
+
+    def _look_on(self, _tx: Session, looks: Sequence[Look]) -> None:
+        for look in looks:
+            number = look.step.event.person
+            self._clock.set(self._start + timedelta(days=look.step.event.at))
+            state = self._states[number]
+            self._scan(look.step, self._code(look.step), state.cookie.visitor)
+            if look.joins:
+                joined = self._join(self._plan.people[number], state)
+                self._note_sign_in(look.step, joined)
 
     def _join(self, person: Person, state: State) -> State:
         """Become a customer: by the shop's own member number, or with a one-time code."""
@@ -256,7 +311,13 @@ class Stage:
         touches = state.cookie.touches
         channel = touches[-1].link.channel if touches else Channel.unknown
         own = replace(step, event_id=uuid5(step.event_id, "sign-in"))
-        self._hand_in(own, visits.Kind.sign_in, visitor=state.cookie.visitor, channel=channel)
+        self._hand_in(
+            own,
+            visits.Kind.sign_in,
+            visitor=state.cookie.visitor,
+            channel=channel,
+            store=self._store_ids[step.package[0]] if step.package else None,
+        )
 
     def _share(self, step: Step, states: ChainMap[int, State]) -> None:
         link = self._link(step.event.person, step.event.channel, states)
@@ -290,12 +351,13 @@ class Stage:
         intake.note_ran(self._deployment, arrival.cookie.visitor, self._clock.now())
 
     def _engage(self, step: Step, states: ChainMap[int, State]) -> None:
-        visitor, moment = states[step.event.person].cookie.visitor, self._clock.now()
+        cookie, moment = states[step.event.person].cookie, self._clock.now()
+        visitor = cookie.visitor
         self._hand_in(
             replace(step, event_id=visits.engagement_id(visitor, self._campaign, moment)),
             visits.Kind.engagement,
             visitor=visitor,
-            channel=Channel.address,
+            channel=cookie.touches[-1].link.channel if cookie.touches else Channel.address,
         )
 
     def _link(self, number: int, channel: str, states: ChainMap[int, State]) -> Link:

@@ -55,6 +55,8 @@ class Wanted:
     keys: KeyRing
     zone: ZoneInfo
     """Whose calendar decides what day it is."""
+    at: datetime
+    """When it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class Kind:
     """Whether `since` and `until` can be given, as days such as `2026-03-01`; both are included."""
     of_campaign: bool = False
     """Whether `campaign` has to be given: its number."""
+    of_segment: bool = False
+    """Whether `segment` has to be given: its number. With it come its `name` and `conditions`, as
+    they are when it is asked for."""
 
     @property
     def forms(self) -> tuple[Form, ...]:

@@ -7,7 +7,7 @@ interrupted begins again.
 
 import csv
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from decimal import Decimal
@@ -19,10 +19,11 @@ from xml.sax.saxutils import escape, quoteattr
 from zoneinfo import ZoneInfo
 
 import xlsxwriter
+from sqlalchemy.orm import Session
 
 from referral.exports.cells import in_csv, safe
 from referral.exports.jobs import BYTES_MAX, Form, TooLarge, Why
-from referral.exports.kinds import Kind, Value
+from referral.exports.kinds import Kind, Value, Wanted
 
 PIECE_BYTES = 1024 * 1024
 ROWS_A_SHEET = 1_000_000
@@ -227,3 +228,26 @@ def writer_of(
     if form is Form.graphml:
         return nullcontext(GraphmlWriter(kind, zone))
     return XlsxWriter(kind, headings, zone)
+
+
+def written(
+    kind: Kind,
+    writer: Writer,
+    wanted: Wanted,
+    read: Callable[[], AbstractContextManager[Session]],
+) -> Iterator[tuple[bytes, int]]:
+    """A whole file at one go: its pieces, and how many rows each of them adds.
+
+    `read` opens a transaction; every page is read in one of its own.
+    """
+    yield writer.begin(), 0
+    after = None
+    while True:
+        with read() as tx:
+            page = kind.page(tx, wanted, after)
+        yield writer.add(page.rows), len(page.rows)
+        after = page.after
+        if after is None:
+            break
+    for piece in writer.end():
+        yield piece, 0

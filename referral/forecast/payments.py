@@ -30,6 +30,8 @@ class Cashier:
     grid: Grid
     listed: Listed
     counted: Counted
+    is_for_some: bool = False
+    """See `Terms`."""
 
     def pay(self, tariff: Tariff) -> Paying:
         """What a rule pays, within its limits."""
@@ -50,7 +52,7 @@ class Cashier:
         listed = self.listed
         table = tariff.amounts(listed.kinds)
         runs, ats, people, amounts = [], [], [], []
-        for depth in DEPTHS:
+        for depth in () if self.is_for_some else DEPTHS:
             if not table[depth].any():
                 continue
             amount = table[depth][listed.kind]
@@ -85,6 +87,8 @@ class Cashier:
             kinds = [kind._replace(claims=nth) for kind in kinds]
         table = tariff.amounts(kinds)
         for column, count in enumerate(self.counted.counts):
+            if self.is_for_some and kinds[column].is_first:
+                continue
             for depth in DEPTHS:
                 amount = int(table[depth][column])
                 if not amount:

@@ -72,7 +72,7 @@ class _Chunk:
         counted = purchases.counted(self.paying, self.assumptions, self.runs)
         of_kinds = zip(counted.counts, counted.kinds, strict=True)
         new = sum((counts for counts, kind in of_kinds if kind.is_first), first)
-        cashier = Cashier(self.paying, grid, listed, counted)
+        cashier = Cashier(self.paying, grid, listed, counted, self.terms.is_for_some)
         wanted: dict[str, Floats] = defaultdict(grid.zeros)
         for tariff in self.tariffs:
             for unit, amounts in cashier.pay(tariff).amounts.items():

@@ -18,6 +18,9 @@ class Terms:
     """Of prices and store credit."""
     worth: Mapping[str, int] = field(default_factory=dict)
     """What a coupon or an item is worth in minor units, by unit; 0 where it is not said."""
+    is_for_some: bool = False
+    """Whether it pays the customers of a segment only: nobody who comes through a link and nobody's
+    first purchase, as who is new is in none."""
 
     def money(self, unit: str) -> int:
         """What one of a unit is worth, in minor units of the currency."""

@@ -3,6 +3,7 @@
 The catalogue of `catalog` is what the brand sells; an item is what it gives.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -242,6 +243,8 @@ def _set_stores(tx: Session, item_id: int, slugs: Sequence[str]) -> None:
 
 def item_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Item:
     """Raises `UnknownItem`."""
+    if not re.fullmatch(SLUG, slug):  # PostgreSQL refuses some texts
+        raise UnknownItem()
     wanted = sa.select(Item).where(Item.slug == slug)
     if for_update:
         # Without KEY: a voucher for it, written beside us, only asks that the row stays.

@@ -106,7 +106,7 @@ class BudgetLine:
     put_up: int
     left: int
     spent_lately: int
-    """In the last `LATELY` whole days, net of what came back."""
+    """In the last `LATELY` days before today, net of what came back."""
     forecast: Forecast | None
 
     @property
@@ -165,7 +165,7 @@ def _lines(tx: Session, sums: Sums, campaigns: Sequence[Campaign]) -> list[Budge
                     unit,
                     funded.plus,
                     int(held),
-                    sum(days[-LATELY:]),
+                    sum(spent[today - timedelta(days=n)] for n in range(1, LATELY + 1)),
                     forecast(int(held), days) if _is_running(campaign, sums) else None,
                 )
             )

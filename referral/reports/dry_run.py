@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from referral import catalog
 from referral.campaigns import Campaign, CampaignState, payouts
 from referral.crypto import KeyRing
-from referral.reports import purchases
+from referral.reports import audiences, purchases
 from referral.reports.purchases import Made, Scope
 from referral.rewards import (
     NO_CURRENCY,
@@ -153,14 +153,16 @@ def of_campaign(
     """What a campaign's rules, or others in their place, would have paid in the last `days`.
 
     Of a published campaign: for the purchases it pays for, by default all of them. Of a draft: for
-    those of its products, whichever campaign paid for them. Raises `LostKey`.
+    those of its products by whom it is for, whichever campaign paid for them. Raises `LostKey`,
+    `UnknownSegment`.
     """
     if campaign.state == CampaignState.published:
         since = campaign.starts_at if days is None else now - timedelta(days=days)
         scope = Scope(since, _after(now), campaign.id)
     else:
         since = now - timedelta(days=days or DAYS_DEFAULT)
-        scope = Scope(since, _after(now), None, campaign.gtins, _currency(tx, campaign))
+        whose = audiences.conditions_of(tx, campaign)
+        scope = Scope(since, _after(now), None, campaign.gtins, _currency(tx, campaign), whose)
     return dry_run(tx, scope, promise_of(tx, keys, campaign, rules), zone)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,8 @@ class Beginning:
 def terms_of(campaign: Campaign, products: Sequence[Product], worth: Mapping[str, int]) -> Terms:
     """What a campaign promises, in the currency of its products."""
     currency = campaign.currency or (products[0].currency if products else None)
-    return Terms(campaign.checked_rules, campaign.all_budgets, currency, worth)
+    is_for_some = bool(campaign.audience)
+    return Terms(campaign.checked_rules, campaign.all_budgets, currency, worth, is_for_some)
 
 
 def measured(
@@ -85,10 +86,20 @@ def measured_now(
     )
 
 
-def beginning(campaign: Campaign, products: Sequence[Product], of: Rates | None) -> Beginning:
-    """What to assume for a campaign, unless somebody says otherwise."""
+def beginning(
+    campaign: Campaign, products: Sequence[Product], of: Rates | None, audience: int | None = None
+) -> Beginning:
+    """What to assume for a campaign, unless somebody says otherwise.
+
+    `audience` is how many customers it is for (`audiences.size`), who begin then; None for
+    everybody.
+    """
     by_rules = _by_rules(campaign.checked_rules, products)
-    return of_rates(of, days_of(campaign), by_rules)
+    begun = of_rates(of, days_of(campaign), by_rules)
+    if audience is None:
+        return begun
+    invited = begun.assumptions.model_copy(update={"seeds": audience})
+    return replace(begun, assumptions=invited, measured=begun.measured | {"seeds"})
 
 
 def of_rates(of: Rates | None, days: int, otherwise: Mapping[str, Any] = NOTHING) -> Beginning:

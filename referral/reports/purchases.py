@@ -16,7 +16,9 @@ from referral.catalog import Product
 from referral.claims import Claim
 from referral.graph import Referral
 from referral.orders import Order
+from referral.reports import audiences
 from referral.rewards import Proof
+from referral.segments import Conditions
 
 AT_ONCE = 2_000
 """How many rows are held at a time."""
@@ -34,6 +36,8 @@ class Scope:
     """Empty for all products."""
     currency: str | None = None
     """Of orders; None for every one."""
+    audience: Conditions | None = None
+    """Those of the customers of a segment; None for everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,21 @@ class Made:
 
 def made(tx: Session, scope: Scope) -> Iterator[Made]:
     """The purchases in order of time; read as they are asked for."""
-    claimed = (_made(Proof.claim, row) for row in _rows(tx, claims_in(scope)))
+    claims, orders = claims_in(scope), orders_in(scope)
+    said = scope.audience
+    if said is not None:
+        claims = audiences.of_them(tx, claims, said, Claim.customer_id, Claim.at)
+        orders = audiences.of_them(tx, orders, said, Order.customer_id, Order.at)
+    claimed = (
+        _made(Proof.claim, row)
+        for row in _rows(tx, claims)
+        if said is None or audiences.was_invited(said, row, row.at)
+    )
     ordered = (
         _made(Proof.order, row)
-        for row in _rows(tx, orders_in(scope))
+        for row in _rows(tx, orders)
         if not row.gtins or not scope.gtins or not set(row.gtins).isdisjoint(scope.gtins)
+        if said is None or audiences.was_invited(said, row, row.placed_at)
     )
     return heapq.merge(claimed, ordered, key=attrgetter("order"))
 
@@ -107,6 +121,7 @@ def orders_in(scope: Scope) -> sa.Select[Any]:
         sa.select(
             Order.id,
             Order.reported_at.label("at"),
+            Order.at.label("placed_at"),
             Order.customer_id,
             Order.campaign_id,
             Order.amount,

@@ -11,7 +11,7 @@ from referral import graph
 from referral.db import run
 from referral.reports import tree_pictures, trees
 from referral.reports.tree_pictures import NODES, NODES_MAX, SPARE, STEP, Places
-from referral.reports.trees import SpreadBranch
+from referral.reports.trees import SpreadBranch, SpreadPage
 from referral.spread import SpreadNode, counters
 from referral.spread.counters import GraphCount
 
@@ -27,13 +27,6 @@ class Picture:
     path: list[SpreadBranch]
     """Those above, from the first sharer down to the root itself."""
     nodes: list[tuple[SpreadBranch, int | None]]
-
-
-@dataclass(frozen=True)
-class Page:
-    branches: list[SpreadBranch]
-    next: int | None
-    """Behind whom the next page begins; None on the last."""
 
 
 def picture(tx: Session, campaign_id: int, root: int | None, nodes: int = NODES) -> Picture:
@@ -175,28 +168,8 @@ def _ranked(campaign_id: int, parents: Sequence[int]) -> sa.Select[Any]:
 
 def branch(
     tx: Session, campaign_id: int, parent: int | None, *, after: int | None, limit: int
-) -> Page:
+) -> SpreadPage:
     """Who came first through a visitor's link, the earliest first; for None the first sharers,
     those who reached most first."""
     limit = min(max(limit, 1), PAGE_MAX)
-    if parent is None:
-        listed = trees.spread_children(tx, campaign_id, None, offset=after or 0, limit=limit)
-        return Page(listed.branches, listed.next)
-    order = (SpreadNode.at, SpreadNode.visitor_id)
-    statement = sa.select(SpreadNode.visitor_id).where(
-        SpreadNode.campaign_id == campaign_id, SpreadNode.parent_id == parent
-    )
-    at = tx.scalar(
-        sa.select(SpreadNode.at).where(
-            SpreadNode.campaign_id == campaign_id, SpreadNode.visitor_id == (after or 0)
-        )
-    )
-    if at is not None:
-        behind = sa.tuple_(sa.literal(at, SpreadNode.at.type), sa.literal(after))
-        statement = statement.where(sa.tuple_(*order) > behind)
-    found = list(tx.scalars(statement.order_by(*order).limit(limit + 1)))
-    places = trees.spread_of(tx, campaign_id, found[:limit])
-    return Page(
-        [places[who] for who in found[:limit] if who in places],
-        found[limit - 1] if len(found) > limit else None,
-    )
+    return trees.spread_children(tx, campaign_id, parent, after=after, limit=limit)

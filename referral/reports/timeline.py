@@ -5,7 +5,7 @@ so a page takes the same few statements however much there is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -17,10 +17,12 @@ from referral.batches import Batch
 from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.claims import Claim
-from referral.complaints import Complaint
+from referral.complaints import Complaint, ComplaintMessage
+from referral.crypto import KeyRing
 from referral.graph import Referral, SpreadNode
 from referral.orders import Order, Refund
 from referral.people import Customer, Merge, Visitor
+from referral.ratings import Rating
 from referral.redemption.items import Item
 from referral.redemption.vouchers import Voucher
 from referral.rewards import Reward
@@ -28,15 +30,20 @@ from referral.risk.records import VerdictRow
 from referral.rollups.sharers import Sharer
 
 PAGE = 25
+_ENCRYPTED = "comment_encrypted"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class What(StrEnum):
     """What happened. Of two things at one moment the later one in the alphabet comes first."""
 
+    answered = "answered"
+    """Staff wrote to her about a complaint."""
     brought = "brought"
     """Somebody she brought in bought for the first time."""
     claimed = "claimed"
+    commented = "commented"
+    """She said in words what she thinks of a package: when the words became what they are."""
     complained = "complained"
     handed_over = "handed_over"
     """She got what she had redeemed points for."""
@@ -46,10 +53,14 @@ class What(StrEnum):
     merged = "merged"
     opened = "opened"
     ordered = "ordered"
+    rated = "rated"
+    """She gave a package a score, for the first time; told is the one it has now."""
     redeemed = "redeemed"
     refunded = "refunded"
     rewarded = "rewarded"
     shared = "shared"
+    wrote_back = "wrote_back"
+    """She wrote again about a complaint."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Happening:
-    """`about` has what the source says of it, by the names of its columns."""
+    """`about` has what the source says of it, by the names of its columns; what is kept encrypted
+    is readable here."""
 
     at: datetime
     what: What
@@ -113,7 +125,7 @@ class Timeline:
 
 
 def timeline(
-    tx: Session, customer_id: int, *, after: Place | None = None, limit: int = PAGE
+    tx: Session, keys: KeyRing, customer_id: int, *, after: Place | None = None, limit: int = PAGE
 ) -> Timeline:
     """What happened with a customer who has not gone into another one."""
     found = [
@@ -122,8 +134,16 @@ def timeline(
         for row in tx.execute(_page(source(customer_id), what, after, limit + 1))
     ]
     found.sort(key=lambda each: (each.at, each.what, each.number), reverse=True)
-    shown = found[:limit]
+    shown = [_readable(keys, each) for each in found[:limit]]
     return Timeline(shown, shown[-1].place if len(found) > limit else None)
+
+
+def _readable(keys: KeyRing, happening: Happening) -> Happening:
+    about = dict(happening.about)
+    encrypted = about.pop(_ENCRYPTED, None)
+    if encrypted is None:
+        return happening
+    return replace(happening, about={**about, "comment": keys.decrypt(encrypted)})
 
 
 def _page(source: sa.Select[Any], what: What, after: Place | None, limit: int) -> sa.Select[Any]:
@@ -230,13 +250,53 @@ def _complained(customer: int) -> sa.Select[Any]:
     return rows.where(Complaint.customer_id == customer)
 
 
+def _answered(customer: int) -> sa.Select[Any]:
+    return _written(customer).where(ComplaintMessage.staff_id.is_not(None))
+
+
+def _wrote_back(customer: int) -> sa.Select[Any]:
+    # The first message is the complaint itself.
+    earlier = sa.orm.aliased(ComplaintMessage)
+    is_reply = sa.exists().where(
+        earlier.complaint_id == ComplaintMessage.complaint_id, earlier.id < ComplaintMessage.id
+    )
+    return _written(customer).where(ComplaintMessage.staff_id.is_(None), is_reply)
+
+
+def _written(customer: int) -> sa.Select[Any]:
+    rows = _of(ComplaintMessage.at, ComplaintMessage.id, ComplaintMessage.complaint_id)
+    joined = rows.join(Complaint, Complaint.id == ComplaintMessage.complaint_id)
+    return joined.where(Complaint.customer_id == customer)
+
+
+def _rated(customer: int) -> sa.Select[Any]:
+    return _rating(Rating.at, customer)
+
+
+def _commented(customer: int) -> sa.Select[Any]:
+    rows = _rating(Rating.commented_at, customer).add_columns(Rating.comment_encrypted)
+    return rows.where(Rating.commented_at.is_not(None))
+
+
+def _rating(at: Any, customer: int) -> sa.Select[Any]:
+    columns = (Rating.score, Claim.batch_id, Claim.index, Product.name.label("product"))
+    return (
+        _of(at, Rating.claim_id, *columns)
+        .join(Claim, Claim.id == Rating.claim_id)
+        .join(Product, Product.id == Rating.product_id)
+        .where(Claim.customer_id == customer)
+    )
+
+
 def _joined(customer: int) -> sa.Select[Any]:
     return _of(Customer.created_at, Customer.id).where(Customer.id == customer)
 
 
 _SOURCES: Mapping[What, Callable[[int], sa.Select[Any]]] = {
+    What.answered: _answered,
     What.brought: _brought,
     What.claimed: _claimed,
+    What.commented: _commented,
     What.complained: _complained,
     What.handed_over: _handed_over,
     What.joined: _joined,
@@ -244,8 +304,10 @@ _SOURCES: Mapping[What, Callable[[int], sa.Select[Any]]] = {
     What.merged: _merged,
     What.opened: _opened,
     What.ordered: _ordered,
+    What.rated: _rated,
     What.redeemed: _redeemed,
     What.refunded: _refunded,
     What.rewarded: _rewarded,
     What.shared: _shared,
+    What.wrote_back: _wrote_back,
 }

@@ -17,6 +17,7 @@ from referral.links import visitor_name
 from referral.people import Customer, Visitor
 from referral.spread import counters
 from referral.spread.forests import Counts
+from referral.stores import Store
 
 DEPTH_MAX = 10
 """How many levels one answer may hold; branches below are asked for on their own."""
@@ -50,10 +51,9 @@ class Page:
     """The offset of the next page; None on the last."""
 
 
-def roots(tx: Session, keys: KeyRing, *, offset: int = 0, limit: int = 20) -> Page:
-    """Customers nobody brought in who brought in others, those with most friends first."""
-    found = counters.tops(tx, counters.TREE, offset=offset, limit=limit + 1)
-    return _page(tx, keys, found, offset, limit)
+def roots(tx: Session, keys: KeyRing, *, limit: int = 20) -> list[Branch]:
+    """Customers nobody brought in who brought in others: those with most friends, first."""
+    return _branches(tx, keys, counters.tops(tx, counters.TREE, limit=limit))
 
 
 def children(
@@ -67,10 +67,7 @@ def children(
         .offset(offset)
         .limit(limit + 1)
     )
-    return _page(tx, keys, list(rows), offset, limit)
-
-
-def _page(tx: Session, keys: KeyRing, found: list[int], offset: int, limit: int) -> Page:
+    found = list(rows)
     following = offset + limit if len(found) > limit else None
     return Page(_branches(tx, keys, found[:limit]), following)
 
@@ -155,6 +152,14 @@ def _branch(
 
 
 @dataclass(frozen=True)
+class StoreName:
+    """A store, as addresses and people name it."""
+
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True)
 class SpreadBranch:
     """A visitor in a campaign's spread; `customer_id` is None for somebody who never signed in."""
 
@@ -173,50 +178,74 @@ class SpreadBranch:
     """How many levels there are below."""
     buyers: int
     """How many of these customers have bought something."""
+    store: StoreName | None = None
+    """The store on whose posters this visitor's links are: that is no person."""
 
 
 @dataclass(frozen=True)
 class SpreadPage:
     branches: list[SpreadBranch]
     next: int | None
+    """Behind which visitor the next page begins; None on the last."""
+
+    @property
+    def next_name(self) -> str | None:
+        """The same as an address names the visitor."""
+        return None if self.next is None else visitor_name(self.next)
 
 
 def spread_children(
-    tx: Session, campaign_id: int, parent: int | None, *, offset: int = 0, limit: int = 20
+    tx: Session, campaign_id: int, parent: int | None, *, after: int | None = None, limit: int = 20
 ) -> SpreadPage:
     """The visitors who first came through a visitor's link, earliest first; for None the first
-    sharers, those who reached most first."""
+    sharers, those who reached most first. With `after` those behind that one."""
     if parent is None:
-        found = counters.tops(tx, campaign_id, offset=offset, limit=limit + 1)
+        found = counters.tops(tx, campaign_id, after=after, limit=limit + 1)
     else:
-        rows = tx.scalars(
-            sa.select(SpreadNode.visitor_id)
-            .where(SpreadNode.campaign_id == campaign_id, SpreadNode.parent_id == parent)
-            .order_by(SpreadNode.at, SpreadNode.visitor_id)
-            .offset(offset)
-            .limit(limit + 1)
-        )
-        found = list(rows)
+        found = _readers(tx, campaign_id, parent, after, limit + 1)
     places = spread_of(tx, campaign_id, found[:limit])
     branches = [places[visitor] for visitor in found[:limit] if visitor in places]
-    return SpreadPage(branches, offset + limit if len(found) > limit else None)
+    return SpreadPage(branches, found[limit - 1] if len(found) > limit else None)
+
+
+def _readers(tx: Session, campaign_id: int, parent: int, after: int | None, most: int) -> list[int]:
+    order = (SpreadNode.at, SpreadNode.visitor_id)
+    statement = sa.select(SpreadNode.visitor_id).where(
+        SpreadNode.campaign_id == campaign_id, SpreadNode.parent_id == parent
+    )
+    if after is not None:
+        at = tx.scalar(
+            sa.select(SpreadNode.at).where(
+                SpreadNode.campaign_id == campaign_id, SpreadNode.visitor_id == after
+            )
+        )
+        if at is None:
+            return []
+        behind = sa.tuple_(sa.literal(at, SpreadNode.at.type), sa.literal(after))
+        statement = statement.where(sa.tuple_(*order) > behind)
+    return list(tx.scalars(statement.order_by(*order).limit(most)))
 
 
 def spread_of(tx: Session, campaign_id: int, visitors: Sequence[int]) -> dict[int, SpreadBranch]:
     """The places of these visitors in a campaign's spread, for those that have one."""
     rows = tx.execute(
-        sa.select(SpreadNode, Visitor.customer_id)
+        sa.select(SpreadNode, Visitor.customer_id, Store.slug, Store.name)
         .outerjoin(Visitor, Visitor.id == SpreadNode.visitor_id)
+        .outerjoin(Store, Store.visitor_id == SpreadNode.visitor_id)
         .where(SpreadNode.campaign_id == campaign_id, SpreadNode.visitor_id.in_(visitors))
     ).all()
-    counts = counters.counts_of(tx, campaign_id, [node.visitor_id for node, _ in rows])
+    counts = counters.counts_of(tx, campaign_id, [node.visitor_id for node, *_ in rows])
     return {
-        node.visitor_id: _spread_branch(node, customer_id, counts[node.visitor_id])
-        for node, customer_id in rows
+        node.visitor_id: _spread_branch(
+            node, customer_id, counts[node.visitor_id], StoreName(slug, name) if slug else None
+        )
+        for node, customer_id, slug, name in rows
     }
 
 
-def _spread_branch(node: SpreadNode, customer_id: int | None, below: Counts) -> SpreadBranch:
+def _spread_branch(
+    node: SpreadNode, customer_id: int | None, below: Counts, store: StoreName | None
+) -> SpreadBranch:
     return SpreadBranch(
         node.visitor_id,
         visitor_name(node.visitor_id),
@@ -229,4 +258,5 @@ def _spread_branch(node: SpreadNode, customer_id: int | None, below: Counts) -> 
         below.customers,
         below.depth,
         below.buyers,
+        store,
     )

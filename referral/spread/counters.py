@@ -55,6 +55,7 @@ class GraphCount(Base):
             "ix_graph_counts_tops",
             "forest",
             "direct",
+            "node",
             sqlite_where=sa.text("parent IS NULL AND direct > 0"),
             postgresql_where=sa.text("parent IS NULL AND direct > 0"),
         ),
@@ -399,10 +400,15 @@ _ROWS = sa.select(
 )
 _TOPS = (
     sa.select(GraphCount.node, GraphCount.direct)
-    .where(GraphCount.forest == sa.bindparam("forest"))
-    .where(GraphCount.parent.is_(None), GraphCount.direct > 0)
-    .order_by(GraphCount.direct.desc(), GraphCount.node)
+    .where(GraphCount.forest == sa.bindparam("forest"), GraphCount.parent.is_(None))
+    # Written out, as the index has it: with a value that is given it would not be used.
+    .where(GraphCount.direct > sa.literal_column("0"))
+    .order_by(GraphCount.direct.desc(), GraphCount.node.desc())
     .limit(sa.bindparam("most"))
+)
+_TOPS_BEHIND = _TOPS.where(
+    sa.tuple_(GraphCount.direct, GraphCount.node)
+    < sa.tuple_(sa.bindparam("direct"), sa.bindparam("node"))
 )
 
 
@@ -423,14 +429,24 @@ def changed(tx: Session, forest: int) -> Mapping[int, Kept]:
     return _worked_out(tx, forest, _NEWEST).rows
 
 
-def tops(tx: Session, forest: int, *, offset: int, limit: int) -> list[int]:
-    """The nodes without a parent that have children, those with most of them first."""
+def tops(tx: Session, forest: int, *, after: int | None = None, limit: int) -> list[int]:
+    """The nodes without a parent that have children, those with most of them first, of as many the
+    highest number; with `after` those behind that one, as it is now."""
     since = _worked_out(tx, forest, _NEWEST).rows
-    rows = run(tx, _TOPS, forest=forest, most=offset + limit + len(since))
-    direct = {row.node: int(row.direct) for row in rows if row.node not in since}
-    direct |= {node: one.direct for node, one in since.items() if one.parent is None and one.direct}
-    ordered = sorted(direct, key=lambda node: (-direct[node], node))
-    return ordered[offset : offset + limit]
+    most = limit + len(since)
+    if after is None:
+        behind = None
+        rows = run(tx, _TOPS, forest=forest, most=most)
+    else:
+        behind = (counts_of(tx, forest, [after])[after].direct, after)
+        told = {"direct": behind[0], "node": after}
+        rows = run(tx, _TOPS_BEHIND, forest=forest, most=most, **told)
+    found = [(int(row.direct), row.node) for row in rows if row.node not in since]
+    changed = [
+        (one.direct, node) for node, one in since.items() if one.parent is None and one.direct
+    ]
+    found += [each for each in changed if behind is None or each < behind]
+    return [node for _, node in sorted(found, reverse=True)[:limit]]
 
 
 def reached(tx: Session, forest: int) -> int:

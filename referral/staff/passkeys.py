@@ -158,7 +158,7 @@ def add(
             expected_origin=party.origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as wrong:
+    except (WebAuthnException, ValueError, LookupError, TypeError) as wrong:
         raise PasskeyRefused(str(wrong)) from None
     if len(of_member(tx, staff_id)) >= PASSKEYS_MAX:
         raise PasskeysFull()
@@ -206,7 +206,7 @@ def use(tx: Session, party: Party, *, challenge: str, answer: str, now: datetime
     credential_id, said = sent.get("id"), sent.get("response")
     if not isinstance(credential_id, str) or not isinstance(said, dict):
         raise PasskeyRefused("no credential")
-    if not _CREDENTIAL_ID.fullmatch(credential_id):  # databases refuse some texts
+    if not _CREDENTIAL_ID.fullmatch(credential_id):  # the database refuses some texts
         raise PasskeyRefused("no credential")
     # Locked, so that of two signatures at one moment the second one sees the count of the first.
     found = tx.scalar(
@@ -226,7 +226,7 @@ def use(tx: Session, party: Party, *, challenge: str, answer: str, now: datetime
             credential_current_sign_count=found.sign_count,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as wrong:
+    except (WebAuthnException, ValueError, LookupError, TypeError) as wrong:
         raise PasskeyRefused(str(wrong)) from None
     found.sign_count, found.used_at = used.new_sign_count, now
     tx.flush()

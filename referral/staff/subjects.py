@@ -72,9 +72,9 @@ def member_of(tx: Session, person: Person, now: datetime) -> StaffMember:
         return _if_in_service(known)
     if person.email is None:
         raise EmailNotVerified()
-    member = _if_in_service(
-        tx.scalar(sa.select(StaffMember).where(StaffMember.email == person.email.lower()))
-    )
+    # Some letters become another's in lower case: the sign for kelvin is not a k.
+    email = person.email.lower() if person.email.isascii() else person.email
+    member = _if_in_service(tx.scalar(sa.select(StaffMember).where(StaffMember.email == email)))
     row = {
         "issuer": person.issuer,
         "subject": person.subject,

@@ -121,6 +121,10 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _ALWAYS_OVER_HTTPS = {**_ALWAYS, "Strict-Transport-Security": "max-age=31536000"}
+_BITMAPS = frozenset({"image/png", "image/jpeg", "image/webp"})
+_BITMAP_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""Of a picture that is opened by itself, as a poster is to be printed: a browser lays it out with
+styles of its own, and there is nothing in it that could run. SVG has the policy of pages."""
 KEPT_BY_NOBODY = "no-store"
 """Pages hold a person's own link and points: no shared cache may keep them."""
 
@@ -134,6 +138,8 @@ def _make_nonce() -> None:
 
 
 def _set_headers(response: Response) -> Response:
+    if response.mimetype in _BITMAPS:
+        response.headers.setdefault("Content-Security-Policy", _BITMAP_POLICY)
     is_https = deployment().config.is_https
     own = headers_of(g.get("csp_nonce", ""), g.get("allowed", {}), is_https=is_https)
     for name, value in own.items():

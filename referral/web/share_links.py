@@ -121,7 +121,7 @@ def seen(token: str) -> tuple[str, int]:
     if link is not None:
         moment, reader = now(), visitor().visitor
         event_id = visits.engagement_id(reader, link.campaign, moment)
-        _hand_in_beacon(Kind.engagement, link, moment, event_id)
+        _hand_in_beacon(Kind.engagement, _as_it_came(link), moment, event_id)
     return "", 204
 
 
@@ -189,6 +189,13 @@ def _link_of_beacon(token: str) -> Link | None:
         return None
     found = deployment().showcase.find(link.campaign)
     return link if found is not None and found.campaign.runs_at(now()) else None
+
+
+def _as_it_came(own: Link) -> Link:
+    """A reader's own link, through the channel by which the campaign came to this browser last: who
+    reads what a poster led to is counted for posters, beside the opening."""
+    came = [touch for touch in visitor().touches if touch.link.campaign == own.campaign]
+    return own.through(came[-1].link.channel) if came else own
 
 
 def _hand_in_beacon(kind: Kind, link: Link, at: datetime, event_id: UUID) -> None:

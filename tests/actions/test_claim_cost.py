@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from referral.db import round_trips
 from referral.deployment import Deployment
 from tests.cast import Person, cast_of, open_brand
+from tests.statements import statements
 
 STATEMENTS = {"first": 21, "later": 17}
 TRIPS = {"first": 6, "later": 5}
@@ -19,24 +19,16 @@ TRIPS = {"first": 6, "later": 5}
 @contextmanager
 def counted(deployment: Deployment) -> Iterator[tuple[list[str], list[int]]]:
     """The statements that are sent meanwhile, and how many in each trip."""
-    sent: list[str] = []
     trips: list[int] = []
     made = round_trips._made
-
-    def note(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        sent.append(statement)
 
     def count(raw: Any, trip: Any, known: Any) -> Any:
         trips.append(len(trip))
         return made(raw, trip, known)
 
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, statements(deployment.db) as sent:
         patched.setattr(round_trips, "_made", count)
-        sa.event.listen(deployment.db.engine, "before_cursor_execute", note)
-        try:
-            yield sent, trips
-        finally:
-            sa.event.remove(deployment.db.engine, "before_cursor_execute", note)
+        yield sent, trips
 
 
 def warm(person: Person, indexes: range) -> None:

@@ -1,8 +1,8 @@
 """The verdict on a purchase: what is refused, what is held, and that nothing is paid without it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -29,6 +29,7 @@ from referral.risk import (
 from referral.visits import Kind, Visit
 from tests.cast import PER_CLAIM, PER_FRIEND, Brand, Person, cast_of, open_brand
 from tests.races import at_once
+from tests.statements import statements
 
 
 @pytest.fixture
@@ -335,20 +336,11 @@ def test_regions_and_the_referrers_own_scan(brand: Brand) -> None:
     assert evidence_of["far_places"] == {"regions": 3}
 
 
-def statements(brand: Brand, work: Any) -> list[str]:
+def sent_by(brand: Brand, work: Callable[[], object]) -> list[str]:
     """The statements that some work sends."""
-    seen: list[str] = []
-
-    def note(_c: Any, _cur: Any, statement: str, *_more: Any) -> None:
-        seen.append(statement)
-
-    engine = brand.deployment.db.engine
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements(brand.deployment.db) as sent:
         work()
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
-    return seen
+    return sent
 
 
 def test_a_verdict_costs_two_statements(brand: Brand) -> None:
@@ -358,9 +350,9 @@ def test_a_verdict_costs_two_statements(brand: Brand) -> None:
     def of_risk(sent: list[str]) -> list[str]:
         return [each for each in sent if "verdicts" in each or "shared_devices" in each]
 
-    assert len(of_risk(statements(brand, lambda: alice.claim(1)))) == 2
+    assert len(of_risk(sent_by(brand, lambda: alice.claim(1)))) == 2
     bob.open(alice.link())
-    assert len(of_risk(statements(brand, lambda: bob.claim(2)))) == 2
+    assert len(of_risk(sent_by(brand, lambda: bob.claim(2)))) == 2
 
 
 def test_networks_are_kept_as_hashes_for_ninety_days(

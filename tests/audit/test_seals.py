@@ -168,6 +168,10 @@ def test_neither_entries_nor_seals_are_changed_through_the_guards(sealed: Deploy
         for change in (sa.delete(table), sa.update(table).values(value)):
             with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
                 sealed.db.transact(lambda tx, change=change: tx.execute(change))
+        if sealed.db.is_sqlite:
+            over = sa.text(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+            with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
+                sealed.db.transact(lambda tx, over=over: tx.execute(over))
 
 
 def test_many_who_write_and_seal_at_once_make_one_chain(deployment: Deployment) -> None:

@@ -17,8 +17,9 @@ def test_a_pool_says_what_its_coupons_are_in_every_language(deployment: Deployme
         assert pool.unit == "coupon:tea"
         assert pool.title_in("en").title == "10 yuan off"
         assert pool.title_in("zh-Hant").title == "满减十元"
-        with pytest.raises(UnknownPool):
-            coupons.pool_by_slug(tx, "coffee")
+        for unknown in ("coffee", "a\0b", "\ud800"):
+            with pytest.raises(UnknownPool):
+                coupons.pool_by_slug(tx, unknown)
     with pytest.raises(PoolExists):
         add_pool(deployment)
     with pytest.raises(PoolOver):

@@ -29,7 +29,9 @@ def told(
     listed: Sequence[Rule] = (), *, runs: int = 200, seed: int = 1, **changes: Any
 ) -> Forecast:
     of_terms = {
-        name: changes.pop(name) for name in ("budgets", "currency", "worth") if name in changes
+        name: changes.pop(name)
+        for name in ("budgets", "currency", "worth", "is_for_some")
+        if name in changes
     }
     terms = Terms(list(listed), **of_terms)
     return forecast(np.random.default_rng(seed), Assumptions(**changes), terms, runs)
@@ -68,6 +70,17 @@ def test_both_sides_are_paid_what_the_rules_say() -> None:
     assert found.cost == found.paid["points"] == found.wanted["points"]
     assert found.ends_early == 0
     assert found.last_day is None
+
+
+def test_a_campaign_for_a_segment_pays_nobody_who_is_new() -> None:
+    promised = rules({"when": "claim", "for": "person", "amount": 20})
+    people = {"seeds": 200, "claims": 300, "new_share": 0.4, "repeat": 1.0}
+    for_all, for_some = (told(promised, **people, is_for_some=each) for each in (False, True))
+    assert for_some.purchases == for_all.purchases
+    assert for_all.paid["points"].mean == pytest.approx(20 * for_all.purchases.mean)
+    assert for_some.paid["points"].mean == pytest.approx(20 * 300 * 0.6, rel=0.02)
+    nobody = told(promised, seeds=200, claims=300, new_share=1.0, is_for_some=True)
+    assert nobody.cost.high == 0
 
 
 def test_a_budget_is_never_overspent_and_the_day_it_runs_out_is_told() -> None:

@@ -127,3 +127,15 @@ def test_a_running_campaigns_budget_has_a_forecast(
     with brand.deployment.db.read() as tx:
         [line] = burn_down.budgets(tx, Sums(tx, SHANGHAI, clock.now())).rows
     assert line.forecast is None, "it is over"
+
+
+def test_what_was_spent_on_the_day_a_campaign_began_was_spent_lately(
+    brand: Brand, clock: HeldClock
+) -> None:
+    alice, _, _ = cast_of(brand)
+    alice.claim(0)
+    for days, spent in ((1, PER_CLAIM), (6, PER_CLAIM), (1, 0)):
+        clock.advance(days=days)
+        with brand.deployment.db.read() as tx:
+            [line] = burn_down.budgets(tx, Sums(tx, SHANGHAI, clock.now())).rows
+        assert line.spent_lately == spent

@@ -73,6 +73,20 @@ def test_whether_there_are_orders_follows_from_the_rules(
     assert nothing.assumptions.order_amount == 0
 
 
+def test_as_many_begin_as_a_campaign_is_for() -> None:
+    of = rates(seeds=700, conversion=rate(0.2))
+    for_some = campaign([CLAIM], audience={"segment": 1})
+    begun = forecasts.beginning(for_some, products(1000), of, 40)
+    assert (begun.assumptions.seeds, begun.assumptions.conversion) == (40, 0.2)
+    assert {"seeds", "conversion"} <= begun.measured
+    nobody = forecasts.beginning(for_some, products(1000), None, 0)
+    assert (nobody.assumptions.seeds, nobody.measured) == (0, frozenset({"seeds"}))
+    assert forecasts.terms_of(for_some, products(1000), {}).is_for_some
+    for_all = forecasts.beginning(campaign([CLAIM]), products(1000), of)
+    assert for_all.assumptions.seeds == 1_400
+    assert not forecasts.terms_of(campaign([CLAIM]), products(1000), {}).is_for_some
+
+
 def test_what_was_measured_comes_before_what_the_rules_say() -> None:
     of = rates(orders=0.25, order_amount=777, conversion=rate(0.2))
     begun = forecasts.beginning(campaign([ORDER]), products(1000), of)

@@ -2,8 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,12 +11,12 @@ from sqlalchemy.orm import Session
 from referral import people
 from referral.campaigns import Campaign
 from referral.clock import HeldClock
-from referral.db import Database
 from referral.graph import SpreadNode
 from referral.reports import reach
 from referral.reports.reach import Elsewhere, Reach, Step
 from referral.spread import counters
 from tests.cast import Brand, Person, cast_of, publish
+from tests.statements import statements
 
 
 def somebody(brand: Brand, number: int) -> Person:
@@ -178,18 +176,6 @@ def shared(brand: Brand) -> Person:
     table: Any = SpreadNode.__table__
     brand.deployment.db.transact(lambda tx: tx.connection().execute(sa.insert(table), row).rowcount)
     return alice
-
-
-@contextmanager
-def statements(db: Database) -> Iterator[list[str]]:
-    said: list[str] = []
-
-    def note(*args: Any) -> None:
-        said.append(args[2])
-
-    sa.event.listen(db.engine, "before_cursor_execute", note)
-    yield said
-    sa.event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_however_few_are_looked_at_the_sum_is_right(

@@ -1,8 +1,4 @@
-"""People of a segment: paged by worth, and as a file that no spreadsheet runs."""
-
-import csv
-import io
-from zoneinfo import ZoneInfo
+"""People of a segment, paged by worth."""
 
 import pytest
 
@@ -10,11 +6,10 @@ from referral import actions, people
 from referral.reports import segments as report
 from referral.reports.segments import People, Place
 from referral.segments import Conditions
-from tests.cast import PRICE, Brand, Person
+from tests.cast import Brand, Person
 from tests.reports.conftest import read
 
 ALL = Conditions.model_validate({"purchases_least": 1})
-OWN = PRICE * 4 // 10
 
 
 @pytest.fixture
@@ -56,27 +51,3 @@ def test_those_worth_most_come_first_and_all_of_them_once(
 @pytest.mark.parametrize("text", ["", "1", "1.x", "-1.2", f"{10**19}.1"])
 def test_what_is_no_place_is_the_beginning(text: str) -> None:
     assert Place.read(text) is None
-
-
-def test_a_file_has_everybody_and_no_formula(
-    brand: Brand, crowd: list[Person], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "AT_ONCE", 3)
-    d = brand.deployment
-    actions.rename(d, crowd[0].customer, "=HYPERLINK(1)")
-    actions.rename(d, crowd[1].customer, '+86, "quoted"')
-    header = [f"column {number}" for number in range(13)]
-    told = report.Words(header, {"bought": "Bought"}, {"": ""}, "CNY", ZoneInfo("Asia/Shanghai"))
-    pieces = list(report.lines(d.db.read, d.keys, ALL, d.clock.now(), told))
-    assert len(pieces) == 4
-    text = "".join(pieces)
-    assert text.startswith("\ufeff")
-    rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
-    assert rows[0] == header
-    assert len(rows) == 8
-    by_number = {int(row[0]): row for row in rows[1:]}
-    assert by_number[crowd[0].customer][1] == "'=HYPERLINK(1)"
-    assert by_number[crowd[1].customer][1] == '\'+86, "quoted"'
-    assert by_number[crowd[2].customer][2:5] == ["Bought", "affluents", "2"]
-    assert by_number[crowd[2].customer][8] == f"{2 * OWN / 100:.2f}"
-    assert {len(row) for row in rows} == {13}

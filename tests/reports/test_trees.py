@@ -13,10 +13,11 @@ from referral import actions, graph, people
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.graph import Referral
-from referral.links import Channel
+from referral.links import Channel, Link
 from referral.people import Customer, UnknownCustomer
 from referral.reports import trees
 from referral.reports.trees import Branch
+from referral.stores import StoreKind
 from tests.cast import Brand, Person, cast_of, open_brand
 
 SLOW_BUT_FINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -67,10 +68,10 @@ forests = st.lists(st.none() | st.integers(0, 30), min_size=1, max_size=25).map(
 def test_counts_are_right_at_any_depth(deployment: Deployment, forest: Forest) -> None:
     with Session(deployment.db.engine) as tx:
         plant(tx, deployment, forest)
-        page = trees.roots(tx, deployment.keys, limit=100)
+        roots = trees.roots(tx, deployment.keys, limit=100)
         fruitful = {place for place in range(len(forest)) if below(forest, place)}
         tops = {place for place in fruitful if forest[place] is None}
-        assert {each.name for each in page.branches} == {f"p{place}" for place in tops}
+        assert {each.name for each in roots} == {f"p{place}" for place in tops}
         for place in fruitful:
             top = trees.branch(tx, deployment.keys, place + 1, depth=2, limit=100)
             for each in (
@@ -140,12 +141,13 @@ def test_roots_are_those_who_brought_in_most_first(
     deployment: Deployment, planted: list[int]
 ) -> None:
     with deployment.db.read() as tx:
-        page = trees.roots(tx, deployment.keys)
-    assert [(each.name, each.direct, each.total) for each in page.branches] == [
+        roots = trees.roots(tx, deployment.keys)
+    assert [(each.name, each.direct, each.total) for each in roots] == [
         ("p0", 2, 7),
         ("p8", 1, 1),
     ]
-    assert page.next is None
+    with deployment.db.read() as tx:
+        assert [each.name for each in trees.roots(tx, deployment.keys, limit=1)] == ["p0"]
 
 
 def test_somebody_who_has_not_bought_may_be_a_root(deployment: Deployment) -> None:
@@ -155,7 +157,7 @@ def test_somebody_who_has_not_bought_may_be_a_root(deployment: Deployment) -> No
     bob.open(alice.link())
     bob.claim(0)
     with deployment.db.read() as tx:
-        [root] = trees.roots(tx, deployment.keys).branches
+        [root] = trees.roots(tx, deployment.keys)
     assert (root.customer_id, root.direct, root.at) == (alice.customer, 1, None)
 
 
@@ -213,20 +215,65 @@ def test_the_spread_shows_its_anonymous_hops(brand: Brand, clock: HeldClock) -> 
 
 def test_first_sharers_with_most_readers_come_first_page_by_page(brand: Brand) -> None:
     readers = iter(
-        Person(brand, people.email(f"reader-{number}@example.com")) for number in range(9)
+        Person(brand, people.email(f"reader-{number}@example.com")) for number in range(11)
     )
     sharers = [Person(brand, people.email(f"sharer-{number}@example.com")) for number in range(3)]
     for count, sharer in zip((1, 3, 2), sharers, strict=True):
         for _ in range(count):
             next(readers).open(sharer.link())
 
-    def page(offset: int) -> tuple[list[int], int | None]:
+    def page(after: int | None) -> tuple[list[int], int | None]:
         with brand.deployment.db.read() as tx:
-            found = trees.spread_children(tx, brand.campaign.id, None, offset=offset, limit=2)
+            found = trees.spread_children(tx, brand.campaign.id, None, after=after, limit=2)
         return [each.visitor for each in found.branches], found.next
 
-    assert page(0) == ([sharers[1].visitor, sharers[2].visitor], 2)
-    assert page(2) == ([sharers[0].visitor], None)
+    second = sharers[2].visitor
+    assert page(None) == ([sharers[1].visitor, second], second)
+    assert page(second) == ([sharers[0].visitor], None)
+    for _ in range(5):
+        next(readers).open(sharers[2].link())
+    assert page(second) == ([sharers[1].visitor, sharers[0].visitor], None), "where it is now"
+
+
+def test_readers_of_a_link_come_page_by_page_earliest_first(brand: Brand, clock: HeldClock) -> None:
+    alice, *_ = cast_of(brand)
+    readers = [Person(brand, people.email(f"reader-{number}@example.com")) for number in range(5)]
+    for number, reader in enumerate(readers):
+        reader.open(alice.link())
+        clock.advance(minutes=number % 2)  # some at one moment
+    seen: list[int] = []
+    after: int | None = None
+    while True:
+        with brand.deployment.db.read() as tx:
+            found = trees.spread_children(
+                tx, brand.campaign.id, alice.visitor, after=after, limit=2
+            )
+        seen += [each.visitor for each in found.branches]
+        assert len(found.branches) <= 2
+        if found.next is None:
+            break
+        after = found.next
+    times = [clock.now() - timedelta(minutes=2 - number // 2) for number in range(5)]
+    order = sorted(zip(times, (reader.visitor for reader in readers), strict=True))
+    assert seen == [visitor for _, visitor in order]
+    with brand.deployment.db.read() as tx:
+        nobody = trees.spread_children(tx, brand.campaign.id, alice.visitor, after=999)
+    assert nobody.branches == []
+
+
+def test_whoever_came_by_a_stores_poster_came_through_the_store(brand: Brand) -> None:
+    d = brand.deployment
+    actions.add_store(d, slug="east", name="East Street", kind=StoreKind.store, region=None)
+    visitor = actions.open_store_links(d, "east", by="olga")
+    alice, bob, _ = cast_of(brand)
+    alice.open(Link(brand.campaign.id, visitor, channel=Channel.poster))
+    bob.open(alice.link())
+    with d.db.read() as tx:
+        [top] = trees.spread_children(tx, brand.campaign.id, None).branches
+        [below] = trees.spread_children(tx, brand.campaign.id, visitor).branches
+    assert top.store == trees.StoreName("east", "East Street")
+    assert (top.visitor, top.customer_id, top.total) == (visitor, None, 2)
+    assert (below.visitor, below.store) == (alice.visitor, None)
 
 
 def test_the_places_of_some_visitors_can_be_asked_for(brand: Brand) -> None:
@@ -252,7 +299,7 @@ def test_the_tree_of_a_story_is_what_was_settled(brand: Brand) -> None:
     charlie.claim(2)
     actions.rename(brand.deployment, alice.customer, "Alice")
     with brand.deployment.db.read() as tx:
-        [root] = trees.roots(tx, brand.deployment.keys).branches
+        [root] = trees.roots(tx, brand.deployment.keys)
         assert trees.path_to_root(tx, charlie.customer) == [bob.customer, alice.customer]
         assert graph.referrer_of(tx, charlie.customer) == bob.customer
     assert (root.name, root.direct, root.total, root.depth) == ("Alice", 1, 2, 2)

@@ -284,19 +284,21 @@ def test_those_with_most_below_them_come_first(deployment: Deployment, campaign:
         for name in names:
             opens(tx, campaign, name, sharer)
 
-    def tops(offset: int, limit: int) -> list[int]:
+    def tops(after: int | None, limit: int) -> list[int]:
         with deployment.db.read() as tx:
-            return counters.tops(tx, campaign.id, offset=offset, limit=limit)
+            return counters.tops(tx, campaign.id, after=after, limit=limit)
 
     deployment.db.transact(lambda tx: readers(tx, ANN, 11, 12))
     deployment.db.transact(lambda tx: readers(tx, BEN, 13, 14))
     deployment.db.transact(lambda tx: readers(tx, CAT, 15))
     deployment.db.transact(counters.fold)
-    assert tops(0, 10) == [ANN, BEN, CAT]
+    assert tops(None, 10) == [BEN, ANN, CAT]
     deployment.db.transact(lambda tx: readers(tx, CAT, 16, 17))
     deployment.db.transact(lambda tx: readers(tx, DAN, 18, 19))
     for _ in range(2):
-        assert (tops(0, 10), tops(1, 2), tops(4, 2)) == ([CAT, ANN, BEN, DAN], [ANN, BEN], [])
+        assert tops(None, 10) == [CAT, DAN, BEN, ANN]
+        assert (tops(None, 1), tops(CAT, 2), tops(DAN, 5)) == ([CAT], [DAN, BEN], [BEN, ANN])
+        assert tops(ANN, 2) == tops(11, 2) == tops(999, 2) == []
         deployment.db.transact(counters.fold)
 
 

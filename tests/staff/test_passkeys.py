@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import cbor2
 import pytest
 
 from referral import actions
@@ -175,6 +176,8 @@ def alter(name: str, value: Any) -> Callable[[Any], None]:
         alter("clientDataJSON", "!!!"),
         lambda sent: sent.__setitem__("id", "unknown"),
         lambda sent: sent.__setitem__("id", 7),
+        lambda sent: sent.__setitem__("id", "\ud800"),
+        lambda sent: sent.__setitem__("id", "a\0b"),
         lambda sent: sent.__setitem__("type", "password"),
         lambda sent: sent.pop("response"),
         lambda sent: sent.__setitem__("response", []),
@@ -205,6 +208,21 @@ def test_what_is_no_answer_is_refused(
             answer=answer,
             name="Phone",
         )
+
+
+class KeylessDevice(Device):
+    """Where its key should be, behind the credential's id, is a list."""
+
+    def _data(self, *, new: bool = False) -> bytes:
+        data = super()._data(new=new)
+        at = data.index(self.credential_id) + len(self.credential_id)
+        return data[:at] + cbor2.dumps([1])
+
+
+def test_a_passkey_without_a_key_is_refused(deployment: Deployment, olga: StaffMember) -> None:
+    with pytest.raises(PasskeyRefused):
+        add(deployment, olga, KeylessDevice())
+    assert of_olga(deployment, olga) == []
 
 
 def test_a_passkey_that_is_there_is_not_added_again_nor_to_another_member(

@@ -6,7 +6,17 @@ import sqlalchemy as sa
 from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
-from referral.staff import End, How, Role, StaffMember, StaffSession, sessions, staff_by_email
+from referral.staff import (
+    End,
+    How,
+    Role,
+    StaffMember,
+    StaffSession,
+    WrongPassword,
+    members,
+    sessions,
+    staff_by_email,
+)
 
 PASSWORD = "four ordinary words here"
 
@@ -18,9 +28,18 @@ def add(deployment: Deployment, name: str, role: Role = Role.owner) -> int:
 
 
 def begin(deployment: Deployment, staff_id: int, address: str = "203.0.113.77") -> str:
+    return let_in(deployment, member_of(deployment, staff_id), address)
+
+
+def let_in(deployment: Deployment, member: StaffMember, address: str = "203.0.113.77") -> str:
     return actions.begin_staff_session(
-        deployment, staff_id, how=How.password, browser="Chrome, Linux", address=address
+        deployment, member, how=How.password, browser="Chrome, Linux", address=address
     )
+
+
+def member_of(deployment: Deployment, staff_id: int) -> StaffMember:
+    with deployment.db.read() as tx:
+        return members.member_by_id(tx, staff_id)
 
 
 def whose(deployment: Deployment, secret: str) -> StaffMember | None:
@@ -52,6 +71,16 @@ def test_a_secret_opens_its_own_session_and_is_not_stored(
     row = row_of(deployment, olga)
     assert secret not in str(vars(row))
     assert row.block == "203.0.113.0/24", "the network, not the address"
+
+
+def test_who_proved_an_old_password_is_not_let_in_with_it(
+    deployment: Deployment, olga: int
+) -> None:
+    proved = member_of(deployment, olga)
+    actions.change_password(deployment, olga, "another four new words", kept=None, by="olga")
+    with pytest.raises(WrongPassword):
+        let_in(deployment, proved)
+    assert begin(deployment, olga)
 
 
 def test_it_ends_after_twelve_hours_however_busy(
@@ -121,10 +150,13 @@ def test_another_name_alone_ends_nothing(deployment: Deployment, olga: int) -> N
 def test_switching_off_keeps_a_member_out_whatever_he_holds(
     deployment: Deployment, olga: int
 ) -> None:
-    """Also a session that began at the same moment."""
+    """Also who proved to be a member right before."""
     add(deployment, "otto")
+    proved, secret = member_of(deployment, olga), begin(deployment, olga)
     actions.switch_staff_off(deployment, olga, by="tests")
-    assert whose(deployment, begin(deployment, olga)) is None
+    assert whose(deployment, secret) is None
+    with pytest.raises(WrongPassword):
+        let_in(deployment, proved)
 
 
 def test_what_is_over_for_long_is_swept(

@@ -1,8 +1,6 @@
 """Wrong codes on the pages: one answer whatever is wrong with them, and an end to guessing."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -12,9 +10,9 @@ from flask import Flask
 from referral import guessing as guessing_module
 from referral.codes import ALPHABET, CodeCodec, Label, Labels
 from referral.crypto import KeyRing
-from referral.deployment import Deployment
 from referral.misses import NONE, CodeMisses
 from tests.readers import Reader
+from tests.statements import statements
 from tests.web.conftest import Brand
 
 UNKNOWN_GTIN = "06901234567908"
@@ -65,18 +63,6 @@ def plain(page: str) -> str:
     return re.sub(r"/01/\d{14}/21/\w+", "", page)
 
 
-@contextmanager
-def statements(deployment: Deployment) -> Iterator[list[str]]:
-    said: list[str] = []
-
-    def listen(*args: object) -> None:
-        said.append(str(args[2]))
-
-    sa.event.listen(deployment.db.engine, "before_cursor_execute", listen)
-    yield said
-    sa.event.remove(deployment.db.engine, "before_cursor_execute", listen)
-
-
 def test_a_wrong_code_gets_one_answer_whatever_is_wrong(brand: Brand, app: Flask) -> None:
     told = {}
     for reason, path in wrong_paths(brand).items():
@@ -95,7 +81,7 @@ def test_a_wrong_code_gets_one_answer_whatever_is_wrong(brand: Brand, app: Flask
 
 def test_a_wrong_code_costs_no_query(brand: Brand, alice: Reader) -> None:
     alice.get(brand.path(1))
-    with statements(brand.deployment) as said:
+    with statements(brand.deployment.db) as said:
         for path in wrong_paths(brand).values():
             assert alice.get(path).status_code == 404
         assert alice.get("/c?code=0000000000000000").status_code == 404

@@ -270,6 +270,20 @@ def test_a_poster_has_the_campaigns_words_and_picture(
     assert invitation == "A friend invites you"
 
 
+def test_a_poster_opened_by_itself_may_be_laid_out_and_a_drawing_may_run_nothing(
+    deployment: Deployment, campaign: Campaign, bob: Reader
+) -> None:
+    bob.get(link_of(deployment, campaign))
+    without, _named = poster_paths(bob)
+    policy = "Content-Security-Policy"
+    said = bob.get(without).headers[policy]
+    assert "default-src 'none'; style-src 'unsafe-inline';" in said
+    drawing = bob.get(without.partition("/poster.png")[0] + "/qr.svg")
+    assert drawing.mimetype == "image/svg+xml"
+    assert "unsafe-inline" not in drawing.headers[policy]
+    assert "script-src 'nonce-" in drawing.headers[policy]
+
+
 @pytest.mark.parametrize("name", ["🍵", "👨‍👩‍👧🇨🇳", "1️⃣❤️"])
 def test_a_name_of_emoji_alone_leaves_the_poster_to_a_friend(
     brand: Brand, alice: Reader, monkeypatch: pytest.MonkeyPatch, name: str

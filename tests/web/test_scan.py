@@ -1,7 +1,5 @@
 """The pages of a code: what they say to whom, the two labels of a package, and wrong codes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +18,7 @@ from referral.guessing import NEW_DEVICES
 from referral.ranges import RangeState
 from tests.cast import ON_SALE, Brand, open_brand
 from tests.readers import Reader
+from tests.statements import statements
 
 
 @pytest.fixture
@@ -174,19 +173,6 @@ def test_a_script_that_keeps_no_cookie_is_no_crowd_of_devices(brand: Brand, app:
 # Wrong codes
 
 
-@contextmanager
-def statements(deployment: Deployment) -> Iterator[list[str]]:
-    """What is asked of the database meanwhile."""
-    asked: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        asked.append(statement)
-
-    sa.event.listen(deployment.db.engine, "before_cursor_execute", note)
-    yield asked
-    sa.event.remove(deployment.db.engine, "before_cursor_execute", note)
-
-
 def test_an_unknown_code_costs_no_query(
     brand: Brand, app: Flask, alice: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +181,7 @@ def test_an_unknown_code_costs_no_query(
     genuine = text_of(brand, 1)
     # Near misses keep the tag, which leads them into the batch; a few others lead anywhere.
     near = [genuine[:7] + letter + genuine[8:] for letter in ALPHABET if letter != genuine[7]]
-    with statements(brand.deployment) as asked:
+    with statements(brand.deployment.db) as asked:
         for text in [*near[:5], "7" * 16, "ZZZZZZZZZZZZZZZ0"]:
             assert alice.get(f"/01/{brand.product.gtin}/21/{text}").status_code == 404
             assert alice.get(f"/c?code={text}").status_code == 404

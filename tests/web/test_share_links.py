@@ -13,9 +13,10 @@ from referral.clock import HeldClock
 from referral.config import Config
 from referral.crypto import KeyRing
 from referral.dead_links import DeadLink
-from referral.links import Link, LinkCodec, LinkFault
+from referral.links import Channel, Link, LinkCodec, LinkFault
 from referral.people import Visitor
 from referral.reports import dead_links
+from referral.visits import Kind, VisitRow
 from tests.readers import Reader
 from tests.web.conftest import Brand
 
@@ -198,6 +199,17 @@ def test_a_page_that_is_fetched_ahead_is_nobodys_and_says_so(brand: Brand, bob: 
         bob.forget_cookie("referral_visitor")
     metrics = brand.metrics()
     assert (metrics.fetches, metrics.opens, metrics.scans) == (2, 1, 1)
+
+
+def test_a_reading_counts_for_the_channel_by_which_the_reader_came(
+    brand: Brand, bob: Reader
+) -> None:
+    shared = Link(brand.campaign.id, 7).through(Channel.poster)
+    bob.get(f"/s/{brand.deployment.links.token(shared)}")
+    assert bob.post(f"{bob.own_link}/seen").status_code == 204
+    with brand.deployment.db.read() as tx:
+        kinds = dict(tx.execute(sa.select(VisitRow.kind, VisitRow.channel)).tuples().all())
+    assert kinds[Kind.open] == kinds[Kind.engagement] == "poster"
 
 
 def test_a_scan_page_reports_that_it_was_seen(brand: Brand, bob: Reader) -> None:

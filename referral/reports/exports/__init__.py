@@ -10,5 +10,6 @@ from referral.reports.exports import (  # noqa: F401 - each registers its kinds
     people,
     purchases,
     rewards,
+    segments,
     spread,
 )

@@ -19,7 +19,6 @@ from referral.exports.kinds import (
 from referral.graph import SpreadNode
 from referral.links import visitor_name
 from referral.people import Visitor
-from referral.reports import spread_export
 from referral.spread import counters
 
 
@@ -55,6 +54,7 @@ def _page(tx: Session, wanted: Wanted, after: Key | None) -> Page:
             below[node.visitor_id].total,
             below[node.visitor_id].customers,
             below[node.visitor_id].depth,
+            below[node.visitor_id].buyers,
         )
         for node, customer in found
     ]
@@ -62,10 +62,11 @@ def _page(tx: Session, wanted: Wanted, after: Key | None) -> Page:
 
 
 def _count(tx: Session, wanted: Wanted) -> int:
-    return spread_export.size(tx, _campaign(tx, wanted))
+    nodes = sa.select(sa.func.count()).where(SpreadNode.campaign_id == _campaign(tx, wanted))
+    return tx.scalar(nodes) or 0
 
 
-register(
+SPREAD = register(
     Kind(
         name="spread",
         title=N_("Spread of a campaign"),
@@ -80,6 +81,7 @@ register(
             Column("total", N_("Reached in all")),
             Column("customers", N_("Customers among them")),
             Column("depth", N_("Depth"), 8),
+            Column("buyers", N_("Buyers among them")),
         ),
         page=_page,
         count=_count,
@@ -94,6 +96,7 @@ register(
                 "total": "long",
                 "customers": "long",
                 "depth": "int",
+                "buyers": "long",
             },
             of_edge={"channel": "string"},
         ),

@@ -11,11 +11,12 @@ from referral import actions, campaigns, catalog
 from referral.campaigns import UnknownCampaign
 from referral.forecast import SEED_DEFAULT, Forecast, forecast
 from referral.forecast.assumptions import Assumptions
+from referral.reports import audiences, forecasts
 from referral.reports import dry_run as trials
-from referral.reports import forecasts
 from referral.reports.dry_run import DAYS_MAX, DryRun
 from referral.reports.spread_rates import Rates
 from referral.rewards import RULES_MAX, Rule
+from referral.segments import UnknownSegment
 from referral.web.api.endpoint import get, post
 from referral.web.api.reading import Input, Query, checked
 from referral.web.context import deployment
@@ -115,7 +116,7 @@ def get_rates(slug: str, query: RatesQuery) -> Rates:
     body=ForecastIn,
     answer=ForecastOut,
     statuses={200: "Simulated"},
-    problems=[UnknownCampaign],
+    problems=[UnknownCampaign, UnknownSegment],
 )
 def simulate(slug: str, body: _ForecastIn) -> ForecastOut:
     """Simulate a campaign.
@@ -133,7 +134,8 @@ def simulate(slug: str, body: _ForecastIn) -> ForecastOut:
             rates = forecasts.measured(tx, now, days=body.look_back, campaign=of)
         currency = forecasts.terms_of(campaign, products, {}).currency
         worth = actions.worth_of(tx, campaign.checked_rules, currency)
-    begun = forecasts.beginning(campaign, products, rates)
+        whom = audiences.size(tx, campaign, now)
+    begun = forecasts.beginning(campaign, products, rates, whom)
     said = body.model_dump(exclude_none=True, include=set(Assumptions.model_fields))
     assumptions = checked(Assumptions, {**begun.assumptions.model_dump(), **said})
     terms = forecasts.terms_of(campaign, products, worth)
@@ -154,7 +156,7 @@ def simulate(slug: str, body: _ForecastIn) -> ForecastOut:
     query=DryRunQuery,
     answer=DryRun,
     statuses={200: "Tried"},
-    problems=[UnknownCampaign],
+    problems=[UnknownCampaign, UnknownSegment],
 )
 def try_rules(slug: str, body: DryRunIn, query: DryRunQuery) -> DryRun:
     """Try rules on purchases that were made.

@@ -44,7 +44,6 @@ import referral.web.staff.segments
 import referral.web.staff.sign_in
 import referral.web.staff.single_sign_on
 import referral.web.staff.spread
-import referral.web.staff.spread_export
 import referral.web.staff.store
 import referral.web.staff.stores
 import referral.web.staff.tills

@@ -92,6 +92,7 @@ _PAGES = {
     "customer": ("staff.customer", "customer_id"),
     "case": ("staff.case", "case_id"),
     "voucher": ("staff.voucher", "voucher_id"),
+    "complaint": ("staff.complaint", "number"),
 }
 
 
@@ -107,6 +108,9 @@ def choices() -> list[tuple[str, str]]:
 def who(by: str) -> str:
     if by == STRANGER:
         return _("Somebody who did not get in")
+    kind, _space, number = by.partition(" ")
+    if kind == "customer" and number.isdigit():
+        return _("Customer %(number)s", number=number)
     return _("Command line") if by == COMMAND else by
 
 
@@ -129,4 +133,6 @@ def details(of: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
     return "—" if value is None else str(value)

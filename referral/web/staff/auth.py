@@ -93,7 +93,7 @@ def name_of(member: StaffMember) -> str:
 def let_in(member: StaffMember, how: How, target: str) -> Response:
     """Begin a session of a member who proved to be himself, and lead him on to a page."""
     secret = actions.begin_staff_session(
-        deployment(), member.id, how=how, browser=this_browser(), address=remote_address()
+        deployment(), member, how=how, browser=this_browser(), address=remote_address()
     )
     return with_session(secret, target)
 

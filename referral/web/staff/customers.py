@@ -44,7 +44,7 @@ def customer(member: StaffMember, customer_id: int) -> Page:
         referral = tx.get(Referral, customer_id)
         why = _why(tx, referral) if referral else None
         after = Place.read(request.args.get("after", ""))
-        happened = timeline.timeline(tx, customer_id, after=after)
+        happened = timeline.timeline(tx, keys, customer_id, after=after)
         rewards = wallet.rewards_of(tx, customer_id)
         behind = entries.of_rewards(tx, rewards)
         campaigns, owners = entries.owners(entry for each in behind.values() for entry in each)

@@ -19,6 +19,7 @@ from referral.deployment import Deployment
 from referral.errors import N_, Problem
 from referral.exports import Asked, Export, Form, UnknownExport, Why, jobs, kinds
 from referral.reports import lists
+from referral.segments import UnknownSegment, all_segments, segment_by_id
 from referral.staff import NotAllowed, Right, StaffMember
 from referral.web.context import deployment, now
 from referral.web.language import in_words
@@ -146,12 +147,14 @@ def _of_link(token: str) -> Export:
 def _page(member: StaffMember, form: forms.Form) -> str:
     with deployment().db.read() as tx:
         campaigns = lists.campaigns(tx, limit=CAMPAIGNS_OFFERED).rows
+        segments = all_segments(tx)
     return render_template(
         "staff/exports.html",
         form=form,
         kinds=[(kind.name, _(kind.title)) for kind in _offered(member)],
         forms=[(each.value, _(title)) for each, title in FORMS.items()],
         campaigns=[(str(each.campaign.id), each.campaign.title) for each in campaigns],
+        segments=[(str(each.id), each.name) for each in segments],
         **_listed(member),
     )
 
@@ -192,8 +195,10 @@ def _title(job: Export) -> str:
 
 
 def _about(job: Export, titles: Mapping[int, tuple[str, str]]) -> str:
-    """What of the list, in words: the campaign and the days."""
+    """What of the list, in words: the campaign or the segment, and the days."""
     said = []
+    if job.params.get("segment"):
+        said.append(job.params["name"])
     campaign = job.params.get("campaign")
     if campaign:
         said.append(titles.get(int(campaign), ("", str(campaign)))[1])
@@ -227,10 +232,26 @@ def _asked(member: StaffMember, form: forms.Form) -> Asked | None:
         params |= {n: d.isoformat() for n, d in (("since", since), ("until", until)) if d}
     if kind and kind.of_campaign:
         params["campaign"] = form.whole("campaign", low=1, high=2**31 - 1)
+    if kind and kind.of_segment:
+        params |= _segment(form)
     if not form.ok or kind is None or chosen is None:
         return None
     headings = [_(column.title) for column in kind.columns]
     return Asked(kind.name, Form(chosen), params, headings)
+
+
+def _segment(form: forms.Form) -> dict[str, Any]:
+    """The segment that is meant, as it is now."""
+    number = form.whole("segment", low=1, high=2**63 - 1)
+    if number is None:
+        return {}
+    try:
+        with deployment().db.read() as tx:
+            found = segment_by_id(tx, number)
+    except UnknownSegment as problem:
+        form.refuse("segment", in_words(problem))
+        return {}
+    return {"segment": number, "name": found.name, "conditions": found.conditions}
 
 
 # Where no worker runs

@@ -20,8 +20,8 @@ from referral.campaigns import Campaign, campaign_by_slug
 from referral.errors import N_
 from referral.forecast import SEED_DEFAULT, Forecast, Terms, forecast
 from referral.forecast.assumptions import DAYS_MAX, RUN_NODES_MAX, Assumptions
+from referral.reports import audiences, forecasts
 from referral.reports import dry_run as trials
-from referral.reports import forecasts
 from referral.reports.dry_run import DryRun, Line
 from referral.reports.forecasts import Beginning
 from referral.reports.spread_rates import Rate
@@ -185,7 +185,7 @@ def campaign_forecast(member: StaffMember, slug: str) -> Page:
         rates=begun.rates,
         spread=SPREAD,
         more=MORE,
-        hints=_hints(begun),
+        hints=_hints(begun, terms),
         has_orders=any(rule.when.of_orders and not rule.when.of_claims for rule in terms.rules),
         terms=terms,
         found=found,
@@ -217,6 +217,7 @@ def campaign_dry_run(member: StaffMember, slug: str) -> Page:
         found=found,
         lines=lines,
         withheld=order_words.withheld,
+        is_for_some=terms.is_for_some,
     )
     return page if form.ok else (page, 422)
 
@@ -230,7 +231,8 @@ def _beginning(tx: Session, campaign: Campaign, source: str) -> tuple[Terms, Beg
         of = campaign if source == "own" else None
         rates = forecasts.measured(tx, deployment().clock.now(), campaign=of)
     terms = forecasts.terms_of(campaign, products, worth)
-    return terms, forecasts.beginning(campaign, products, rates)
+    whom = audiences.size(tx, campaign, deployment().clock.now())
+    return terms, forecasts.beginning(campaign, products, rates, whom)
 
 
 # The form
@@ -298,12 +300,14 @@ def _number(form: Form, entry: Entry) -> float | None:
     return number / entry.scale
 
 
-def _hints(begun: Beginning) -> Mapping[str, str]:
+def _hints(begun: Beginning, terms: Terms) -> Mapping[str, str]:
     """Where each figure comes from, and how sure it is."""
     hints = {}
     for entry in (*SPREAD, *MORE):
         rate = getattr(begun.rates, entry.name, None)
-        if entry.name in begun.measured and isinstance(rate, Rate):
+        if entry.name == "seeds" and terms.is_for_some:
+            hints[entry.name] = _("Begun with: all customers of its segment.")
+        elif entry.name in begun.measured and isinstance(rate, Rate):
             hints[entry.name] = _(
                 "Measured: %(value)s, in 95 of 100 cases from %(low)s to %(high)s.",
                 value=_short(rate.value * entry.scale),

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
+from referral import actions
 from referral.batches import Entry
 from referral.codes import Label, Labels
 from referral.errors import N_, InvalidInput, TooMany
@@ -22,7 +23,7 @@ from referral.printing.labels import (
 from referral.printing.qr import LEVELS, Level
 from referral.staff import Right, StaffMember
 from referral.web.context import deployment, now
-from referral.web.staff.auth import require
+from referral.web.staff.auth import name_of, require
 from referral.web.staff.blueprint import staff
 
 DOWNLOAD_MAX = 200
@@ -55,6 +56,8 @@ def label_sheet(member: StaffMember, batch_id: int) -> Response:
         )
     finally:
         _printing.release()
+    wanted = {"batch": batch.id, "start": run.start, "end": run.end}
+    actions.note_export(deployment(), "labels", wanted, by=name_of(member))
     response = Response(made.pdf, mimetype="application/pdf")
     name = f"labels-{batch.id}-{run.label}-{run.start}-{run.end}.pdf"
     response.headers.set("Content-Disposition", "attachment", filename=name)

@@ -35,8 +35,10 @@ QUADRANTS: Mapping[str, tuple[str, str]] = {
 }
 """As they stand in the picture: those who bring in more above, those who buy more on the right."""
 HAPPENINGS: Mapping[str, tuple[str, str]] = {
+    What.answered: (N_("Answered about a complaint"), "↤"),
     What.brought: (N_("Brought in"), "⤴"),
     What.claimed: (N_("Claimed a package"), "✓"),
+    What.commented: (N_("Said of a package"), "…"),
     What.complained: (N_("Complained"), "!"),
     What.handed_over: (N_("Got an item"), "⇥"),
     What.joined: (N_("Became a customer"), "●"),
@@ -44,10 +46,12 @@ HAPPENINGS: Mapping[str, tuple[str, str]] = {
     What.merged: (N_("Put together"), "⊕"),
     What.opened: (N_("Opened a link"), "→"),
     What.ordered: (N_("Ordered"), "＋"),
+    What.rated: (N_("Rated a package"), "☆"),
     What.redeemed: (N_("Redeemed"), "◇"),
     What.refunded: (N_("Refunded"), "↩"),
     What.rewarded: (N_("Rewarded"), "★"),
     What.shared: (N_("Shared"), "↗"),
+    What.wrote_back: (N_("Wrote back about a complaint"), "!"),
 }
 """Name and mark."""
 

@@ -140,7 +140,7 @@ def add_passkey(member: StaffMember) -> Answer:
     return redirect(url_for(".security"), 303)
 
 
-@staff.post("/account/passkeys/<int:passkey_id>/remove")
+@staff.post("/account/passkeys/<int(max=9223372036854775807):passkey_id>/remove")
 @require()
 def remove_passkey(member: StaffMember, passkey_id: int) -> Answer:
     if not confirming.confirmed_just_now():

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from referral.places import PROVINCES
 from referral.reports.activity import RegionCounts
 
 SHADES = 5
@@ -39,6 +40,13 @@ class Tile:
     claims: int
     shade: int
     """0 where nobody scanned, up to `SHADES` where most did."""
+
+    @property
+    def named(self) -> str:
+        """The code by whose name it is called: a country's own may be too long for a tile, such as
+        that of a special administrative region."""
+        code = f"CN-{self.region}"
+        return code if code in PROVINCES else self.region
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def set_up_needed_factor() -> Answer:
     leave()
     secret = actions.begin_staff_session(
         deployment(),
-        second.member.id,
+        second.member,
         how=How.totp,
         browser=this_browser(),
         address=remote_address(),

@@ -13,7 +13,6 @@ from referral.staff import Right, StaffMember
 from referral.web.context import deployment
 from referral.web.staff.auth import Page, require
 from referral.web.staff.blueprint import staff
-from referral.web.staff.forms import offset_of
 
 PAGE = 20
 PATH_MAX = 100
@@ -25,7 +24,7 @@ PATH_MAX = 100
 def spread(member: StaffMember, slug: str) -> Page:
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
-        listed = trees.spread_children(tx, campaign.id, None, offset=_offset(), limit=PAGE)
+        listed = trees.spread_children(tx, campaign.id, None, after=_after(), limit=PAGE)
         return render_template(
             "staff/spread.html", campaign=campaign, listed=listed, names=names_in(tx, listed)
         )
@@ -48,7 +47,7 @@ def spread_of(member: StaffMember, slug: str, visitor: str) -> Page:
         above = [s.visitor for s in graph.path_up(tx, campaign.id, top.visitor)][:PATH_MAX]
         places = trees.spread_of(tx, campaign.id, above)
         path = [places[each] for each in reversed(above) if each in places]
-        listed = trees.spread_children(tx, campaign.id, top.visitor, offset=_offset(), limit=PAGE)
+        listed = trees.spread_children(tx, campaign.id, top.visitor, after=_after(), limit=PAGE)
         return render_template(
             "staff/spread_of.html",
             campaign=campaign,
@@ -78,7 +77,7 @@ def names_in(
 
 def _fragment(tx: Session, campaign: Campaign, top: SpreadBranch | None) -> str:
     parent = top.visitor if top else None
-    listed = trees.spread_children(tx, campaign.id, parent, offset=_offset(), limit=PAGE)
+    listed = trees.spread_children(tx, campaign.id, parent, after=_after(), limit=PAGE)
     return render_template(
         "staff/_spread_branches.html",
         campaign=campaign,
@@ -101,5 +100,10 @@ def place_in(tx: Session, campaign: Campaign, name: str) -> SpreadBranch:
     return found[visitor]
 
 
-def _offset() -> int:
-    return offset_of(request.args)
+def _after() -> int | None:
+    """Behind whom the page begins; None for the beginning, and for what is nobody's name."""
+    try:
+        visitor = visitor_id(request.args.get("after", ""))
+    except (ValueError, OverflowError):
+        return None
+    return visitor if visitor < 1 << 63 else None

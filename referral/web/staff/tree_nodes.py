@@ -3,7 +3,7 @@
 Of the referral tree a row is id, parent (or null), name, when the place was settled (seconds since
 1970, or null), direct, total, active, paying, value. Of a campaign's spread it is id, parent (or
 null), name (null for somebody who never signed in), when, direct, total, customers below, buyers
-below, hop.
+below, hop, and whether this is no person but a store's posters.
 """
 
 from typing import Any
@@ -101,9 +101,8 @@ def _customers(shown: list[SpreadBranch]) -> list[int]:
 
 
 def _name(branch: SpreadBranch, names: dict[int, str | None]) -> str | None:
-    if branch.customer_id is None:
-        return None
-    return words.customer(branch.customer_id, names.get(branch.customer_id))
+    is_nobody = branch.customer_id is None and branch.store is None
+    return None if is_nobody else words.visitor(branch, names)
 
 
 def _spread_row(
@@ -119,6 +118,7 @@ def _spread_row(
         branch.customers,
         branch.buyers,
         branch.hop,
+        branch.store is not None,
     ]
 
 

@@ -1,5 +1,6 @@
 """The words of the console for what the service keeps in short names."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from typing import Any
 
@@ -14,7 +15,7 @@ from referral.graph import TouchOutcome
 from referral.links import LinkFault
 from referral.people.masking import masked_name
 from referral.reports.periods import Slot, Step
-from referral.reports.trees import Branch
+from referral.reports.trees import Branch, SpreadBranch
 from referral.web.context import now
 
 STATES = {
@@ -144,6 +145,15 @@ RULES = {
     "nth_claim:person": N_("For so many claims"),
     "nth_claim:referrer": N_("For so many claims, to the referrer"),
     "by_hand:person": N_("Credited by hand"),
+    "claim:both": N_("For a claim, to both"),
+    "first_claim:both": N_("For a first claim, to both"),
+    "referred_first_claim:both": N_("For a referred friend's first claim, to both"),
+    "order:both": N_("For an order, to both"),
+    "first_order:both": N_("For a first order, to both"),
+    "referred_first_order:both": N_("For a referred friend's first order, to both"),
+    "referred_first_purchase:both": N_("For a referred friend's first purchase, to both"),
+    "nth_referral:both": N_("For so many referred friends, to both"),
+    "nth_claim:both": N_("For so many claims, to both"),
 }
 ENTRIES = {
     "budget": N_("Budget put up"),
@@ -347,14 +357,25 @@ def reward(rule_id: str, depth: int) -> str:
 
 
 def rule(rule_id: str) -> str:
-    """What a rule pays for, whoever gets it."""
-    when = rule_id.partition(":")[0]
-    return _(RULES.get(f"{when}:person", rule_id))
+    """What a rule pays for, and to whom where that is not the one who did it."""
+    when, _colon, rest = rule_id.partition(":")
+    whom = rest.partition(":")[0] or "person"
+    return _(RULES.get(f"{when}:{whom}", rule_id))
 
 
 def customer(customer_id: int, name: str | None) -> str:
     """A customer, also one without a name; a name that is a number or an address is masked."""
     return masked_name(name) if name else _("Customer %(number)s", number=customer_id)
+
+
+def visitor(found: SpreadBranch, names: Mapping[int, str | None]) -> str:
+    """Somebody in a spread: a store where the link is on its posters, a customer, or nobody who is
+    known."""
+    if found.store is not None:
+        return found.store.name
+    if found.customer_id is None:
+        return _("Anonymous")
+    return customer(found.customer_id, names.get(found.customer_id))
 
 
 def branch(found: Branch) -> str:

@@ -70,8 +70,9 @@ def test_what_cannot_be_redeemed_takes_nothing(
         with pytest.raises(expected):
             actions.redeem(deployment, alice, slug, key=slug)
         assert stock(deployment, slug) == terms.get("stock", 10)
-    with pytest.raises(UnknownItem):
-        actions.redeem(deployment, alice, "nothing", key="k")
+    for unknown in ("nothing", "a\0b", "\ud800"):
+        with pytest.raises(UnknownItem):
+            actions.redeem(deployment, alice, unknown, key="k")
     with pytest.raises(UnknownCustomer):
         actions.redeem(deployment, 4711, "dear", key="k")
     assert (held(deployment, alice), states(deployment)) == (250, [])

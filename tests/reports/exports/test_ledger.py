@@ -34,7 +34,8 @@ def brand(deployment: Deployment, clock: HeldClock) -> Brand:
 def rows(brand: Brand, name: str, **params: Any) -> Iterator[Sequence[Value]]:
     kind = kinds.kind_named(name)
     assert kind is not None
-    wanted, after = Wanted(params, brand.deployment.keys, SHANGHAI), None
+    d, after = brand.deployment, None
+    wanted = Wanted(params, d.keys, SHANGHAI, d.clock.now())
     while True:
         with brand.deployment.db.read() as tx:
             page = kind.page(tx, wanted, after)
@@ -56,8 +57,9 @@ def test_every_posting_is_there_once_by_time(
     assert sum(row[8] for row in found if row[7] == "points") == 0
     kind = kinds.kind_named("postings")
     assert kind is not None
-    with brand.deployment.db.read() as tx:
-        assert kind.count(tx, Wanted({}, brand.deployment.keys, SHANGHAI)) == len(every)
+    d = brand.deployment
+    with d.db.read() as tx:
+        assert kind.count(tx, Wanted({}, d.keys, SHANGHAI, d.clock.now())) == len(every)
 
 
 @pytest.mark.parametrize("at_once", [2, 2_000])

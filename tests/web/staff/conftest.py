@@ -2,17 +2,26 @@
 
 import html
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
 
 from referral import actions
+from referral.actions import Said, Wish
 from referral.campaigns import Draft
+from referral.clock import HeldClock
+from referral.complaints import Kind
 from referral.deployment import Deployment
+from referral.exports.jobs import Asked, Form
 from referral.orders import OrderIn
+from referral.pictures import made_ready
 from referral.risk import Mode
-from referral.staff import Role
+from referral.segments import Conditions
+from referral.staff import Role, staff_by_email
+from tests.photos import photo_file
 from tests.pools import add_pool, order
 from tests.readers import Reader
 from tests.rewarded import add_item, add_till, give
@@ -109,6 +118,35 @@ def busy_brand(spread_brand: Brand) -> Brand:
         d.guessing.wrong_code(2, None, None)
     actions.claim(d, spread_brand.code(3), 2)
     return spread_brand
+
+
+@pytest.fixture
+def full_brand(busy_brand: Brand) -> Brand:
+    """The same with something on every page of the console, for a browser: what runs out was made
+    just now, by the clock of the machine, and days are tallied and customers valued."""
+    d = replace(busy_brand.deployment, clock=HeldClock(datetime.now(UTC)))
+    draft = Draft.model_validate({"slug": "autumn", "title": "Autumn harvest", "budget": 10})
+    actions.add_campaign(d, draft)
+    actions.open_store_links(d, "east", by="tests")
+    limits = {"budget_max": 100, "days_max": 9, "running_max": 2}
+    actions.set_store_limits(d, "east", templates=["spring"], **limits, by="tests")
+    picture = made_ready(photo_file(640, 480))
+    said = Said(Kind.damaged, "The cap was open.", (busy_brand.batch.id, 1), picture)
+    actions.complain(d, 1, said, key="capped")
+    add_member(d, "sam", Role.support)
+    with d.db.read() as tx:
+        sam = staff_by_email(tx, "sam@brand.example")
+    assert sam
+    for key, amount in (("small", 1), ("large", d.config.credit_limit + 1)):
+        actions.credit_by_hand(d, Wish(key, 1, 1, amount, "late parcel", "Sorry"), member=sam)
+    for form in Form:
+        asked = Asked("spread", form, {"campaign": busy_brand.campaign.id}, [])
+        actions.ask_export(d, asked, member=sam)
+    actions.invite_staff(d, email="ann@brand.example", role=Role.analyst, by="tests")
+    actions.refresh_values(d)
+    actions.add_segment(d, "Buyers", Conditions(purchases_least=1), by="tests")
+    actions.tally(d)
+    return busy_brand
 
 
 def text(reader: Reader) -> str:

@@ -113,6 +113,17 @@ def test_entries_lead_to_what_they_are_about_and_say_if_they_are_sealed(
     assert text(owner).count("not sealed yet") == 5
 
 
+def test_customers_complaints_and_answers_of_yes_and_no_are_in_words(
+    owner: Reader, deployment: Deployment
+) -> None:
+    note(deployment, "complaint:12", by="customer 2295", details={"picture": False, "kept": True})
+    owner.get("/staff/audit")
+    said = text(owner)
+    assert "Customer 2295" in said
+    assert "kept: yes · picture: no" in said
+    assert 'href="/staff/complaints/12"' in owner.page
+
+
 def test_the_file_is_safe_to_open_and_itself_noted(owner: Reader, deployment: Deployment) -> None:
     note(deployment, "=cmd|' /C calc'!A0", by="+bo", details={"reason": "二"})
     answer = owner.get("/staff/audit.csv?by=%2Bbo")

@@ -75,7 +75,6 @@ READS = {
     "staff.batch",
     "staff.code",
     "staff.flags",
-    "staff.spread_file",
     "staff.campaign_card",
     "staff.stores",
     "staff.product",

@@ -1,12 +1,8 @@
 """A campaign's page for marketers: an answer on top, the figures behind it, what one can ask."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 
 from referral import actions
@@ -17,6 +13,7 @@ from referral.reports import forecasts
 from referral.rollups import rates as kept_rates
 from tests.cast import publish
 from tests.readers import Reader
+from tests.statements import statements
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import sign_in, text
 
@@ -24,19 +21,6 @@ PAGE = "/staff/campaigns/spring"
 ADVERTISING = f"{PAGE}/advertising"
 COMPARE = "/staff/compare-campaigns"
 STATEMENTS_MAX = 70
-
-
-@contextmanager
-def statements(deployment: Deployment) -> Iterator[list[str]]:
-    """What is asked of the database meanwhile."""
-    asked: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        asked.append(statement)
-
-    sa.event.listen(deployment.db.engine, "before_cursor_execute", note)
-    yield asked
-    sa.event.remove(deployment.db.engine, "before_cursor_execute", note)
 
 
 def test_the_answer_comes_first_and_the_figures_behind_it(
@@ -214,7 +198,7 @@ def test_pages_take_as_many_queries_for_little_as_for_much(
         counts = []
         for address in addresses:
             analyst.get(address)
-            with statements(d) as found:
+            with statements(d.db) as found:
                 analyst.get(address)
             counts.append(len(found))
         return counts
@@ -240,7 +224,7 @@ def test_a_large_spread_is_measured_by_the_hour_and_not_for_the_page(
     analyst.get(PAGE)
     assert "these figures are measured by the hour, and will be here then" in text(analyst)
     assert actions.measure_rates(d) >= 1
-    with statements(d) as asked:
+    with statements(d.db) as asked:
         analyst.get(PAGE)
     assert ">Alice</a>" in analyst.page
     assert not [each for each in asked if "verdicts" in each], "sharers were counted for the page"

@@ -2,7 +2,6 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from referral import actions, complaints
 from referral.actions import Said
@@ -12,6 +11,7 @@ from referral.deployment import Deployment
 from referral.staff import Role
 from tests.cast import OTHER_GTIN, Brand, add_product, cast_of, issue, open_brand
 from tests.readers import Reader
+from tests.statements import statements
 from tests.web.staff.conftest import add_member, sign_in, text
 
 PAGE = "/staff/complaints"
@@ -196,24 +196,15 @@ def test_a_batch_with_more_complaints_than_others_stands_out(
 def test_the_list_takes_the_same_few_statements_however_many_there_are(
     shop: Brand, support: Reader, told: str
 ) -> None:
-    def statements() -> int:
-        found: list[str] = []
-
-        def note(*args: object) -> None:
-            found.append(str(args[2]))
-
-        engine = shop.deployment.db.engine
-        event.listen(engine, "before_cursor_execute", note)
-        try:
+    def cost() -> int:
+        with statements(shop.deployment.db) as sent:
             assert support.get(PAGE).status_code == 200
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-        return len(found)
+        return len(sent)
 
-    few = statements()
+    few = cost()
     for index in range(2, 30):
         complain(shop, 1, index)
-    assert statements() <= few <= STATEMENTS_MAX
+    assert cost() <= few <= STATEMENTS_MAX
 
 
 def test_what_is_written_is_shown_as_it_is_and_as_nothing_else(

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from xml.etree import ElementTree
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from referral import actions
 from referral.clock import HeldClock
 from referral.deployment import Deployment
 from referral.exports import Export, jobs, kinds
+from referral.segments import Conditions
 from referral.staff import Role
 from referral.web.staff import exports as page
 from tests.readers import Reader
@@ -44,6 +46,19 @@ def made(deployment: Deployment, reader: Reader, **fields: str) -> str:
     return link(reader)
 
 
+def test_a_spread_is_asked_for_on_its_page(spread_brand: Brand, analyst: Reader) -> None:
+    d = spread_brand.deployment
+    analyst.get("/staff/campaigns/spring/spread")
+    told = dict(re.findall(r'name="(kind|campaign)" value="(\w+)"', analyst.page))
+    assert told == {"kind": "spread", "campaign": str(spread_brand.campaign.id)}
+    assert re.findall(r'name="form" value="(\w+)"', analyst.page) == ["csv", "xlsx", "graphml"]
+    assert analyst.send("/staff/exports", **told, form="graphml").status_code == 303
+    actions.work_off_exports(d)
+    answer = analyst.get(link(analyst))
+    assert answer.mimetype == "application/graphml+xml"
+    assert len(list(ElementTree.fromstring(answer.get_data()).iter())) > 3
+
+
 def test_a_list_is_asked_for_made_and_taken(busy_brand: Brand, owner: Reader) -> None:
     d = busy_brand.deployment
     assert ask(owner) == 303
@@ -67,7 +82,9 @@ def test_a_list_is_asked_for_made_and_taken(busy_brand: Brand, owner: Reader) ->
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
-@pytest.mark.parametrize("kind", [kind.name for kind in kinds.every() if not kind.of_campaign])
+@pytest.mark.parametrize(
+    "kind", [kind.name for kind in kinds.every() if not kind.of_campaign and not kind.of_segment]
+)
 def test_every_list_can_be_had(busy_brand: Brand, owner: Reader, kind: str, form: str) -> None:
     address = made(busy_brand.deployment, owner, kind=kind, form=form)
     file = owner.get(address).data
@@ -83,6 +100,21 @@ def test_a_spread_is_had_as_a_graph(busy_brand: Brand, owner: Reader) -> None:
     assert file.count("<edge ") == 2
     owner.get("/staff/exports")
     assert busy_brand.campaign.title in text(owner)
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_the_customers_of_a_segment_are_had(busy_brand: Brand, owner: Reader, form: str) -> None:
+    d = busy_brand.deployment
+    actions.refresh_values(d)
+    said = Conditions.model_validate({"purchases_least": 1})
+    number = actions.add_segment(d, "Buyers", said, by="olga")
+    owner.get("/staff/exports")
+    assert f'<option value="{number}">Buyers</option>' in owner.page
+    file = owner.get(made(d, owner, kind="segment", segment=str(number), form=form)).data
+    assert file.startswith(b"PK" if form == "xlsx" else b"\xef\xbb\xbf")
+    assert b"138" not in file or form == "xlsx", "no contacts"
+    owner.get("/staff/exports")
+    assert "Buyers" in text(owner)
 
 
 def test_contacts_are_masked_in_the_list_of_customers(busy_brand: Brand, owner: Reader) -> None:
@@ -101,6 +133,9 @@ def test_contacts_are_masked_in_the_list_of_customers(busy_brand: Brand, owner: 
         ({"since": "tomorrow"}, "Please enter a date such as"),
         ({"since": "2026-03-02", "until": "2026-03-01"}, "The last day is before the first."),
         ({"kind": "spread"}, "Please enter a whole number"),
+        ({"kind": "segment"}, "Please enter a whole number"),
+        ({"kind": "segment", "segment": "99"}, "There is no such segment."),
+        ({"kind": "segment", "segment": str(2**63)}, "Please enter a whole number"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_words(

@@ -4,6 +4,7 @@ import re
 from urllib.parse import urlencode
 
 from referral import actions
+from referral.segments import Conditions
 from tests.cast import draft
 from tests.readers import Reader
 from tests.web.conftest import Brand
@@ -95,3 +96,28 @@ def test_a_drafts_page_leads_to_what_its_rules_would_have_paid(
     assert "For each purchase" in said
     assert owner.get("/staff/campaigns/autumn/dry-run?days=0").status_code == 422
     assert "Please enter a whole number from 1 to 3,650." in text(owner)
+
+
+def test_a_campaign_for_a_segment_begins_with_its_customers(
+    spread_brand: Brand, owner: Reader
+) -> None:
+    d = spread_brand.deployment
+    actions.refresh_values(d)
+    said = Conditions.model_validate({"brought_least": 1})
+    number = actions.add_segment(d, "Friends", said, by="olga")
+    rules = [{"when": "claim", "for": "person", "amount": 5}]
+    actions.add_campaign(d, draft(slug="evening", rules=rules, audience=number))
+    evening = "/staff/campaigns/evening"
+    owner.get(f"{evening}/forecast")
+    assert re.search(r'name="seeds"[^>]*value="1"', owner.page)
+    assert "Begun with: all customers of its segment." in text(owner)
+    assert "who comes through a link or buys for the first time is in none yet" in text(owner)
+    owner.get(FORECAST)
+    assert "segment" not in text(owner)
+    owner.get(f"{evening}/dry-run")
+    assert "looked at is what its customers of today bought" in text(owner)
+    assert re.search(r"Purchases 1 ", text(owner)), "Alice's alone"
+    actions.remove_segment(d, number, by="olga")
+    for page in ("forecast", "dry-run"):
+        assert owner.get(f"{evening}/{page}").status_code == 404
+        assert owner.heading == "There is no such segment."

@@ -5,6 +5,7 @@ import re
 import pytest
 from flask import Flask, render_template
 
+from referral import audit
 from referral.codes import Labels
 from referral.printing.qr import printed_address
 from referral.web.staff import labels
@@ -35,6 +36,10 @@ def test_labels_are_downloaded_by_those_who_may_issue_codes(owner: Reader, brand
             address = printed_address("http://localhost", "https", brand.product.gtin, code)
             assert scan(page.picture) == {address}
     assert len(found) == 3
+    with brand.deployment.db.read() as tx:
+        [taken] = audit.of_subject(tx, "list:labels")
+    assert taken.by == "olga@brand.example"
+    assert taken.details == {"batch": brand.batch.id, "start": 20, "end": 23}
 
 
 def test_nobody_else_gets_codes(analyst: Reader, charlie: Reader, brand: Brand) -> None:

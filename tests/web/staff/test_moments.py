@@ -5,7 +5,6 @@ import re
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from referral import actions, people
 from referral.clock import HeldClock
@@ -15,6 +14,7 @@ from referral.web.staff import moments as page
 from tests.cast import OTHER_GTIN, Brand, Person, add_product, issue, open_brand
 from tests.readers import Reader
 from tests.rollups.test_moments import scan, share
+from tests.statements import statements
 from tests.web.staff.conftest import add_member, sign_in, text
 
 PAGE = "/staff/moments"
@@ -124,12 +124,12 @@ def test_before_anything_is_counted_it_says_when(app: Flask, deployment: Deploym
 
 
 def test_many_products_are_pages_and_take_the_same_statements(reader: Reader, shop: Brand) -> None:
-    few = statements(reader, shop)
+    few = cost(reader, shop)
     for number in range(30):
         body = f"0690123457{number:03d}"
         check = -sum(int(d) * (3, 1)[n % 2] for n, d in enumerate(reversed(body))) % 10
         add_product(shop.deployment, gtin=f"{body}{check}")
-    assert statements(reader, shop) <= few <= STATEMENTS_MAX
+    assert cost(reader, shop) <= few <= STATEMENTS_MAX
     assert reader.page.count(f'<td><a href="{PAGE}?product=') == page.LISTED
     following = re.search(r'href="(/staff/moments\?after=\d+)"', reader.page)
     assert following
@@ -137,19 +137,10 @@ def test_many_products_are_pages_and_take_the_same_statements(reader: Reader, sh
     assert reader.page.count(f'<td><a href="{PAGE}?product=') == 32 - page.LISTED
 
 
-def statements(reader: Reader, shop: Brand) -> int:
-    found: list[str] = []
-
-    def note(*args: object) -> None:
-        found.append(str(args[2]))
-
-    engine = shop.deployment.db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+def cost(reader: Reader, shop: Brand) -> int:
+    with statements(shop.deployment.db) as sent:
         assert reader.get(PAGE).status_code == 200
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return len(found)
+    return len(sent)
 
 
 @pytest.mark.parametrize(

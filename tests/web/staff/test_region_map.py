@@ -23,6 +23,14 @@ def test_every_province_has_a_place_of_its_own() -> None:
     assert len({(tile.row, tile.column) for tile in drawn.tiles}) == len(drawn.tiles) == 34
 
 
+def test_each_is_called_by_a_name_that_fits_a_tile() -> None:
+    drawn = region_map.of([counts("CN-GD", 1), counts("MY-14", 1)])
+    assert drawn is not None
+    named = {tile.region: tile.named for tile in drawn.tiles}
+    assert (named["HK"], named["MO"], named["TW"]) == ("CN-HK", "CN-MO", "CN-TW")
+    assert (named["CN-GD"], named["MY"]) == ("CN-GD", "MY")
+
+
 def test_neighbours_are_drawn_when_there_is_something_to_say_of_one() -> None:
     assert "MY" not in shades(counts("CN-GD", 1))
     assert {"MY", "TH"} <= shades(counts("CN-GD", 1), counts("MY-14", 1)).keys()

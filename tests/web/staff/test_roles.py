@@ -209,8 +209,6 @@ TABLE: dict[str, set[Role] | None] = {
             "export_file",
             "export_list",
             "exports",
-            "segment_file",
-            "spread_file",
         ),
         EXPORTERS,
     ),

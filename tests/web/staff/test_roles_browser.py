@@ -1,14 +1,12 @@
 """Each role's way through the console in a real browser, in Chinese and in English."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from referral import actions
-from referral.deployment import Deployment
 from referral.staff import Role
 from tests.conftest import Contexts
 from tests.web.conftest import Brand
-from tests.web.staff.conftest import PASSWORD
+from tests.web.staff.desk import LANGUAGES, member, menu_of, sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -16,7 +14,6 @@ pytestmark = [
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 
-LANGUAGES = {"zh-CN": "zh-Hans", "en-GB": "en"}
 MENU = {
     Role.owner: 20,
     Role.marketer: 18,
@@ -25,25 +22,6 @@ MENU = {
     Role.store_manager: 1,
 }
 """How many pages stand in the menu of each."""
-
-
-def member(deployment: Deployment, role: Role) -> str:
-    store = "east" if role is Role.store_manager else None
-    address = f"{role}@brand.example"
-    actions.add_staff(deployment, email=address, password=PASSWORD, role=role, store=store)
-    return address
-
-
-def sign_in(page: Page, url: str, address: str) -> None:
-    page.goto(f"{url}/staff/sign-in")
-    page.locator("[name=email]").fill(address)
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("main button[type=submit]").first.click()
-    page.wait_for_url(lambda there: "sign-in" not in there)
-
-
-def menu_of(page: Page) -> list[str]:
-    return [link.get_attribute("href") or "" for link in page.locator(".menu a").all()]
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)

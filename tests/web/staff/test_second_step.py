@@ -295,6 +295,13 @@ REMOVALS = (
 )
 
 
+@pytest.mark.parametrize("number", ["0", "7", str(2**63), "9" * 30])
+def test_a_passkey_that_nobody_has_is_not_found(owner: Reader, number: str) -> None:
+    confirm(owner, password=PASSWORD)
+    owner.get(ADDRESS)
+    assert owner.send(f"/staff/account/passkeys/{number}/remove").status_code == 404
+
+
 def test_nothing_is_removed_without_a_new_proof(
     owner: Reader, secret: str, deployment: Deployment, clock: HeldClock
 ) -> None:

@@ -8,18 +8,20 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from referral import actions, segments
+from referral import actions, complaints, segments
 from referral.audit import AuditEntry
 from referral.campaigns import Draft
+from referral.claims import Claim
 from referral.deployment import Deployment
 from referral.segments import Conditions
-from referral.staff import Role
+from referral.staff import Role, StaffMember
+from referral.web.staff import exports
 from tests.readers import Reader
 from tests.reports.test_reach import statements
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import CAMPAIGN, add_member, rule, sign_in, text
 
-STATEMENTS_MAX = 50
+STATEMENTS_MAX = 54
 """Of a customer's page, whatever there is of her."""
 
 
@@ -110,6 +112,13 @@ def test_names_are_needed_and_taken_once(valued: Brand, owner: Reader) -> None:
     assert owner.get("/staff/segments/99").status_code == 404
 
 
+@pytest.fixture
+def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are made by the tests themselves."""
+    monkeypatch.setattr(exports, "_see_to_it", lambda opened: None)
+
+
+@pytest.mark.usefixtures("_no_threads")
 def test_a_list_is_taken_out_by_those_who_may_and_that_is_kept(
     app: Flask, valued: Brand, owner: Reader
 ) -> None:
@@ -118,21 +127,37 @@ def test_a_list_is_taken_out_by_those_who_may_and_that_is_kept(
     said = Conditions.model_validate({"purchases_least": 1})
     number = actions.add_segment(d, "Buyers", said, by="olga")
     owner.get(f"/staff/segments/{number}")
-    answer = owner.send(f"/staff/segments/{number}/people.csv")
+    assert 'name="kind" value="segment"' in owner.page
+    assert re.findall(r'name="form" value="(\w+)"', owner.page) == ["csv", "xlsx"]
+    asked = {"kind": "segment", "segment": str(number), "form": "csv"}
+    answer = owner.send("/staff/exports", **asked)
+    assert (answer.status_code, answer.location) == (303, "/staff/exports")
+    owner.get("/staff/exports")
+    assert "Customers of a segment Buyers" in text(owner)
+    assert "<progress" in owner.page
+    actions.work_off_exports(d)
+    owner.get("/staff/exports")
+    (address,) = re.findall(r'href="(/staff/exports/file/[^"]+)"', owner.page)
+    answer = owner.get(address)
     assert (answer.status_code, answer.mimetype) == (200, "text/csv")
     rows = list(csv.reader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
     assert [row[1] for row in rows if row[0] == "1"] == ["'=1+1"]
     assert len(rows) == 3
     with d.db.read() as tx:
-        notes = sa.select(AuditEntry).where(AuditEntry.action == "segment exported")
-        (note,) = tx.scalars(notes)
-        assert (note.by, note.subject) == ("olga@brand.example", f"segment:{number}")
-        assert note.details == {"conditions": {"purchases_least": 1}}
+        notes = sa.select(AuditEntry).where(AuditEntry.action.like("export %"))
+        asking, taking = tx.scalars(notes.order_by(AuditEntry.id))
+        assert {asking.by, taking.by} == {"olga@brand.example"}
+        assert (asking.action, taking.action) == ("export asked for", "export taken")
+        conditions = {"purchases_least": 1}
+        of = {"segment": number, "name": "Buyers", "conditions": conditions}
+        assert asking.details == {"kind": "segment", "form": "csv", **of}
+        assert taking.details == {"kind": "segment", "rows": 2}
     add_member(d, "sue", Role.support)
     sue = sign_in(Reader(app), "sue")
     sue.get(f"/staff/segments/{number}")
-    assert "people.csv" not in sue.page
-    assert sue.send(f"/staff/segments/{number}/people.csv").status_code == 403
+    assert "/staff/exports" not in sue.page
+    assert sue.send("/staff/exports", **asked).status_code == 403
+    assert sue.get(address).status_code == 403
 
 
 def test_who_may_only_look_keeps_nothing(valued: Brand, analyst: Reader) -> None:
@@ -221,10 +246,21 @@ def test_a_customers_page_tells_her_life_and_takes_a_bounded_number_of_statement
     app: Flask, valued: Brand, owner: Reader
 ) -> None:
     d = valued.deployment
+    with d.db.read() as tx:
+        claim = tx.scalars(sa.select(Claim.id).where(Claim.customer_id == 1)).first()
+        member = tx.scalars(sa.select(StaffMember)).one()
+    actions.rate(d, claim or 0, 1, score=4, comment="<b>Nice</b>\n\nand cold")
+    told = actions.Said(kind=complaints.Kind.taste, text="Sour.")
+    number = actions.complain(d, 1, told, key="k")
+    actions.close_complaint(d, number, member, seen=0)
+    actions.write_back(d, number, 1, "Still sour.")
     owner.get("/staff/customers/1")
     said = text(owner)
     for line in ("Advocates", "Advertising saved", "Claimed a package", "Became a customer"):
         assert line in said
+    for line in ("Rated a package 4 of 5", "Complained", f"Wrote back about a complaint #{number}"):
+        assert line in said
+    assert "<q>&lt;b&gt;Nice&lt;/b&gt;\n\nand cold</q>" in owner.page
     with statements(d.db) as first:
         owner.get("/staff/customers/1")
     for index in range(20, 60):

@@ -4,12 +4,16 @@ import html
 import re
 from urllib.parse import urlencode
 
+import pytest
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from referral import actions, people
 from referral.graph import Referral
-from referral.links import Channel
+from referral.links import Channel, Link, visitor_name
+from referral.stores import StoreKind
+from referral.web.staff import spread
 from tests.cast import Person
 from tests.readers import Reader
 from tests.web.conftest import PER_CLAIM, PER_FRIEND, Brand
@@ -194,6 +198,63 @@ def test_a_strange_offset_is_the_beginning_or_an_empty_end(
         for path in ("products", "batches", "campaigns", "tree", "campaigns/spring/ledger"):
             answer = analyst.get(f"/staff/{path}?{urlencode({'offset': offset})}")
             assert answer.status_code == 200
+
+
+def test_a_strange_name_to_go_on_behind_is_the_beginning_or_an_empty_end(
+    spread_brand: Brand, analyst: Reader
+) -> None:
+    for after in ("-1", "x", "9" * 30, "", "²", "AAAAAAAAAAA", "__________8"):
+        for path in ("spread", "spread/branches"):
+            told = urlencode({"after": after})
+            assert analyst.get(f"/staff/campaigns/spring/{path}?{told}").status_code == 200
+
+
+def test_first_sharers_come_page_by_page(
+    app: Flask, spread_brand: Brand, analyst: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    d = spread_brand.deployment
+    monkeypatch.setattr(spread, "PAGE", 1)
+    stores = [("east", "East Street"), ("west", "West <b>Gate</b>")]
+    for slug, name in stores:
+        actions.add_store(d, slug=slug, name=name, kind=StoreKind.store, region=None)
+        visitor = actions.open_store_links(d, slug, by="olga")
+        link = Link(spread_brand.campaign.id, visitor, channel=Channel.poster)
+        Reader(app).get(f"/s/{d.links.token(link)}")
+    seen: list[str] = []
+    page = "/staff/campaigns/spring/spread"
+    while True:
+        analyst.get(page)
+        said = text(analyst)
+        seen += [each for each in ("Alice", "East Street", "West <b>Gate</b>") if each in said]
+        more = re.search(r'<li class="more"><a href="([^"]+)"', analyst.page)
+        if not more:
+            break
+        page = more[1].replace("&amp;", "&")
+    assert sorted(seen) == ["Alice", "East Street", "West <b>Gate</b>"]
+
+
+def test_a_store_is_named_where_its_poster_led_people_in(
+    app: Flask, spread_brand: Brand, analyst: Reader
+) -> None:
+    d = spread_brand.deployment
+    actions.add_store(d, slug="east", name="East Street", kind=StoreKind.store, region=None)
+    visitor = actions.open_store_links(d, "east", by="olga")
+    link = Link(spread_brand.campaign.id, visitor, channel=Channel.poster)
+    Reader(app).get(f"/s/{d.links.token(link)}")
+    name = visitor_name(visitor)
+    spring = "/staff/campaigns/spring"
+    analyst.get(f"{spring}/spread")
+    assert '<a href="/staff/stores/east">East Street</a>' in analyst.page
+    assert "East Street poster of a store" in text(analyst)
+    for path in (f"{spring}/spread/{name}", f"{spring}/spread/picture?root={name}"):
+        analyst.get(path)
+        assert analyst.heading == "East Street"
+    rows = analyst.get(f"{spring}/spread/picture.json").get_json()["nodes"]
+    told = {row[0]: (row[2], row[9]) for row in rows}
+    assert told[name] == ("East Street", True)
+    assert [each for each in told.values() if each[1]] == [("East Street", True)]
+    below = analyst.get(f"{spring}/spread/branch.json?node={name}").get_json()["nodes"]
+    assert [(row[1], row[2], row[9]) for row in below] == [(name, None, False)]
 
 
 def test_a_customer_is_found_by_a_part_of_the_name(spread_brand: Brand, analyst: Reader) -> None:

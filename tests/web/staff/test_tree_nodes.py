@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from referral import actions, people
+from referral.db import Database
 from referral.links import Channel, visitor_name
 from tests.cast import Person
 from tests.readers import Reader
+from tests.statements import statements
 from tests.web.conftest import Brand
 
 STATEMENTS_MAX = 20
@@ -120,25 +121,17 @@ def test_a_picture_takes_as_many_statements_however_much_is_below(
         friend.open(actions.make_link(d, "spring", alice.customer, Channel.copy))
         friend.claim(number)
         if number in {1, 7}:
-            told.append(statements(d.db.engine, analyst, "/staff/customers/1/tree/picture.json"))
-            told.append(statements(d.db.engine, analyst, "/staff/tree/1?sort=value"))
+            told.append(cost(d.db, analyst, "/staff/customers/1/tree/picture.json"))
+            told.append(cost(d.db, analyst, "/staff/tree/1?sort=value"))
     assert told[0] == told[2]
     assert told[1] == told[3]
     assert max(told) <= STATEMENTS_MAX
 
 
-def statements(engine: sa.Engine, reader: Reader, path: str) -> int:
-    seen = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+def cost(db: Database, reader: Reader, path: str) -> int:
+    with statements(db) as sent:
         assert reader.get(path).status_code == 200
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return len(seen)
+    return len(sent)
 
 
 def test_a_visitor_is_told_as_text(spread_brand: Brand, analyst: Reader) -> None:

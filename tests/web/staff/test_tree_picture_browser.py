@@ -337,6 +337,17 @@ def test_on_paper_a_dark_page_has_light_colours(show: Show) -> None:
     assert pixel(page, 1) == dark
 
 
+def test_classes_of_people_do_not_overlap(show: Show) -> None:
+    at, below = heavy_trees.BEGAN, (1, 1, 2, 2, 4, 4, 9, 9, 30, 30)
+    rows: Rows = [
+        [f"v{place}", None, "Alice", at, 1, 1, count, 0, 0] for place, count in enumerate(below)
+    ]
+    legend = show(rows, SPREAD).get_by_label("What the colours mean")
+    expect(legend.get_by_role("listitem")).to_have_text(
+        ["none", "1 – 2", "3 – 5", "6 – 10", "11 – 50"]
+    )
+
+
 def test_the_spread_has_hollow_hops_and_several_first_sharers(show: Show) -> None:
     at = heavy_trees.BEGAN
     rows: Rows = [

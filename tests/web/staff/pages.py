@@ -1,0 +1,137 @@
+"""Every page of the console, by what it is about: addresses below /staff/ of the full brand."""
+
+from urllib.parse import urlencode
+
+from tests.cast import GTIN
+from tests.web.staff.test_forecasts import FORM as FORECAST
+
+PAGES: dict[str, tuple[str, ...]] = {
+    "campaigns": (
+        "",
+        "campaigns",
+        "campaigns/spring",
+        "campaigns/spring/ledger",
+        "campaigns/spring/content",
+        "campaigns/spring/terms",
+        "campaigns/spring/forecast",
+        f"campaigns/spring/forecast?{urlencode(FORECAST)}",
+        "campaigns/spring/dry-run",
+        "campaigns/autumn",
+        "campaigns/autumn/edit",
+        "campaigns/autumn/content",
+        "new-campaign",
+        "compare-campaigns",
+        "compare-campaigns?a=spring&b=coupons",
+        "moments",
+    ),
+    "spread": (
+        "campaigns/spring/spread",
+        "campaigns/spring/spread/{alice}",
+        "campaigns/spring/spread/picture",
+        "tree",
+        "tree/1",
+        "customers/1/tree/picture",
+        "search",
+        "search?q=spring",
+    ),
+    "customers": (
+        "customers/1",
+        "customers/2",
+        "customers/1/contacts",
+        "customers/1/same/2",
+        "quadrants",
+        "segments",
+        "segments/1",
+        "segment",
+        "segment?purchases_least=1",
+        "segment?purchases_least=x",
+    ),
+    "goods": (
+        "products",
+        f"products/{GTIN}",
+        f"products/{GTIN}/life",
+        "batches",
+        "batches/1",
+        "batches/1?period=all",
+        "batches/1/codes/1",
+        "stores",
+        "stores/east",
+        "stores/east/tills",
+        "stores/ranking",
+        "orders",
+        "orders/2",
+    ),
+    "rewards": (
+        "items",
+        "items/cup",
+        "new-item",
+        "vouchers",
+        "vouchers/1",
+        "coupons",
+        "coupons/tea",
+        "coupon",
+        "coupon/1",
+    ),
+    "money": (
+        "money",
+        "money/accounts/wallet",
+        "money/accounts/budget",
+        "money/accounts/issue",
+        "money/accounts/wallet/1/points",
+        "money/accounts/budget/1/points",
+        "money/rewards",
+        "money/rewards?month=2026-03",
+        "money/budgets",
+        "money/budgets/spring",
+        "money/accounting",
+        "money/accounting?month=2026-03",
+        "credits",
+        "credits?customer=1",
+        "exports",
+    ),
+    "service": (
+        "complaints",
+        "complaints?state=closed",
+        "complaints/1",
+        "flags",
+        "cases",
+        "cases/5",
+    ),
+    "running": (
+        "intake",
+        "members",
+        "members/1",
+        "members/2",
+        "audit",
+        "audit?by=nobody",
+        "account",
+        "account/security",
+        "account/totp",
+        "confirm",
+    ),
+}
+"""An owner sees all of them. What stands in braces is put in by the test."""
+OF_A_STORE = ("store", "account")
+"""What a store manager has for herself."""
+WAY_IN = ("sign-in", "sign-in/set-up", "sign-in/second", "invitation/{secret}")
+"""For somebody who is not in yet, or half."""
+
+NO_PAGES = {
+    "audit_file": "a file",
+    "export_file": "a file",
+    "label_sheet": "a file",
+    "campaign_card": "a picture",
+    "complaint_picture": "a picture",
+    "branches": "a part of a page",
+    "export_list": "a part of a page",
+    "first_sharers": "a part of a page",
+    "root_branches": "a part of a page",
+    "spread_branches": "a part of a page",
+    "spread_branch": "what a script reads",
+    "spread_picture": "what a script reads",
+    "tree_branch": "what a script reads",
+    "tree_picture": "what a script reads",
+    "back_from_elsewhere": "leads on",
+    "start_elsewhere": "leads on",
+}
+"""Routes at which nobody looks, each with what it is instead."""
