@@ -51,6 +51,13 @@ class Shortcut:
         with self._lock, self._db.turn():
             self._run(statement, values)
 
+    def change(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        """The rows that a statement returns which changes them, and which is committed. As
+        `write`."""
+        with self._lock, self._db.turn():
+            self._run(statement, values)
+            return self._cursor.fetchall()  # type: ignore[no-any-return]
+
     def write_each(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each of these, and commit all of them together. As `write`."""
         if not values:

@@ -31,14 +31,18 @@ LOCK = (1_380_271_698, 18)
 """What the one worker at the table holds on PostgreSQL, for as long as its session lives."""
 
 _ADD = "INSERT INTO waiting_events (body, at) VALUES (?, ?)"
-_NEW = "SELECT id, body, tries FROM waiting_events WHERE tries = 0 ORDER BY id LIMIT ?"
-_FAILED = (
-    "SELECT id, body, tries FROM waiting_events WHERE tries > 0 AND tried_at <= ? "
-    "ORDER BY tried_at, id LIMIT ?"
+_ARE_ANY = "SELECT 1 FROM waiting_events WHERE tries = 0 LIMIT 1"
+_NEW = "SELECT id FROM waiting_events WHERE tries = 0 ORDER BY id LIMIT ?"
+_UNDONE = (
+    "SELECT id FROM waiting_events WHERE tries > 0 AND tried_at <= ? ORDER BY tried_at, id LIMIT ?"
+)
+# Counted before anything is done with them: a process may not survive it.
+_GIVE = (
+    "UPDATE waiting_events SET tries = tries + 1, tried_at = ? WHERE id IN ({}) "
+    "RETURNING id, body, tries"
 )
 # SQLite may give the number of the last row again once that is gone, so it is not enough alone.
 _DONE = "DELETE FROM waiting_events WHERE id = ? AND body = ?"
-_NOT_DONE = "UPDATE waiting_events SET tries = tries + 1, tried_at = ? WHERE id = ? AND body = ?"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(?, ?)"
 _HELD = (
     "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
@@ -57,7 +61,7 @@ class WaitingEvents(Base):
     """As an entry of the stream, see `events.encode`."""
     at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(sa.SmallInteger, server_default="0")
-    """How often it could not be stored."""
+    """How often it was given to a worker."""
     tried_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -122,37 +126,43 @@ class WaitingReader:
         self.name = name
         self._db = db
         self._clock = clock
-        self._line = Shortcut(db)
+        # What is lost of its writing is done again, and what is stored twice is there once.
+        self._line = Shortcut(db, waits_for_disk=False)
         self._place = _Place(db)
+        self._is_first = True
+        """Nobody else is at the table: what is given out and there is of one who died."""
 
     def begin(self) -> None:
         """The table is there from the migration on."""
 
     def new(self, most: int, wait: timedelta) -> list[Entry]:
-        """Entries that nobody has failed to store, none while another worker is at the table."""
+        """Entries that nobody was given, none while another worker is at the table."""
         until = time.monotonic() + wait.total_seconds()
         while True:
-            rows = self._line.read(_NEW, (most,)) if self._place.take(self._line) else []
+            if self._place.take(self._line) and self._line.read(_ARE_ANY):
+                return self._give(_NEW, most)
             left = until - time.monotonic()
-            if rows or left <= 0:
-                return [_entry(row) for row in rows]
+            if left <= 0:
+                return []
             time.sleep(min(LOOK_SECONDS, left))
 
     def abandoned(self, after: timedelta, most: int) -> list[Entry]:
-        """Entries that could not be stored so long ago."""
+        """Entries that were given out so long ago and are not done; at first all of them."""
         if not self._place.take(self._line):
             return []
-        before = moment(self._db, self._clock.now() - after)
-        return [_entry(row) for row in self._line.read(_FAILED, (before, most))]
+        before = self._clock.now() - (timedelta(0) if self._is_first else after)
+        entries = self._give(_UNDONE, moment(self._db, before), most)
+        self._is_first = self._is_first and len(entries) == most
+        return entries
+
+    def _give(self, which: str, *values: Any) -> list[Entry]:
+        now = moment(self._db, self._clock.now())
+        rows = self._line.change(_GIVE.format(which), (now, *values))
+        return [Entry(str(number), bytes(body), tries) for number, body, tries in sorted(rows)]
 
     def done(self, entries: Iterable[Entry]) -> None:
         """These are committed: they leave the table."""
         self._line.write_each(_DONE, [(int(each.id), each.data) for each in entries])
-
-    def failed(self, entries: Iterable[Entry]) -> None:
-        """These could not be stored: they are given out again after a while."""
-        now = moment(self._db, self._clock.now())
-        self._line.write_each(_NOT_DONE, [(now, int(each.id), each.data) for each in entries])
 
     def forget_the_dead(self, after: timedelta) -> None:
         """Nobody is remembered here."""
@@ -221,8 +231,3 @@ def state_of(table: WaitingTable | None) -> WaitingState | None:
         return None if table is None else table.state()
     except Unavailable:
         return None
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    number, body, tries = row
-    return Entry(str(number), bytes(body), tries + 1)

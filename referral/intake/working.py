@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -40,6 +40,9 @@ LOOK_SECONDS = 5.0
 DEAD_AFTER = timedelta(hours=1)
 TRIES_MAX = 5
 """How often an entry is given out before its events are parked."""
+ALONE_FROM = 3
+"""An entry that is given out for the third time is worked off alone, and later too: one of those
+that were together may be what workers die of."""
 REST_SECONDS = 0.5
 """The pause while Redis or the database is away."""
 
@@ -136,7 +139,8 @@ class Worker:
             source.is_begun = True
         entries = self._abandoned(source) or source.reader.new(ENTRIES_AT_ONCE, wait)
         if entries:
-            self._work_off(source.reader, entries)
+            for together in _parted(entries):
+                self._work_off(source.reader, together)
             self._fold()
         return len(entries)
 
@@ -169,9 +173,6 @@ class Worker:
         except Exception:
             good = [entry for entry in good if self._store_alone(read[entry.id])]
         reader.done([*hopeless, *good])
-        if isinstance(reader, WaitingReader):  # the stream counts by itself
-            over = {entry.id for entry in (*hopeless, *good)}
-            reader.failed([entry for entry in entries if entry.id not in over])
 
     def _store(self, events: Sequence[Event]) -> None:
         """Raises `Unavailable` only when told to stop: else it waits for the database."""
@@ -241,6 +242,21 @@ class Worker:
 
 def _fold_much(tx: Session) -> int:
     return counters.fold(tx, FOLD_AT_ONCE)
+
+
+def _parted(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Those that are worked off together, then one after the other those that come again and again.
+
+    These in one order and then in the other, so that both those before and those behind what a
+    worker dies of have their turn.
+    """
+    alone = [entry for entry in entries if entry.deliveries >= ALONE_FROM]
+    if len(alone) < len(entries):
+        yield [entry for entry in entries if entry.deliveries < ALONE_FROM]
+    if alone and alone[0].deliveries % 2 == 0:
+        alone.reverse()
+    for entry in alone:
+        yield [entry]
 
 
 def _own_name() -> str:

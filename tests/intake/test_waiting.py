@@ -149,7 +149,10 @@ def test_one_worker_is_at_the_table_and_another_takes_over_when_it_ends(d: Deplo
     assert two.new(10, NOW) == two.abandoned(NOW, 10) == []
     assert d.waiting.state().workers == 1
     one.close()
-    assert two.new(10, NOW) == [entry]
+    later = timedelta(seconds=30)
+    assert two.new(10, NOW) == []
+    assert two.abandoned(later, 10) == [replace(entry, deliveries=2)], "at once"
+    assert two.abandoned(later, 10) == [], "for it is this one's now"
     two.close()
     assert d.waiting.state().workers == 0
 
@@ -192,6 +195,38 @@ def test_one_event_that_cannot_be_stored_holds_up_nobody_and_is_parked(
     assert stored(d) == [3, 3, 4, 1]
 
 
+def test_what_a_worker_dies_of_is_parked_and_holds_up_nobody_else(
+    d: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is gone in the middle of storing, as by kill -9, leaves no word behind."""
+
+    class Gone(BaseException):
+        pass
+
+    def dying(tx: Any, events: Sequence[Event]) -> list[bool]:
+        if any(getattr(getattr(each, "visit", None), "visitor", 0) == 4 for each in events):
+            raise Gone()
+        return store(tx, events)
+
+    readers = range(2, 8)
+    for reader in readers:
+        intake.hand_in(d, opening(d, reader))
+    deaths = 0
+    with monkeypatch.context() as patched:
+        patched.setattr(working, "store", dying)
+        while rows(d):
+            try:
+                work_off(d)
+            except Gone:
+                deaths += 1
+            assert deaths <= TRIES_MAX
+    assert deaths == TRIES_MAX
+    assert stored(d)[0] == len(readers) - 1
+    with d.db.read() as tx:
+        (found,) = parked.waiting(tx, limit=10)
+    assert found.reason == f"given out {TRIES_MAX + 1} times, never stored"
+
+
 def test_what_cannot_be_read_is_parked_at_once(d: Deployment) -> None:
     d.db.transact(lambda tx: tx.add(WaitingEvents(body=b"\x00nonsense", at=d.clock.now())))
     intake.hand_in(d, opening(d, 2))
@@ -209,7 +244,6 @@ def test_a_number_that_is_given_again_does_not_take_the_new_row_along(d: Deploym
     d.db.transact(lambda tx: tx.execute(sa.delete(WaitingEvents)))
     d.db.transact(lambda tx: tx.add(WaitingEvents(id=int(entry.id), body=b"[]", at=d.clock.now())))
     reader.done([entry])
-    reader.failed([entry])
     reader.close()
     assert [(row.body, row.tries) for row in rows(d)] == [(b"[]", 0)]
 
