@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,8 @@ class WaitingReader:
     def _give(self, which: str, *values: Any) -> list[Entry]:
         now = moment(self._db, self._clock.now())
         rows = self._line.change(_GIVE.format(which), (now, *values))
-        return [Entry(str(number), bytes(body), tries) for number, body, tries in sorted(rows)]
+        ordered = sorted(rows, key=itemgetter(0))
+        return [Entry(str(number), bytes(body), tries) for number, body, tries in ordered]
 
     def done(self, entries: Iterable[Entry]) -> None:
         """These are committed: they leave the table."""
