@@ -29,7 +29,7 @@ class Right(StrEnum):
     export = "export"
     """Take lists of people and money out of the console."""
     run_store = "run_store"
-    """Run one store: its campaigns, posters and vouchers."""
+    """Run one store: its campaigns, posters and tills."""
     manage_staff = "manage_staff"
     """Add members, change their roles, end their sessions."""
     audit = "audit"

@@ -19,7 +19,7 @@ from referral.idempotency import IdempotencyMismatch
 from referral.ledger import Kind
 from referral.redemption import items, tills, vouchers
 from referral.redemption.items import Item, ItemDraft, ItemTerms
-from referral.redemption.tills import Till
+from referral.redemption.tills import Till, UnknownTill
 from referral.redemption.vouchers import Voucher, VoucherState
 from referral.rewards import wallets
 
@@ -210,10 +210,15 @@ def add_till(tx: Session, deployment: Deployment, store: str, name: str, *, by: 
 
 
 @transaction
-def close_till(tx: Session, deployment: Deployment, till_id: int, *, by: str) -> Till:
-    """Let nobody in by this till's link any more; again is no harm. Raises `UnknownTill`."""
+def close_till(tx: Session, deployment: Deployment, till_id: int, *, store: str, by: str) -> Till:
+    """Let nobody in by this till's link any more; again is no harm.
+
+    Raises `UnknownTill`, also for a till of another store, and `UnknownStore`.
+    """
     now = deployment.clock.now()
     till = tills.till_by_id(tx, till_id)
+    if till.store_id != stores.store_by_slug(tx, store).id:
+        raise UnknownTill()
     if till.closed_at is None:
         till.closed_at = now
         audit.note(tx, by=by, action="till closed", subject=f"till:{till.id}", now=now)

@@ -97,12 +97,12 @@ def test_a_link_that_was_cut_off_or_closed_lets_nobody_in(
 ) -> None:
     till = add_till(deployment, "west")
     good = link(deployment, till)
-    actions.close_till(deployment, till.id, by="tests")
+    actions.close_till(deployment, till.id, store="west", by="tests")
     reader = Reader(app)
     for path in (good, good[:-1], "/till/x", f"/till/{'é' * 5}"):
         assert reader.get(path).status_code == 404
         assert reader.cookie("referral_till") is None
-    actions.close_till(deployment, 1, by="tests")
+    actions.close_till(deployment, 1, store="east", by="tests")
     clerk.get("/till")
     assert "not signed in as a till" in words(clerk)
 
@@ -237,7 +237,7 @@ def test_the_device_of_a_till_is_signed_out_when_it_is_closed(
     path = path_of(deployment, voucher)
     clerk.get(path)
     sent = dict(re.findall(r'name="(csrf_token|press)" value="([^"]+)"', clerk.page))
-    actions.close_till(deployment, 1, by="tests")
+    actions.close_till(deployment, 1, store="east", by="tests")
     assert clerk.post(f"{path}/accept", sent).status_code == 403
     assert "not signed in as a till" in words(clerk)
     assert states(deployment) == ["issued"]

@@ -85,13 +85,13 @@ def set_store_limits(member: StaffMember, slug: str) -> Page:
 @staff.get("/store")
 @require(Right.run_store)
 def own_store(member: StaffMember) -> Page:
-    return _page(_store_of(member), member, Form())
+    return _page(store_of(member), member, Form())
 
 
 @staff.post("/store/links")
 @require(Right.run_store)
 def open_own_links(member: StaffMember) -> Page:
-    actions.open_store_links(deployment(), _store_of(member).slug, by=name_of(member))
+    actions.open_store_links(deployment(), store_of(member).slug, by=name_of(member))
     return redirect(url_for(".own_store", _anchor="posters"), 303)
 
 
@@ -99,7 +99,7 @@ def open_own_links(member: StaffMember) -> Page:
 @require(Right.run_store)
 def run_store_campaign(member: StaffMember) -> Page:
     """Publish a campaign of the store's own."""
-    found, form = _store_of(member), Form(request.form)
+    found, form = store_of(member), Form(request.form)
     with deployment().db.read() as tx:
         limits = of_stores.limits_of(tx, found.id)
     if limits is None:
@@ -150,7 +150,7 @@ def _store(slug: str) -> Store:
         return stores.store_by_slug(tx, slug)
 
 
-def _store_of(member: StaffMember) -> Store:
+def store_of(member: StaffMember) -> Store:
     """The store that a member runs. Raises `NotAllowed`."""
     with deployment().db.read() as tx:
         found = tx.get(Store, member.store_id) if member.store_id else None

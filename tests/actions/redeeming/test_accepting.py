@@ -5,6 +5,7 @@ import pytest
 from referral import actions, audit
 from referral.clock import HeldClock
 from referral.deployment import Deployment
+from referral.redemption import tills
 from referral.redemption.tills import TillClosed, UnknownTill
 from referral.redemption.vouchers import (
     HandedOver,
@@ -60,16 +61,25 @@ def test_only_the_stores_that_have_it_hand_it_over(deployment: Deployment, alice
     assert accept(deployment, west.id, voucher).voucher.state == "accepted"
 
 
+def test_a_till_is_closed_by_its_own_store_only(deployment: Deployment) -> None:
+    east, west = add_till(deployment, "east"), add_till(deployment, "west")
+    with pytest.raises(UnknownTill):
+        actions.close_till(deployment, west.id, store="east", by="tests")
+    assert actions.close_till(deployment, east.id, store="east", by="tests").closed_at
+    with deployment.db.read() as tx:
+        assert tills.till_by_id(tx, west.id).closed_at is None
+
+
 def test_a_closed_till_accepts_nothing(deployment: Deployment, alice: int) -> None:
     add_item(deployment)
     till, voucher = add_till(deployment), redeem(deployment, alice)
     for _ in range(2):
-        actions.close_till(deployment, till.id, by="tests")
+        actions.close_till(deployment, till.id, store="east", by="tests")
     for till_id in (till.id, 4711):
         with pytest.raises(TillClosed):
             accept(deployment, till_id, voucher)
     with pytest.raises(UnknownTill):
-        actions.close_till(deployment, 4711, by="tests")
+        actions.close_till(deployment, 4711, store="east", by="tests")
     with deployment.db.read() as tx:
         noted = [entry.action for entry in audit.of_subject(tx, f"till:{till.id}")]
     assert noted == ["till added", "till closed"], "closing it again is not noted"

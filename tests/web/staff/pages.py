@@ -111,7 +111,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     ),
 }
 """An owner sees all of them. What stands in braces is put in by the test."""
-OF_A_STORE = ("store", "account")
+OF_A_STORE = ("store", "store/tills", "account")
 """What a store manager has for herself."""
 WAY_IN = ("sign-in", "sign-in/set-up", "sign-in/second", "invitation/{secret}")
 """For somebody who is not in yet, or half."""

@@ -231,8 +231,11 @@ TABLE: dict[str, set[Role] | None] = {
     ),
     **dict.fromkeys(
         (
+            "add_own_till",
+            "close_own_till",
             "open_own_links",
             "own_store",
+            "own_tills",
             "run_store_campaign",
         ),
         MANAGERS,
