@@ -15,8 +15,8 @@ from referral.staff import Role, StaffMember
 from referral.visits import Kind, Visit, new_event_id
 from tests.cast import Brand, Person, cast_of
 from tests.reports.conftest import read
-from tests.reports.test_reach import statements
 from tests.rewarded import add_item, add_till, give
+from tests.statements import statements
 
 
 def told(brand: Brand, person: Person, after: Place | None = None, limit: int = 100) -> Timeline:

@@ -208,7 +208,7 @@ def test_a_reading_counts_for_the_channel_by_which_the_reader_came(
     bob.get(f"/s/{brand.deployment.links.token(shared)}")
     assert bob.post(f"{bob.own_link}/seen").status_code == 204
     with brand.deployment.db.read() as tx:
-        kinds = dict(tx.execute(sa.select(VisitRow.kind, VisitRow.channel)).tuples().all())
+        kinds = dict(tx.execute(sa.select(VisitRow.kind, VisitRow.channel)).all())
     assert kinds[Kind.open] == kinds[Kind.engagement] == "poster"
 
 

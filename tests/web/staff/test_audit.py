@@ -16,8 +16,8 @@ from referral.deployment import Deployment
 from referral.reports import audit_log
 from referral.web.staff import audit_words
 from tests.readers import Reader
+from tests.statements import statements
 from tests.web.staff.conftest import PASSWORD, sign_in, text
-from tests.web.test_scan import statements
 
 
 def note(deployment: Deployment, subject: str, *, by: str = "ann", **more: object) -> None:
@@ -94,7 +94,7 @@ def test_a_page_takes_few_queries_however_much_there_is(
 ) -> None:
     for number in range(60):
         note(deployment, f"item:{number}", by="bo")
-    with statements(deployment) as asked:
+    with statements(deployment.db) as asked:
         owner.get("/staff/audit?by=bo")
     assert len([each for each in asked if each.startswith("SELECT")]) == 3
 

@@ -17,7 +17,7 @@ from referral.segments import Conditions
 from referral.staff import Role, StaffMember
 from referral.web.staff import exports
 from tests.readers import Reader
-from tests.reports.test_reach import statements
+from tests.statements import statements
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import CAMPAIGN, add_member, rule, sign_in, text
 
