@@ -229,7 +229,7 @@ def _handed_over(customer: int) -> sa.Select[Any]:
 
 
 def _voucher(at: Any, customer: int) -> sa.Select[Any]:
-    columns = (Item.slug.label("item"), Voucher.amount, Voucher.unit, Voucher.state)
+    columns = (Item.titles, Voucher.amount, Voucher.unit, Voucher.state)
     rows = _of(at, Voucher.id, *columns).join(Item, Item.id == Voucher.item_id)
     return rows.where(Voucher.customer_id == customer)
 

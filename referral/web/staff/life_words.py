@@ -7,6 +7,7 @@ from flask_babel import format_decimal, format_number, ngettext
 from flask_babel import gettext as _
 
 from referral.errors import N_
+from referral.redemption.items import title_of
 from referral.reports.timeline import What
 from referral.rollups.life import Quadrant, Stage
 from referral.segments import COUNTED_MAX, Conditions
@@ -79,6 +80,11 @@ def happening(what: What) -> str:
 
 def mark(what: What) -> str:
     return HAPPENINGS[what][1]
+
+
+def item(titles: Mapping[str, str]) -> str:
+    """What an item is called here."""
+    return title_of(titles, language())
 
 
 def counted(number: int | None) -> str:

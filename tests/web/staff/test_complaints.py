@@ -87,7 +87,7 @@ def test_support_takes_over_answers_closes_and_opens_again(
 def test_who_answers_first_looks_after_it(shop: Brand, support: Reader, told: str) -> None:
     act(support, told, what="answer", text="Sorry!")
     support.get(told)
-    assert "Owner sam@brand.example" in text(support)
+    assert "Handled by sam@brand.example" in text(support)
 
 
 @pytest.mark.parametrize("words", ["", "  ", "x" * 1001])

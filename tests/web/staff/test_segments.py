@@ -17,6 +17,7 @@ from referral.segments import Conditions
 from referral.staff import Role, StaffMember
 from referral.web.staff import exports
 from tests.readers import Reader
+from tests.rewarded import add_item, give
 from tests.statements import statements
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import CAMPAIGN, add_member, rule, sign_in, text
@@ -254,8 +255,12 @@ def test_a_customers_page_tells_her_life_and_takes_a_bounded_number_of_statement
     number = actions.complain(d, 1, told, key="k")
     actions.close_complaint(d, number, member, seen=0)
     actions.write_back(d, number, 1, "Still sour.")
+    add_item(d)
+    give(valued, 1, 100)
+    actions.redeem(d, 1, "cup", key="press")
     owner.get("/staff/customers/1")
     said = text(owner)
+    assert "Redeemed Thermos cup" in said
     for line in ("Advocates", "Advertising saved", "Claimed a package", "Became a customer"):
         assert line in said
     for line in ("Rated a package 4 of 5", "Complained", f"Wrote back about a complaint #{number}"):
