@@ -126,11 +126,12 @@ def _by_day(
 
 def _channel_of(purchase: Any, at: Any) -> sa.ColumnElement[Any]:
     """The channel of the first link of its campaign that a purchase's customer had opened."""
+    # Not joined: SQLite would go through all readers of the campaign.
+    hers = sa.select(Visitor.id).where(Visitor.customer_id == purchase.customer_id)
     return (
         sa.select(SpreadNode.channel)
-        .join(Visitor, Visitor.id == SpreadNode.visitor_id)
         .where(
-            Visitor.customer_id == purchase.customer_id,
+            SpreadNode.visitor_id.in_(hers.correlate(purchase)),
             SpreadNode.campaign_id == purchase.campaign_id,
             SpreadNode.parent_id.is_not(None),
             SpreadNode.at <= at,
