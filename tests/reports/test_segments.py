@@ -2,7 +2,6 @@
 
 import pytest
 
-from referral import actions, people
 from referral.reports import segments as report
 from referral.reports.segments import People, Place
 from referral.segments import Conditions
@@ -10,18 +9,6 @@ from tests.cast import Brand, Person
 from tests.reports.conftest import read
 
 ALL = Conditions.model_validate({"purchases_least": 1})
-
-
-@pytest.fixture
-def crowd(brand: Brand) -> list[Person]:
-    """Seven who bought, the third twice; an eighth who did not."""
-    found = [Person(brand, people.email(f"somebody.{number}@example.com")) for number in range(8)]
-    for index, person in enumerate(found[:7]):
-        person.claim(index)
-    found[2].claim(7)
-    found[7].sign_in()
-    actions.refresh_values(brand.deployment)
-    return found
 
 
 def page(brand: Brand, after: Place | None = None, limit: int = 25) -> People:

@@ -47,7 +47,7 @@ def store_ranking(member: StaffMember) -> Page:
 @staff.get("/stores/<slug>")
 @require(Right.read)
 def store(member: StaffMember, slug: str) -> Page:
-    return _page(_store(slug), member, Form())
+    return _page(store_named(slug), member, Form())
 
 
 @staff.post("/stores/<slug>/links")
@@ -61,7 +61,7 @@ def open_store_links(member: StaffMember, slug: str) -> Page:
 @require(Right.change)
 def set_store_limits(member: StaffMember, slug: str) -> Page:
     """What the store may run by itself."""
-    found, form = _store(slug), Form(request.form)
+    found, form = store_named(slug), Form(request.form)
     budget = form.whole("budget_max", low=1, high=of_stores.BUDGET_MAX)
     days = form.whole("days_max", low=1, high=of_stores.DAYS_MAX)
     running = form.whole("running_max", low=1, high=of_stores.RUNNING_MAX)
@@ -145,7 +145,7 @@ def _beginning(form: Form) -> datetime | None:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _store(slug: str) -> Store:
+def store_named(slug: str) -> Store:
     with deployment().db.read() as tx:
         return stores.store_by_slug(tx, slug)
 

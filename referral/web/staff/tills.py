@@ -4,7 +4,7 @@ the store."""
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
-from referral import actions, stores
+from referral import actions
 from referral.redemption import tills
 from referral.redemption.tills import NAME_LENGTH_MAX, TillTokens
 from referral.staff import Right, StaffMember
@@ -13,7 +13,7 @@ from referral.web.context import deployment
 from referral.web.staff.auth import Page, name_of, require
 from referral.web.staff.blueprint import staff
 from referral.web.staff.forms import Form
-from referral.web.staff.store import store_of
+from referral.web.staff.store import store_named, store_of
 
 TILL = "<int(max=9223372036854775807):till_id>"
 
@@ -21,19 +21,19 @@ TILL = "<int(max=9223372036854775807):till_id>"
 @staff.get("/stores/<slug>/tills")
 @require(Right.read)
 def store_tills(member: StaffMember, slug: str) -> Page:
-    return _page(member, _store(slug), Form())
+    return _page(member, store_named(slug), Form())
 
 
 @staff.post("/stores/<slug>/tills")
 @require(Right.change)
 def add_till(member: StaffMember, slug: str) -> Page:
-    return _add(member, _store(slug))
+    return _add(member, store_named(slug))
 
 
 @staff.post(f"/stores/<slug>/tills/{TILL}/close")
 @require(Right.change)
 def close_till(member: StaffMember, slug: str, till_id: int) -> Page:
-    return _close(member, _store(slug), till_id)
+    return _close(member, store_named(slug), till_id)
 
 
 @staff.get("/store/tills")
@@ -52,11 +52,6 @@ def add_own_till(member: StaffMember) -> Page:
 @require(Right.run_store)
 def close_own_till(member: StaffMember, till_id: int) -> Page:
     return _close(member, store_of(member), till_id)
-
-
-def _store(slug: str) -> Store:
-    with deployment().db.read() as tx:
-        return stores.store_by_slug(tx, slug)
 
 
 def _add(member: StaffMember, store: Store) -> Page:

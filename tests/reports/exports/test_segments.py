@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from referral import actions, people, segments
+from referral import actions, segments
 from referral.clock import HeldClock
 from referral.exports import Asked, Form, jobs, kinds, writing
 from referral.reports.exports import segments as report
@@ -19,18 +19,6 @@ from tests.reports.conftest import read
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BUYERS = {"purchases_least": 1}
 OWN = PRICE * 4 // 10
-
-
-@pytest.fixture
-def crowd(brand: Brand) -> list[Person]:
-    """Seven who bought, the third twice; an eighth who did not."""
-    found = [Person(brand, people.email(f"somebody.{number}@example.com")) for number in range(8)]
-    for index, person in enumerate(found[:7]):
-        person.claim(index)
-    found[2].claim(7)
-    found[7].sign_in()
-    actions.refresh_values(brand.deployment)
-    return found
 
 
 def ask(brand: Brand, form: Form = Form.csv, **said: int) -> jobs.Export:
