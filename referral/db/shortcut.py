@@ -111,6 +111,8 @@ class Shortcut:
             self._connection.autocommit = True
             # Each statement is planned once. Only a ROLLBACK would drop what is kept of them.
             self._connection.prepare_threshold = 0
+            # Also when a table was nearly empty then: all of them find their rows by a key.
+            self._connection.execute("SET enable_seqscan = off")
             if not self._waits_for_disk:
                 self._connection.execute("SET synchronous_commit = off")
         self._cursor = self._connection.cursor()
