@@ -1,13 +1,15 @@
 """The stream in Redis or Valkey that visits wait in until a worker has written them.
 
-An entry holds the events that several requests handed in together. It leaves the stream when a
-worker says that it is committed, and not before: a worker that dies leaves its entries to others.
+An entry leaves the stream when a worker says that it is committed, and not before: a worker that
+dies leaves its entries to others.
 
-On one server the stream is one key. In a Cluster it is `shards.SHARDS` of them, and an event goes
-to its visitor's; it counts as handed in when a replica of its node has it as well, so that it
-outlives the node.
+On one server the stream is one key, and each thread has a connection of its own to it. In a
+Cluster it is `shards.SHARDS` of them, threads take turns with what several requests handed in
+together, and an event goes to its visitor's shard; it counts as handed in when a replica of its
+node has it as well, so that it outlives the node.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,6 +117,7 @@ class VisitStream:
         self._server = RedisServer(url, timeout=TIMEOUT_SECONDS, connect_timeout=TIMEOUT_SECONDS)
         self.is_cluster = self._server.is_cluster
         self._shards = shards_of(self._server, key)
+        self._of_thread = _NodesOfThread(self._server)
         self._nodes = Nodes(self._server)
         self._turn = Lock()
         self._resting: dict[str, float] = {}
@@ -128,17 +131,17 @@ class VisitStream:
         Raises `StreamAway`, which says which of them are not known to be safe; they may be in all
         the same then.
         """
+        if not self.is_cluster:
+            self._add_whole(events, rested)
+            return
         with self._turn:
-            if self.is_cluster:
-                self._add_parted(events, rested)
-            else:
-                self._add_whole(events, rested)
+            self._add_parted(events, rested)
 
     def _add_whole(self, events: Sequence[Event], rested: bool) -> None:
         if not rested and time.monotonic() < self._resting.get(ONLY, 0):
             raise StreamAway
         try:
-            self._nodes.tell("XADD", self.key, "*", FIELD, encode(events))
+            self._of_thread.nodes.tell("XADD", self.key, "*", FIELD, encode(events))
         except ERRORS as error:
             self._resting[ONLY] = time.monotonic() + REST_SECONDS
             raise StreamAway from error
@@ -279,9 +282,18 @@ class VisitStream:
         return self._server.client
 
     def close(self) -> None:
+        """Close all connections but those of other threads, which end with these."""
+        self._of_thread.nodes.close()
         self._nodes.close()
         self._lookers.close()
         self._server.close()
+
+
+class _NodesOfThread(threading.local):
+    """A thread does not wait until another one's events are handed in."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.nodes = Nodes(server)
 
 
 def _is_in(answers: Answers | None) -> bool:

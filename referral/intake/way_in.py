@@ -25,9 +25,12 @@ class HasIntake(Protocol):
 
 
 class Intake:
-    """Hands events in; those of several threads at a time as one.
+    """Hands events in: into the stream; without one into the table, and without either they are
+    stored at once.
 
-    Without a stream they go into the table, and without either they are stored at once.
+    Those of several threads at a time go as one into the database, which has to commit them, and
+    into a Cluster, which has to copy them. One server takes each at once: to wait for the others
+    would take longer.
     """
 
     def __init__(
@@ -36,7 +39,8 @@ class Intake:
         self._db = db
         self._stream = stream
         self._table = table
-        self._together = Together(self._send)
+        self._into_database = Together(self._put_by)
+        self._into_cluster = Together(self._add_parted)
 
     def take(self, event: Event) -> bool:
         """Hand one event in. False when it is known to have been handed in before.
@@ -46,24 +50,36 @@ class Intake:
         transaction = self._db.joined
         if transaction is not None:
             return store_at_once(transaction, [event])[0]
-        return self._together.hand_in(event)
-
-    def _send(self, events: Sequence[Event]) -> Sequence[bool]:
         if self._stream is None:
-            return self._put_by(events)
+            return self._into_database.hand_in(event)
+        if self._stream.is_cluster:
+            return self._into_cluster.hand_in(event)
+        return self._add(self._stream, event)
+
+    def _add(self, stream: VisitStream, event: Event) -> bool:
+        try:
+            stream.add([event])
+        except StreamAway:  # it may have got it all the same: then it comes twice
+            try:
+                return self._into_database.hand_in(event)
+            except Unavailable:
+                return self._try_again(stream, [event])[0]
+        return True
+
+    def _add_parted(self, events: Sequence[Event]) -> Sequence[bool]:
+        assert self._stream is not None, "a Cluster is a stream"
+        answers = [True] * len(events)
         try:
             self._stream.add(events)
-        except StreamAway as away:  # it may have got them all the same: then they come twice
-            answers = [True] * len(events)
+        except StreamAway as away:  # as above, of some of them
             left = away.left(len(events))
             others = self._without(self._stream, [events[position] for position in left])
             for position, answer in zip(left, others, strict=True):
                 answers[position] = answer
-            return answers
-        return [True] * len(events)
+        return answers
 
     def _without(self, stream: VisitStream, events: Sequence[Event]) -> Sequence[bool]:
-        """Events that the stream, or their part of it, is away for."""
+        """Events that their part of the stream is away for."""
         try:
             return self._put_by(events)
         except Unavailable:

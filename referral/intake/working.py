@@ -27,7 +27,10 @@ from referral.spread import counters
 
 log = logging.getLogger(__name__)
 
-ENTRIES_AT_ONCE = 1_000
+ENTRIES_AT_ONCE = 8_000
+"""Of the stream, an event each: what a transaction costs is shared by so many."""
+ROWS_AT_ONCE = 1_000
+"""Of the table, whose rows hold several events: on SQLite pages wait meanwhile."""
 WAIT = timedelta(seconds=1)
 """How long to wait for entries while there are none."""
 FOLD_AT_ONCE = 20_000
@@ -52,6 +55,8 @@ class _Source:
 
     def __init__(self, reader: StreamReader | WaitingReader) -> None:
         self.reader = reader
+        self.most = ENTRIES_AT_ONCE if isinstance(reader, StreamReader) else ROWS_AT_ONCE
+        """How many entries are taken at once."""
         self.is_begun = False
         self.looked_at = float("-inf")
         self.rests_until = float("-inf")
@@ -137,7 +142,7 @@ class Worker:
         if not source.is_begun:
             source.reader.begin()
             source.is_begun = True
-        entries = self._abandoned(source) or source.reader.new(ENTRIES_AT_ONCE, wait)
+        entries = self._abandoned(source) or source.reader.new(source.most, wait)
         if entries:
             for together in _parted(entries):
                 self._work_off(source.reader, together)
@@ -147,7 +152,7 @@ class Worker:
     def _abandoned(self, source: _Source) -> list[Entry]:
         if time.monotonic() - source.looked_at < LOOK_SECONDS:
             return []
-        entries = source.reader.abandoned(self._abandoned_after, ENTRIES_AT_ONCE)
+        entries = source.reader.abandoned(self._abandoned_after, source.most)
         if not entries:  # else there may be more
             source.looked_at = time.monotonic()
             source.reader.forget_the_dead(DEAD_AFTER)
