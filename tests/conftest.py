@@ -279,6 +279,7 @@ def config(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) ->
 def deployment(config: Config, clock: HeldClock) -> Iterator[Deployment]:
     opened = open_deployment(config, clock=clock)
     yield opened
+    opened.fresh_codes.close()
     _leave(opened.db)
 
 

@@ -102,6 +102,7 @@ class Database:
         self._joined: ContextVar[Session | None] = ContextVar("joined", default=None)
         file = self.engine.url.database
         self._writers = Writers(Path(file)) if self.is_sqlite and file else None
+        self._closing: list[Callable[[], object]] = []
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -160,7 +161,13 @@ class Database:
             answer: datetime = session.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return answer.astimezone(UTC)
 
+    def before_close(self, close: Callable[[], object]) -> None:
+        """Let what has a connection of its own close it with the others."""
+        self._closing.append(close)
+
     def close(self) -> None:
+        for close in self._closing:
+            close()
         self.engine.dispose()
         if self._writers:
             self._writers.close()

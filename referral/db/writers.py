@@ -53,9 +53,10 @@ class Writers:
             self._lock.release()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def _opened(self) -> FileIO | None:
         """The file, opened by this process itself; None where none can be made, as in a folder

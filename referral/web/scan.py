@@ -79,6 +79,7 @@ def scan(gtin: str, code: str) -> AnyResponse | str:
     if answer is not None:
         return answer
     found, batch = _find(code, gtin)
+    deployment().fresh_codes.settle()
     reader = visitor().visitor if machine() is None else None
     with deployment().db.read() as tx:
         moment = deployment().local_now()

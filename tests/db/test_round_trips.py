@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from referral.db import Database
 from referral.db.round_trips import adding, ask, in_one_trip, locking
+from referral.db.shortcut import Shortcut
 from referral.deployment import Deployment
 from referral.errors import Unavailable
 from referral.graph import Referral
@@ -52,6 +53,21 @@ def test_each_sees_what_those_before_it_did(deployment: Deployment) -> None:
         assert (nobody.first, nobody.scalar, nobody.count) == (None, None, 0)
 
     deployment.db.transact(work)
+
+
+_SETTING = sa.text("SELECT current_setting('enable_seqscan') AS said").columns(said=sa.Text())
+
+
+def test_plans_are_made_for_tables_that_grow(deployment: Deployment) -> None:
+    if deployment.db.is_sqlite:
+        pytest.skip("SQLite keeps no plans")
+    said = deployment.db.transact(lambda tx: in_one_trip(tx, ask(_SETTING))[0].scalar)
+    assert said == "off"
+    with deployment.db.read() as tx:
+        assert tx.execute(_SETTING).scalar_one() == "on", "reports may read a table whole"
+    line = Shortcut(deployment.db)
+    assert line.read("SELECT current_setting('enable_seqscan')") == [("off",)]
+    line.close()
 
 
 def test_documents_and_truths_come_back_as_they_went(deployment: Deployment) -> None:

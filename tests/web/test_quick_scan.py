@@ -1,6 +1,8 @@
 """The quick answers to scans of fresh codes are what Flask would have answered."""
 
+import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -11,7 +13,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from referral import actions, intake, visits
+from referral.db.shortcut import Shortcut
 from referral.errors import Unavailable
+from referral.fresh_codes import FreshCodes
 from referral.ranges import RangeState
 from referral.visits import Visit, VisitRow
 from referral.web import kept_scans, quick_scan
@@ -215,7 +219,73 @@ def test_who_comes_second_is_told_so_before_the_first_scan_is_stored(
         assert visits.seen(tx, brand.code(2), None).others == 2
 
 
+def test_first_scans_of_one_moment_are_noted_together(
+    app: Flask, brand: Brand, answered: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = brand.deployment.fresh_codes
+    noted: list[int] = []
+    real = fresh._notes._line.write_each
+    get(app, brand.path(1), PHONE)
+    fresh.settle()
+    with monkeypatch.context() as patched:
+        patched.setattr("referral.fresh_codes.NOTE_SECONDS", 3600)
+        patched.setattr(
+            fresh._notes._line,
+            "write_each",
+            lambda what, rows: (noted.append(len(rows)), real(what, rows)),
+        )
+        patched.setattr(fresh._notes, "_writer", os.getpid())  # there is none, and none begins
+        for number in range(2, 6):
+            get(app, brand.path(number), PHONE)
+        assert noted == []
+        assert all(fresh.span(brand.code(number)) is None for number in range(2, 6))
+        fresh.settle()
+        fresh.settle()
+    assert noted == [4]
+    assert answered == [False, *[True] * 4]
+    assert all(fresh.span(brand.code(number)) is None for number in range(2, 6))
+
+
+def test_other_processes_know_of_a_first_scan_a_moment_later(
+    app: Flask, brand: Brand, answered: list[bool]
+) -> None:
+    elsewhere = FreshCodes(brand.deployment.db)
+    get(app, brand.path(1), PHONE)
+    get(app, brand.path(2), PHONE)
+    deadline = time.monotonic() + 30
+    while elsewhere.span(brand.code(2)) is not None:
+        assert time.monotonic() < deadline
+    assert elsewhere.span(brand.code(3)) is not None
+    elsewhere.close()
+
+
+def test_what_could_not_be_noted_is_known_when_it_is_stored(
+    app: Flask, brand: Brand, answered: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_given: Any) -> NoReturn:
+        raise Unavailable()
+
+    waiting: list[Visit] = []
+    monkeypatch.setattr(intake, "hand_in", lambda _d, visit, *_who: waiting.append(visit))
+    fresh = brand.deployment.fresh_codes
+    monkeypatch.setattr(fresh._notes._line, "write_each", away)
+    get(app, brand.path(1), PHONE)
+    assert get(app, brand.path(2), PHONE).status_code == 200
+    fresh.settle()
+    assert fresh.span(brand.code(2)) is not None
+    brand.deployment.db.transact(lambda tx: visits.remember_scans(tx, waiting))
+    assert fresh.span(brand.code(2)) is None
+
+
 # What they ask the database
+
+
+@contextmanager
+def listening(line: Shortcut, seen: list[str]) -> Iterator[None]:
+    real = line._execute
+    line._execute = lambda *given: (seen.append(given[0]), real(*given))  # type: ignore[method-assign, func-returns-value, assignment, return-value]
+    yield
+    line._execute = real  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -225,13 +295,11 @@ def statements(brand: Brand) -> Iterator[list[str]]:
     note = lambda _c, _k, statement, *_rest: seen.append(statement)  # noqa: E731
     engine = brand.deployment.db.engine
     sa.event.listen(engine, "before_cursor_execute", note)
-    line = brand.deployment.fresh_codes._lines.line
-    real = line._execute
-    line._execute = lambda *given: (seen.append(given[0]), real(*given))  # type: ignore[method-assign, func-returns-value, assignment, return-value]
+    fresh = brand.deployment.fresh_codes
     try:
-        yield seen
+        with listening(fresh._lines.line, seen), listening(fresh._notes._line, seen):
+            yield seen
     finally:
-        line._execute = real  # type: ignore[method-assign]
         sa.event.remove(engine, "before_cursor_execute", note)
 
 
@@ -247,7 +315,9 @@ def test_an_opening_asks_the_database_nothing_and_a_scan_for_the_code_which_it_n
         get(app, path, PHONE)
         assert seen == []
         get(app, brand.path(2), PHONE)
-    asked, noted = seen
+        brand.deployment.fresh_codes.settle()
+    asked, *noting = seen
     assert "FROM code_ranges" in asked
+    noted = noting[1]  # between a BEGIN and a COMMIT
     assert noted.startswith("INSERT INTO seen_codes")
     assert answered[-1]
