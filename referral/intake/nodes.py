@@ -34,6 +34,8 @@ class Nodes:
         self._lock = Lock()
         self._looking: Thread | None = None
         self._has_tried = False
+        self._is_owed = False
+        """Whether an answer of the one server has not been waited for."""
 
     def ask(
         self, commands: Mapping[str, Sequence[Command]], *, last: Command | None = None
@@ -64,18 +66,31 @@ class Nodes:
             self._look_again()
         return answers
 
-    def tell(self, *command: Any) -> None:
-        """One command to the one server, with nothing more around it than has to be: every page
-        waits for it. Raises one of `ERRORS`."""
+    def begin(self, *command: Any) -> None:
+        """Send one command to the one server, with nothing more around it than has to be: there is
+        one for every page. `finish` waits for its answer. Raises one of `ERRORS`."""
         line = self._lines.get(ONLY) or self._only()
+        if self._is_owed:  # an answer that nobody waited for must not be taken for the next one
+            line.disconnect()
+        self._is_owed = True
         try:
             line.send_packed_command(line.pack_command(*command))
-            line.read_response()
-        except redis.ResponseError:
-            raise
-        except BaseException:  # what is answered later must not be taken for the next answer
+        except BaseException:
             line.disconnect()
             raise
+
+    def finish(self) -> None:
+        """Wait for the answer to what was begun. Raises one of `ERRORS`."""
+        line = self._lines[ONLY]
+        try:
+            line.read_response()
+        except redis.ResponseError:
+            self._is_owed = False
+            raise
+        except BaseException:
+            line.disconnect()
+            raise
+        self._is_owed = False
 
     def name_of(self, key: str) -> str:
         """The host and port of a key's node, `ONLY` on one server. Raises one of `ERRORS` while

@@ -132,19 +132,32 @@ class VisitStream:
         the same then.
         """
         if not self.is_cluster:
-            self._add_whole(events, rested)
+            self.begin(events, rested=rested)
+            self.finish()
             return
         with self._turn:
             self._add_parted(events, rested)
 
-    def _add_whole(self, events: Sequence[Event], rested: bool) -> None:
+    def begin(self, events: Sequence[Event], *, rested: bool = False) -> None:
+        """As `add` on one server, without waiting until they are in: that is what `finish` does,
+        on the same thread. Raises `StreamAway`."""
         if not rested and time.monotonic() < self._resting.get(ONLY, 0):
             raise StreamAway
         try:
-            self._of_thread.nodes.tell("XADD", self.key, "*", FIELD, encode(events))
+            self._of_thread.nodes.begin("XADD", self.key, "*", FIELD, encode(events))
         except ERRORS as error:
-            self._resting[ONLY] = time.monotonic() + REST_SECONDS
-            raise StreamAway from error
+            raise self._away() from error
+
+    def finish(self) -> None:
+        """Wait until what this thread has begun is in. Raises `StreamAway`."""
+        try:
+            self._of_thread.nodes.finish()
+        except ERRORS as error:
+            raise self._away() from error
+
+    def _away(self) -> StreamAway:
+        self._resting[ONLY] = time.monotonic() + REST_SECONDS
+        return StreamAway()
 
     def _add_parted(self, events: Sequence[Event], rested: bool) -> None:
         parts = self._shards.parted(events)

@@ -5,8 +5,9 @@ Every event has a number made once, and every effect of it a unique key: what ar
 once. What has been handed in outlives any process that is killed afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from referral.db import Database
@@ -54,17 +55,33 @@ class Intake:
             return self._into_database.hand_in(event)
         if self._stream.is_cluster:
             return self._into_cluster.hand_in(event)
-        return self._add(self._stream, event)
+        return self.begin(event)()
 
-    def _add(self, stream: VisitStream, event: Event) -> bool:
+    def begin(self, event: Event) -> Callable[[], bool]:
+        """Hand one in; to be called on the same thread is what waits until it is in, and returns
+        and raises as `take` does. The stream has the event meanwhile, and nobody waits for it."""
+        stream = self._stream
+        if stream is None or stream.is_cluster or self._db.joined is not None:
+            return partial(bool, self.take(event))
         try:
-            stream.add([event])
+            stream.begin([event])
+        except StreamAway:
+            return partial(bool, self._elsewhere(stream, event))
+        return partial(self._finish, stream, event)
+
+    def _finish(self, stream: VisitStream, event: Event) -> bool:
+        try:
+            stream.finish()
         except StreamAway:  # it may have got it all the same: then it comes twice
-            try:
-                return self._into_database.hand_in(event)
-            except Unavailable:
-                return self._try_again(stream, [event])[0]
+            return self._elsewhere(stream, event)
         return True
+
+    def _elsewhere(self, stream: VisitStream, event: Event) -> bool:
+        """An event that the stream is away for."""
+        try:
+            return self._into_database.hand_in(event)
+        except Unavailable:
+            return self._try_again(stream, [event])[0]
 
     def _add_parted(self, events: Sequence[Event]) -> Sequence[bool]:
         assert self._stream is not None, "a Cluster is a stream"
@@ -111,6 +128,11 @@ def hand_in(deployment: HasIntake, visit: Visit, customer: int | None = None) ->
     a new visitor. Raises `Unavailable`.
     """
     return deployment.intake.take(Visited(visit, customer))
+
+
+def begin(deployment: HasIntake, visit: Visit) -> Callable[[], bool]:
+    """As `hand_in`, of nobody who is signed in; what is returned waits until the visit is in."""
+    return deployment.intake.begin(Visited(visit))
 
 
 def note_ran(deployment: HasIntake, visitor: int, at: datetime) -> None:

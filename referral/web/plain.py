@@ -2,16 +2,19 @@
 functions as always, with what does not change worked out once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
+from typing import TypeVar
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.http import dump_cookie, parse_cookie
 
-from referral import machines
+from referral import intake, machines
 from referral.config import LANGUAGES
 from referral.deployment import Deployment
+from referral.errors import Unavailable
 from referral.links import VisitorCookie
+from referral.visits import Visit
 from referral.web import security
 from referral.web.context import VISITOR_COOKIE, VISITOR_COOKIE_LIFETIME
 from referral.web.language import COOKIE, negotiated
@@ -32,9 +35,30 @@ NOTHING: Mapping[str, str] = {}
 HOLE = "\0"
 """Stands where each answer has a text of its own."""
 
+Made = TypeVar("Made")
 Headers = list[tuple[str, str]]
 Page = tuple[bytes, Headers]
 """What is sent, and its headers."""
+
+
+class Handing:
+    """A visit on its way in, while its page is made."""
+
+    def __init__(self, opened: Deployment, environ: WSGIEnvironment, visit: Visit) -> None:
+        """Raises `Unavailable`."""
+        self._environ = environ
+        self._finish = self._tried(lambda: intake.begin(opened, visit))
+
+    def finish(self) -> None:
+        """Wait until it is in. Raises `Unavailable`."""
+        self._tried(self._finish)
+
+    def _tried(self, step: Callable[[], Made]) -> Made:
+        try:
+            return step()
+        except Unavailable:
+            self._environ[IN_VAIN] = True
+            raise
 
 
 def is_plain(environ: WSGIEnvironment) -> bool:

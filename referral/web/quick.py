@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from referral import channels, intake, links
+from referral import channels, links
 from referral.deployment import Deployment
-from referral.errors import Problem, Unavailable
+from referral.errors import Problem
 from referral.links import TOKEN_LENGTH, VisitorCookie
 from referral.people import new_visitor_id
 from referral.web import landing, ops, plain, quick_scan, security, sharing
 from referral.web.context import VISITOR_COOKIE, is_wechat
 from referral.web.kept import KeptPage
-from referral.web.plain import IN_VAIN, NOTHING, Page
+from referral.web.plain import NOTHING, Page
 from referral.web.share_links import opening
 
 __all__ = ["Page", "Quick", "page_for"]
@@ -98,11 +98,8 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
         return None
 
     region = opened.places.region(plain.address_of(environ))
-    try:
-        intake.hand_in(opened, opening(via, reader.visitor, now, region, is_own=arrival.is_own))
-    except Unavailable:
-        environ[IN_VAIN] = True
-        raise
+    visit = opening(via, reader.visitor, now, region, is_own=arrival.is_own)
+    handing = plain.Handing(opened, environ, visit)
     nonce = security.new_nonce()
     tokens = opened.links.tokens(arrival.own, sharing.ways_of(arrival.own, is_wechat=in_wechat))
     body = kept.sent(landing.texts_of(tokens, token, nonce))
@@ -111,4 +108,5 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
     answer.append(VARY)
     if arrival.cookie != known:
         answer.append(plain.set_cookie(opened, arrival.cookie))
+    handing.finish()
     return body, answer

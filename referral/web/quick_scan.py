@@ -13,12 +13,11 @@ from wsgiref.types import WSGIEnvironment
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from referral import intake, links, places
+from referral import links, places
 from referral.batches import Entry
 from referral.campaigns import of_stores
 from referral.codes import ALPHABET, LENGTH, Code, UnknownCode
 from referral.deployment import Deployment
-from referral.errors import Unavailable
 from referral.links import Channel, VisitorCookie
 from referral.people import new_visitor_id
 from referral.ranges import Span
@@ -78,11 +77,7 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
     )
     reason = "crowd" if is_crowd else None
     visit = scan.visit_of(code, span, campaign, reader.visitor, now, region, machine=reason)
-    try:
-        intake.hand_in(opened, visit)
-    except Unavailable:
-        environ[plain.IN_VAIN] = True
-        raise
+    plain.Handing(opened, environ, visit).finish()
     if not is_crowd:
         opened.fresh_codes.note(visit)
     nonce, tokens = security.new_nonce(), dict[Channel, str]()

@@ -79,6 +79,39 @@ def test_visits_wait_until_a_worker_stores_them(streamed: Deployment) -> None:
         assert list(rollups.differences(tx)) == []
 
 
+def test_what_is_on_its_way_is_in_when_it_was_waited_for(streamed: Deployment) -> None:
+    finish = intake.begin(streamed, opening(streamed, 2))
+    assert finish()
+    assert waiting(streamed) == (1, 0)
+
+
+def test_nobody_takes_the_answer_to_what_was_not_waited_for(streamed: Deployment) -> None:
+    for reader in (2, 3, 4):
+        intake.begin(streamed, opening(streamed, reader))
+    assert intake.hand_in(streamed, opening(streamed, 5))
+    assert 1 <= waiting(streamed)[0] <= 4
+    worker(streamed).drain()
+    with streamed.db.read() as tx:
+        assert tx.get(Visitor, 5) is not None
+
+
+def test_what_was_on_its_way_when_redis_went_away_goes_into_the_database(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert streamed.stream is not None
+    finish = intake.begin(streamed, opening(streamed, 2))
+
+    def gone(_line: object) -> NoReturn:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(redis.Connection, "read_response", gone)
+    assert finish()
+    monkeypatch.undo()
+    assert stored(streamed)[0] == 1
+    worker(streamed).drain()
+    assert stored(streamed)[0] == 1, "it was in the stream as well"
+
+
 def test_what_is_stored_by_way_of_the_stream_is_what_is_stored_directly(
     streamed: Deployment, deployment: Deployment
 ) -> None:

@@ -1,6 +1,8 @@
 """The quick answers ahead of Flask are what Flask would have answered."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -29,6 +31,14 @@ OWN = re.compile(r"[\w-]{22}\.[\w-]{14}|nonce(=\"|-)[\w-]{22}")
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each of the openings was answered ahead of Flask."""
     return told_of(monkeypatch, quick)
+
+
+def handing_in(monkeypatch: pytest.MonkeyPatch, by: Callable[..., object]) -> None:
+    """Let visits be handed in by this, whoever answers, and be in when it returns."""
+    monkeypatch.setattr(intake, "hand_in", by)
+    monkeypatch.setattr(
+        intake, "begin", lambda *given: partial(bool, by(*given))
+    )  # it is in by then
 
 
 def told_of(monkeypatch: pytest.MonkeyPatch, quickly: ModuleType) -> list[bool]:
@@ -203,7 +213,7 @@ def test_an_opening_that_could_not_be_handed_in_is_not_handed_in_by_flask_once_m
         raise Unavailable()
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "hand_in", away)
+        handing_in(patched, away)
         answer = get(app, path, headers)
     assert (answer.status_code, len(asked)) == (503, 1)
     assert get(app, path, headers).status_code == 200

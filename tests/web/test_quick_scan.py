@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from referral import actions, intake, visits
+from referral import actions, visits
 from referral.db.shortcut import Shortcut
 from referral.errors import Unavailable
 from referral.fresh_codes import FreshCodes
@@ -21,7 +21,7 @@ from referral.visits import Visit, VisitRow
 from referral.web import kept_scans, quick_scan
 from tests.readers import Reader
 from tests.web.conftest import Brand
-from tests.web.test_quick import HEADERS, as_it_is, get, path_of, told_of
+from tests.web.test_quick import HEADERS, as_it_is, get, handing_in, path_of, told_of
 
 PHONE = HEADERS["a phone"]
 
@@ -181,7 +181,7 @@ def test_a_scan_that_could_not_be_handed_in_is_not_handed_in_by_flask_once_more(
         raise Unavailable()
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "hand_in", away)
+        handing_in(patched, away)
         answer = get(app, brand.path(2), PHONE)
     assert (answer.status_code, len(asked)) == (503, 1)
 
@@ -202,7 +202,7 @@ def test_who_comes_second_is_told_so_before_the_first_scan_is_stored(
     app: Flask, brand: Brand, answered: list[bool], is_quick: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting: list[Visit] = []
-    monkeypatch.setattr(intake, "hand_in", lambda _d, visit, *_who: waiting.append(visit))
+    handing_in(monkeypatch, lambda _d, visit, *_who: waiting.append(visit))
     english = HEADERS["a phone in English"]
     if is_quick:
         get(app, brand.path(1), english)
@@ -226,9 +226,11 @@ def test_first_scans_of_one_moment_are_noted_together(
     noted: list[int] = []
     real = fresh._notes._line.write_each
     get(app, brand.path(1), PHONE)
-    fresh.settle()
+    fresh.close()
+    deadline = time.monotonic() + 30
+    while fresh._notes._writer is not None:
+        assert time.monotonic() < deadline
     with monkeypatch.context() as patched:
-        patched.setattr("referral.fresh_codes.NOTE_SECONDS", 3600)
         patched.setattr(
             fresh._notes._line,
             "write_each",
@@ -266,7 +268,7 @@ def test_what_could_not_be_noted_is_known_when_it_is_stored(
         raise Unavailable()
 
     waiting: list[Visit] = []
-    monkeypatch.setattr(intake, "hand_in", lambda _d, visit, *_who: waiting.append(visit))
+    handing_in(monkeypatch, lambda _d, visit, *_who: waiting.append(visit))
     fresh = brand.deployment.fresh_codes
     monkeypatch.setattr(fresh._notes._line, "write_each", away)
     get(app, brand.path(1), PHONE)
@@ -309,7 +311,7 @@ def test_an_opening_asks_the_database_nothing_and_a_scan_for_the_code_which_it_n
     path = path_of(brand)
     get(app, path, PHONE)
     get(app, brand.path(1), PHONE)
-    monkeypatch.setattr(intake, "hand_in", lambda *_given: True)
+    handing_in(monkeypatch, lambda *_given: True)
     monkeypatch.setattr("referral.batches.DIRECTORY_SECONDS_MAX", 1e9)
     with statements(brand) as seen:
         get(app, path, PHONE)
