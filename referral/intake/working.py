@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -171,13 +171,24 @@ class Worker:
                     self._park_unread(entry, str(error))
                     hopeless.append(entry)
         good = [entry for entry in entries if entry.id in read]
+        reader.done([*hopeless, *self._stored_of(good, read)])
+
+    def _stored_of(
+        self, entries: Sequence[Entry], read: Mapping[str, Sequence[Event]]
+    ) -> Sequence[Entry]:
+        """Store entries, and return those that are stored. One that cannot be is found by halves,
+        so that the others are not held up until somebody takes them for abandoned."""
         try:
-            self._store([event for events in read.values() for event in events])
+            self._store([event for entry in entries for event in read[entry.id]])
         except Unavailable:
             raise
         except Exception:
-            good = [entry for entry in good if self._store_alone(read[entry.id])]
-        reader.done([*hopeless, *good])
+            if len(entries) == 1:
+                return entries if self._store_alone(read[entries[0].id]) else ()
+            middle = len(entries) // 2
+            halves = entries[:middle], entries[middle:]
+            return [entry for half in halves for entry in self._stored_of(half, read)]
+        return entries
 
     def _store(self, events: Sequence[Event]) -> None:
         """Raises `Unavailable` only when told to stop: else it waits for the database."""

@@ -191,6 +191,21 @@ def test_one_event_that_cannot_be_stored_holds_up_nobody_and_is_parked(
         assert parked.waiting(tx, limit=10) == []
 
 
+def test_one_event_that_cannot_be_stored_is_found_by_halves(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for reader in range(2, 66):
+        intake.hand_in(streamed, opening(streamed, reader))
+    at_work, tried = worker(streamed), list[int]()
+    real = at_work._store
+    at_work._store = lambda events: (tried.append(len(events)), real(events))[1]  # type: ignore[method-assign, func-returns-value, assignment, return-value]
+    with monkeypatch.context() as patched:
+        fail_for(patched, 40)
+        at_work.step(NOW)
+    assert (stored(streamed)[0], waiting(streamed)) == (63, (1, 1))
+    assert (len(tried), sum(tried)) == (14, 64 + 64 + 32 + 16 + 8 + 4 + 2 + 1)
+
+
 def test_what_is_no_event_is_parked_at_once_and_says_so(streamed: Deployment) -> None:
     assert streamed.stream is not None
     streamed.stream._redis.xadd(streamed.stream.key, {FIELD: b"\x00nonsense"})

@@ -224,19 +224,21 @@ def test_first_scans_of_one_moment_are_noted_together(
 ) -> None:
     fresh = brand.deployment.fresh_codes
     noted: list[int] = []
-    real = fresh._notes._line.write_each
+    real = fresh._first_scans._line.write_each
     get(app, brand.path(1), PHONE)
     fresh.close()
     deadline = time.monotonic() + 30
-    while fresh._notes._writer is not None:
+    while fresh._first_scans._writer is not None:
         assert time.monotonic() < deadline
     with monkeypatch.context() as patched:
         patched.setattr(
-            fresh._notes._line,
+            fresh._first_scans._line,
             "write_each",
             lambda what, rows: (noted.append(len(rows)), real(what, rows)),
         )
-        patched.setattr(fresh._notes, "_writer", os.getpid())  # there is none, and none begins
+        patched.setattr(
+            fresh._first_scans, "_writer", os.getpid()
+        )  # there is none, and none begins
         for number in range(2, 6):
             get(app, brand.path(number), PHONE)
         assert noted == []
@@ -270,7 +272,7 @@ def test_what_could_not_be_noted_is_known_when_it_is_stored(
     waiting: list[Visit] = []
     handing_in(monkeypatch, lambda _d, visit, *_who: waiting.append(visit))
     fresh = brand.deployment.fresh_codes
-    monkeypatch.setattr(fresh._notes._line, "write_each", away)
+    monkeypatch.setattr(fresh._first_scans._line, "write_each", away)
     get(app, brand.path(1), PHONE)
     assert get(app, brand.path(2), PHONE).status_code == 200
     fresh.settle()
@@ -299,7 +301,7 @@ def statements(brand: Brand) -> Iterator[list[str]]:
     sa.event.listen(engine, "before_cursor_execute", note)
     fresh = brand.deployment.fresh_codes
     try:
-        with listening(fresh._lines.line, seen), listening(fresh._notes._line, seen):
+        with listening(fresh._lines.line, seen), listening(fresh._first_scans._line, seen):
             yield seen
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
