@@ -123,8 +123,10 @@ def test_a_named_server_is_used_instead(monkeypatch):
         assert url == "redis://host:6379/7"
 
 
+# What a shell starts in the background ignores SIGINT, and so does all that it starts.
 START_BOTH = """
-import sys, time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.servers import PostgresServer, ValkeyServer
 postgres, valkey = PostgresServer().start(), ValkeyServer().start()
 print(postgres.pid, valkey.pid, postgres.folder.parent, flush=True)
