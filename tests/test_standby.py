@@ -46,6 +46,14 @@ def claims_at(server: PostgresServer) -> list[int]:
         return [row[0] for row in connection.execute("SELECT id FROM claims ORDER BY id")]
 
 
+def has_read_all(standby: PostgresServer) -> bool:
+    with psycopg.connect(standby.url) as connection:
+        row = connection.execute(
+            "SELECT pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()"
+        ).fetchone()
+    return row == (True,)
+
+
 def test_what_was_committed_is_at_the_standby_which_takes_over(
     pair: PostgresPair, db: Database
 ) -> None:
@@ -53,6 +61,8 @@ def test_what_was_committed_is_at_the_standby_which_takes_over(
     pair.primary.kill()
     with pytest.raises(Unavailable):
         claim(db)
+    # It has it all on its disk, and may still be at reading it.
+    until(lambda: has_read_all(pair.standby), "the standby does not read what it has")
     assert claims_at(pair.standby) == claims
     with pytest.raises(Unavailable):
         claim(db)
