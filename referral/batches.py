@@ -24,6 +24,9 @@ SIZE_MAX = 100_000_000
 NAME_LENGTH_MAX = 120
 DIRECTORY_SECONDS_MAX = 1.0
 """How old the directory may be."""
+AWAY_SECONDS = 0.1
+"""How long a database that was away is not asked for it again. It may be back any moment, and who
+never read the directory can tell nothing of any code until then."""
 LOOKS_PER_SECOND_MAX = 20
 """How often it may be read again before its time."""
 
@@ -247,7 +250,8 @@ class BatchDirectory:
         return self._shelf
 
     def _is_due(self) -> bool:
-        return monotonic() - self._read_at >= DIRECTORY_SECONDS_MAX
+        rest = AWAY_SECONDS if self._is_away else DIRECTORY_SECONDS_MAX
+        return monotonic() - self._read_at >= rest
 
     def _read_again(self) -> None:
         try:
