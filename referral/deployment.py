@@ -5,7 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from referral.batches import BatchDirectory
-from referral.clock import Clock, DatabaseClock
+from referral.clock import Clock, DatabaseClock, DatabaseTime
 from referral.codes import Code, CodeCodec, MistypedCode, UnknownCode
 from referral.config import Config
 from referral.crypto import KeyRing
@@ -83,7 +83,7 @@ class Deployment:
 
 def open_deployment(config: Config, *, clock: Clock | None = None) -> Deployment:
     db = Database(config.database_url)
-    clock = clock or DatabaseClock(db.now)
+    clock = clock or DatabaseClock(DatabaseTime(db))
     keys = KeyRing(config.secret_keys)
     limits = Limits(db, keys, clock, config.redis_url)
     is_streamed = config.redis_url is not None and config.intake == "stream"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from referral.audit import seals as audit_seals
 from referral.cli.intake_checks import intake_checks
 from referral.cli.output import Check, answer, json_option, opened, sentence
 from referral.cli.spread import in_words
+from referral.clock import DatabaseTime
 from referral.config import LANGUAGES, Config, ConfigError
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
@@ -128,6 +130,7 @@ def _checks() -> Iterator[Check]:
         database = _database(deployment)
         yield database
         if database.ok:
+            yield _clock(deployment)
             yield from intake_checks(deployment)
             yield from _months(deployment)
             yield _keys(deployment)
@@ -177,6 +180,16 @@ def _database(deployment: Deployment) -> Check:
         return Check("database", False, f"{words}; run `referral db upgrade`")
     kind = "SQLite" if deployment.db.is_sqlite else "PostgreSQL"
     return Check("database", True, f"{kind}, migration {current}")
+
+
+def _clock(deployment: Deployment) -> Check:
+    ahead = DatabaseTime(deployment.db).read().ahead
+    if not ahead:
+        return Check("clock", True, "the database's")
+    where = "ahead of it" if ahead > timedelta(0) else "behind it"
+    off = f"the service is {abs(ahead).total_seconds():,.0f} seconds {where}"
+    words = f"the database's was set: {off} and nears it by 3 seconds a minute"
+    return Check("clock", True, words, alarm=True)
 
 
 def _months(deployment: Deployment) -> Iterator[Check]:

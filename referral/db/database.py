@@ -158,8 +158,7 @@ class Database:
         if self.is_sqlite:
             return datetime.now(UTC)
         with self.read() as session:
-            answer: datetime = session.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return answer.astimezone(UTC)
+            return server_time(session)
 
     def before_close(self, close: Callable[[], object]) -> None:
         """Let what has a connection of its own close it with the others."""
@@ -282,6 +281,14 @@ def connection_of(tx: Session) -> sa.Connection:
 
 def is_sqlite(tx: Session) -> bool:
     return tx.get_bind().dialect.name == "sqlite"
+
+
+def server_time(tx: Session) -> datetime:
+    """As `Database.now`, asked in a transaction."""
+    if is_sqlite(tx):
+        return datetime.now(UTC)
+    answer: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    return answer.astimezone(UTC)
 
 
 def as_a_whole(tx: Session) -> AbstractContextManager[Any]:

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import sqlalchemy as sa
 
 from referral import actions, people
 from referral.cli import care
-from referral.clock import DatabaseClock, HeldClock
+from referral.clock import DatabaseClock, DatabaseTime, HeldClock
 from referral.config import LANGUAGES
 from referral.deployment import Deployment
 from referral.misses import Misses
@@ -123,6 +124,16 @@ def test_the_doctor_finds_nothing(
     assert ("redis" in checked) == (deployment.config.redis_url is not None)
 
 
+@pytest.mark.parametrize("off, words", [(600, "ahead of it"), (-600, "behind it")])
+def test_the_doctor_tells_of_a_database_whose_clock_was_set(
+    deployment: Deployment, referral: Referral, compiled: Path, off: int, words: str
+) -> None:
+    assert "ok    clock        the database's\n" in referral("doctor").stdout
+    DatabaseTime(deployment.db).go_on_from(deployment.db.now() + timedelta(seconds=off))
+    (line,) = (each for each in referral("doctor").stdout.splitlines() if " clock " in each)
+    assert re.fullmatch(rf"LOOK  clock        .+ the service is (600|599) seconds {words} .+", line)
+
+
 def test_the_doctor_says_what_is_wrong(
     referral: Referral, deployment: Deployment, compiled: Path, bare_database_url: str
 ) -> None:
@@ -170,7 +181,9 @@ def test_the_doctor_tells_of_wrong_codes_and_is_well(
     referral: Referral, deployment: Deployment, compiled: Path
 ) -> None:
     brand = open_brand(deployment)
-    here = Misses(deployment.db, DatabaseClock(deployment.db.now))  # the command's clock is real
+    here = Misses(
+        deployment.db, DatabaseClock(DatabaseTime(deployment.db))
+    )  # the command's clock is real
     for _ in range(12_345):
         here.count(brand.product.gtin, brand.batch.id)
     here.flush()
