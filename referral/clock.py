@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from referral import db
@@ -18,17 +19,14 @@ from referral.db import Base, Database
 
 ANCHOR_SECONDS_MAX = 10.0
 """How long a reading of the database's clock is carried forward before it is taken again."""
-CARRIED_MAX = timedelta(minutes=10)
-"""What was carried forward for longer is less exact than the database's clock."""
+CARRIED_MAX = timedelta(hours=1)
+"""What was carried forward for longer gives way: the machine may have slept."""
 STEP = timedelta(seconds=1)
-"""By so much a clock is set at least; a smaller difference is followed at once, and so is one that
-may be in the time which the answer took."""
+"""By more than this a clock is set; a smaller difference is followed at once."""
 STEP_MAX = timedelta(minutes=15)
 """A clock set by more was wrong altogether, and is followed at once."""
 SLEW = 0.05
 """How much slower or faster than the database's the service's time goes until they agree."""
-SETTLED = timedelta(minutes=1)
-"""So long after it was settled what the time is nobody has it go back."""
 _ONLY = 1
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -57,13 +55,14 @@ class Reading(NamedTuple):
 
     time: datetime
     ahead: timedelta = timedelta(0)
+    settled_at: datetime | None = None
+    """When a process last settled how far that is, by the database's clock; which tells one time
+    from another."""
 
     def after(self, passed: timedelta) -> "Reading":
         """That of so much later."""
-        if not self.ahead:
-            return Reading(self.time + passed)
         left = _left(self.ahead, passed)
-        return Reading(self.time + passed - (self.ahead - left), left)
+        return self._replace(time=self.time + passed - (self.ahead - left), ahead=left)
 
 
 class DatabaseTime:
@@ -73,45 +72,62 @@ class DatabaseTime:
         self._db = database
 
     def read(self) -> Reading:
-        with self._db.read() as tx:
-            return _read(tx)[0]
+        try:
+            with self._db.read() as tx:
+                return _read(tx)
+        except DBAPIError:  # before the database is brought up to date
+            with self._db.read() as tx:
+                return Reading(db.server_time(tx))
 
-    def go_on_from(self, moment: datetime) -> Reading:
-        """Let it be this moment now, unless others have just settled that it is later: then this
-        process was paused.
+    def go_on_from(self, expected: Reading) -> Reading:
+        """Let the time be what a process expects it to be now. Returns what it was then.
 
-        In a transaction nothing is written, which would be lost with it: who asks next sees to it.
+        Where it is later by what others have settled meanwhile, they have it: it is this process
+        that was paused. In a transaction nothing is written, which would be lost with it: who asks
+        next outside of one sees to it.
         """
         if self._db.joined is not None:
-            return Reading(moment)
+            return expected
+        begun = time.monotonic()
 
         def go_on(tx: Session) -> Reading:
             db.lock(tx, "clock")
-            told, lead = _read(tx)
+            told = _read(tx)
+            waited = timedelta(seconds=time.monotonic() - begun)  # for others who write
+            off = told.time - waited - expected.time
+            is_overruled = off > timedelta(0) and told.settled_at != expected.settled_at
+            if not is_step(off) or is_overruled:
+                return told._replace(time=told.time - waited)
             at = told.time - told.ahead
-            is_settled = lead is not None and at - lead.at < SETTLED
-            if abs(told.time - moment) <= STEP or (is_settled and told.time > moment):
-                return told
-            ahead = moment - at
+            ahead = expected.time + waited - at
             row = {"id": _ONLY, "ahead_ms": ahead // _MILLISECOND, "at": at}
             db.run(tx, db.upsert(tx, ClockLead, _newest), **row)
-            return Reading(moment, ahead)
+            return Reading(expected.time, ahead, at)
 
         return self._db.transact(go_on)
 
 
-def _read(tx: Session) -> tuple[Reading, Any]:
-    """What the time is, and what was settled of it last."""
-    lead = tx.execute(sa.select(ClockLead.ahead_ms, ClockLead.at)).one_or_none()
+def is_step(off: timedelta) -> bool:
+    """Whether a clock was set by so much, and was not altogether wrong. What is left of an earlier
+    step has grown less since, and is not counted."""
+    return STEP < abs(off) <= STEP_MAX * (1 + SLEW)
+
+
+def _read(tx: Session) -> Reading:
+    # Not by the session, which would first send what somebody else's transaction holds back.
+    connection = db.connection_of(tx)
+    lead = connection.execute(sa.select(ClockLead.ahead_ms, ClockLead.at)).one_or_none()
     at = db.server_time(tx)
     if lead is None:
-        return Reading(at), None
-    passed = max(at - lead.at, timedelta(0))  # it may have been set back once more
-    left = _left(lead.ahead_ms * _MILLISECOND, passed)
-    return Reading(at + left, left), lead
+        return Reading(at)
+    if lead.at - at > STEP_MAX:  # settled by a clock that was altogether wrong
+        return Reading(at, settled_at=lead.at)
+    left = _left(lead.ahead_ms * _MILLISECOND, max(at - lead.at, timedelta(0)))
+    return Reading(at + left, left, lead.at)
 
 
 def _left(ahead: timedelta, passed: timedelta) -> timedelta:
+    """What is left of a lead, or of being behind."""
     if ahead < timedelta(0):
         return -_left(-ahead, passed)
     return max(ahead - SLEW * passed, timedelta(0))
@@ -126,7 +142,7 @@ class TimeSource(Protocol):
 
     def read(self) -> Reading: ...
 
-    def go_on_from(self, moment: datetime) -> Reading: ...
+    def go_on_from(self, expected: Reading) -> Reading: ...
 
 
 class DatabaseClock:
@@ -136,14 +152,15 @@ class DatabaseClock:
     The database is asked at most every `ANCHOR_SECONDS_MAX` seconds and the monotonic clock
     carries its answer forward. While the database is away the last answer goes on being carried.
 
-    Where that is set, all processes go on from where they are, slower or faster until they agree
-    with it: an hour of the service takes three minutes less or more then.
+    Where its clock is set, all processes go on from where they are, 5 % slower or faster until
+    they agree with it.
     """
 
     def __init__(self, source: TimeSource) -> None:
         self._source = source
         self._lock = Lock()
         self._anchor: tuple[Reading, float] | None = None
+        self._answers = 0
         self._asked_at = float("-inf")
 
     def now(self) -> datetime:
@@ -152,6 +169,7 @@ class DatabaseClock:
             try:
                 self._asked_at = monotonic
                 self._anchor = self._ask(monotonic)
+                self._answers += 1
             except Exception:
                 if self._anchor is None:
                     raise
@@ -159,24 +177,23 @@ class DatabaseClock:
                 self._lock.release()
         if self._anchor is None:
             return datetime.now(UTC)
-        return _carried(self._anchor, time.monotonic())
+        reading, taken = self._anchor
+        return reading.after(timedelta(seconds=time.monotonic() - taken)).time
 
     def _ask(self, begun: float) -> tuple[Reading, float]:
         told, taken = self._source.read(), time.monotonic()
-        if self._anchor is None:
+        # Who was told once may have been told just when the clock had been set, and not known it.
+        if self._anchor is None or self._answers < 2:
             return told, taken
-        expected, carried = _carried(self._anchor, taken), taken - self._anchor[1]
-        off = abs(expected - told.time)
-        if not STEP < off <= STEP_MAX or timedelta(seconds=carried) > CARRIED_MAX:
+        reading, since = self._anchor
+        carried = timedelta(seconds=taken - since)
+        expected = reading.after(carried)
+        off = abs(expected.time - told.time)
+        if not is_step(off) or carried > CARRIED_MAX:
             return told, taken
-        if timedelta(seconds=taken - begun) >= off:
+        if timedelta(seconds=taken - begun) >= off:  # it may all be the time the answer took
             return self._anchor
         return self._source.go_on_from(expected), taken
-
-
-def _carried(anchor: tuple[Reading, float], monotonic: float) -> datetime:
-    reading, taken = anchor
-    return reading.after(timedelta(seconds=monotonic - taken)).time
 
 
 class HeldClock:

@@ -6,6 +6,7 @@ from referral import (  # noqa: F401
     campaigns,
     catalog,
     claims,
+    clock,
     complaints,
     coupons,
     dead_links,

@@ -4,10 +4,14 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from referral import clock, db
-from referral.clock import DatabaseClock, DatabaseTime
+from referral.clock import ANCHOR_SECONDS_MAX, DatabaseClock, DatabaseTime
 from referral.db import Database
+
+AFTER = timedelta(seconds=ANCHOR_SECONDS_MAX + 1)
+"""When it is asked again."""
 
 
 class SetServer:
@@ -17,8 +21,22 @@ class SetServer:
         self.time = start
         self.database = database
         self.seconds = time.monotonic()
-        patch.setattr(db, "server_time", lambda _tx: self.time)
+        self.answers_after = timedelta(0)
+        """How long its answer takes after it has read the time."""
+        self.waits = self.waited = timedelta(0)
+        """How long somebody waits who writes, and has waited so far."""
+        patch.setattr(db, "server_time", self._server_time)
+        patch.setattr(db, "lock", self._lock)
         patch.setattr(clock, "time", self)
+
+    def _server_time(self, _tx: Session) -> datetime:
+        told = self.time
+        self.advance(self.answers_after)
+        return told
+
+    def _lock(self, _tx: Session, _name: str) -> None:
+        self.waited += self.waits
+        self.advance(self.waits)
 
     def monotonic(self) -> float:
         return self.seconds
@@ -31,5 +49,14 @@ class SetServer:
         self.time += by
 
     def process(self) -> DatabaseClock:
-        """The clock of another process."""
+        """The clock of another process, which has just begun."""
         return DatabaseClock(DatabaseTime(self.database))
+
+    def processes(self, many: int) -> list[DatabaseClock]:
+        """The clocks of processes that have been running for a moment."""
+        made = [self.process() for _ in range(many)]
+        for _ in range(2):
+            for each in made:
+                each.now()
+            self.advance(AFTER)
+        return made

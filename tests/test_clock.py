@@ -3,22 +3,24 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from referral import clock as clock_module
 from referral.clock import (
     ANCHOR_SECONDS_MAX,
     CARRIED_MAX,
-    SETTLED,
     SLEW,
     STEP,
     STEP_MAX,
+    ClockLead,
     DatabaseClock,
     DatabaseTime,
     HeldClock,
     Reading,
 )
 from referral.deployment import Deployment
-from tests.clocks import SetServer
+from tests.clocks import AFTER, SetServer
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -47,8 +49,6 @@ class Server:
         self.time = NOON
         self.asked = 0
         self.away = False
-        self.kept: list[datetime] = []
-        """What was to be gone on from."""
 
     def read(self) -> Reading:
         self.asked += 1
@@ -56,9 +56,8 @@ class Server:
             raise ConnectionError
         return Reading(self.time)
 
-    def go_on_from(self, moment: datetime) -> Reading:
-        self.kept.append(moment)
-        return Reading(moment)
+    def go_on_from(self, expected: Reading) -> Reading:
+        raise AssertionError(expected)
 
 
 def test_the_server_is_asked_once_and_its_answer_carried_forward(machine: Machine) -> None:
@@ -102,56 +101,9 @@ def test_a_server_that_never_answered_is_an_error(machine: Machine) -> None:
         DatabaseClock(server).now()
 
 
-AFTER = timedelta(seconds=ANCHOR_SECONDS_MAX + 1)
 MOMENT = timedelta(milliseconds=1)
-
-
-SET = pytest.mark.parametrize("ahead", [timedelta(minutes=10), -timedelta(minutes=10)])
-
-
-@pytest.mark.parametrize("way", [1, -1])
-@pytest.mark.parametrize(
-    "step, goes_on",
-    [(STEP, False), (STEP + MOMENT, True), (STEP_MAX, True), (STEP_MAX + MOMENT, False)],
-)
-def test_time_goes_on_when_the_servers_clock_is_set_unless_it_was_quite_wrong(
-    machine: Machine, step: timedelta, way: int, goes_on: bool
-) -> None:
-    server = Server()
-    clock = DatabaseClock(server)
-    clock.now()
-    machine.seconds += AFTER.total_seconds()
-    server.time += AFTER + way * step
-    assert clock.now() == (NOON + AFTER if goes_on else server.time)
-    assert server.kept == ([NOON + AFTER] if goes_on else [])
-
-
-def test_what_was_carried_for_long_gives_way_to_the_servers_clock(machine: Machine) -> None:
-    server = Server()
-    clock = DatabaseClock(server)
-    clock.now()
-    machine.seconds += CARRIED_MAX.total_seconds() + 1
-    server.time += CARRIED_MAX - 3 * STEP
-    assert clock.now() == server.time
-    assert not server.kept
-
-
-def test_a_server_that_answers_late_is_not_taken_for_one_whose_clock_was_set_back(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = Server()
-    clock = DatabaseClock(server)
-    clock.now()
-    machine.seconds += AFTER.total_seconds()
-    told = NOON + AFTER
-
-    def answer_late() -> Reading:
-        machine.seconds += 3
-        return Reading(told)
-
-    monkeypatch.setattr(server, "read", answer_late)
-    assert clock.now() == told + timedelta(seconds=3)
-    assert not server.kept
+SET = timedelta(minutes=10)
+EITHER_WAY = pytest.mark.parametrize("step", [SET, -SET])
 
 
 @pytest.fixture
@@ -159,73 +111,109 @@ def server(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> SetServer
     return SetServer(deployment.db, NOON, monkeypatch)
 
 
-@SET
-def test_every_process_goes_on_from_where_they_were_until_the_server_is_there_too(
-    server: SetServer, ahead: timedelta
+@pytest.mark.parametrize("way", [1, -1])
+@pytest.mark.parametrize(
+    "step, goes_on",
+    [(STEP, False), (STEP + MOMENT, True), (STEP_MAX, True), (STEP_MAX * 1.1, False)],
+)
+def test_time_goes_on_when_the_servers_clock_is_set_unless_it_was_quite_wrong(
+    server: SetServer, step: timedelta, way: int, goes_on: bool
 ) -> None:
-    first, second = server.process(), server.process()
-    first.now()
-    server.advance(timedelta(seconds=5))
-    second.now()
+    (clock,) = server.processes(1)
+    expected = server.time
+    server.set(way * step)
+    assert clock.now() == (expected if goes_on else server.time)
+    assert server.process().now() == clock.now()
 
+
+def test_what_was_carried_for_long_gives_way_to_the_servers_clock(server: SetServer) -> None:
+    (clock,) = server.processes(1)
+    server.advance(CARRIED_MAX)
+    server.set(-SET)
+    assert clock.now() == server.time == server.process().now()
+
+
+def test_a_server_that_answers_late_is_not_taken_for_one_whose_clock_was_set_back(
+    server: SetServer,
+) -> None:
+    (clock,) = server.processes(1)
+    server.answers_after = timedelta(seconds=3)
+    assert clock.now() == server.time
+    server.answers_after = timedelta(0)
+    assert server.process().now() == server.time
+
+
+def test_a_first_answer_that_came_late_holds_nobody_back(server: SetServer) -> None:
+    server.answers_after = timedelta(seconds=3)
+    late = server.process()
+    assert late.now() < server.time
+    server.answers_after = timedelta(0)
     server.advance(AFTER)
-    server.set(-ahead)
-    was = NOON + timedelta(seconds=5) + AFTER
-    for clock in (first, second, server.process()):
+    assert late.now() == server.time == server.process().now()
+
+
+@EITHER_WAY
+def test_every_process_goes_on_from_where_they_were_until_the_server_is_there_too(
+    server: SetServer, step: timedelta
+) -> None:
+    clocks = server.processes(2)
+    was = server.time
+    server.set(step)
+    for clock in (*clocks, server.process()):
         assert clock.now() == was
-    minutes = 5
-    for passed in range(minutes, 205, minutes):
-        server.advance(timedelta(minutes=minutes))
-        told = {clock.now() for clock in (first, second, server.process())}
-        left = (1 if ahead > timedelta(0) else -1) * max(
-            abs(ahead) - SLEW * timedelta(minutes=passed), timedelta(0)
-        )
-        assert told == {server.time + left}
+    every = timedelta(minutes=5)
+    for passed in range(1, int(abs(step) / SLEW / every) + 1):
+        server.advance(every)
+        told = {clock.now() for clock in (*clocks, server.process())}
+        left = step * (1 - passed * every * SLEW / abs(step))
+        assert told == {server.time - left}
     assert left == timedelta(0)
 
 
-@SET
-def test_a_clock_may_be_set_twice(server: SetServer, ahead: timedelta) -> None:
-    clock = server.process()
-    told = clock.now()
-    for times in range(1, 3):
-        server.advance(SETTLED)
-        server.set(-ahead)
-        slower_or_faster = SETTLED * (1.1 * SLEW)
-        assert abs(clock.now() - told - SETTLED) <= slower_or_faster
-        told = clock.now()
-        assert abs(told - server.time - times * ahead) <= times * slower_or_faster
-        assert server.process().now() == told
+@EITHER_WAY
+def test_a_clock_may_be_set_again_before_the_service_is_there(
+    server: SetServer, step: timedelta
+) -> None:
+    clocks = server.processes(2)
+    off = timedelta(0)
+    for again in (step, step, -step, -STEP_MAX, STEP_MAX):
+        before = clocks[0].now()
+        server.set(again)
+        off += again
+        server.advance(AFTER)
+        told = [clock.now() for clock in (*clocks, server.process())]
+        assert max(told) - min(told) < STEP
+        assert abs(told[0] - before - AFTER) <= AFTER * SLEW
+        assert abs(told[0] + off - server.time) < 10 * AFTER * SLEW
 
 
-def test_who_missed_it_follows_the_others(server: SetServer) -> None:
-    """A process that began just then, before anybody saw that the clock had been set."""
-    old = server.process()
-    old.now()
-    server.advance(AFTER)
-    server.set(-timedelta(minutes=10))
+@EITHER_WAY
+def test_who_began_just_then_follows_the_others(server: SetServer, step: timedelta) -> None:
+    """Before anybody saw that the clock had been set."""
+    old = server.processes(2)
+    server.set(step)
     new = server.process()
     assert new.now() == server.time
-    assert old.now() == NOON + AFTER
-    server.advance(AFTER)
-    assert new.now() == old.now() > NOON + AFTER
+    for _ in range(3):
+        server.advance(AFTER)
+        told = [clock.now() for clock in (*old, new)]
+        assert max(told) - min(told) < STEP
+        assert abs(told[0] + step - server.time) < 4 * AFTER * SLEW
 
 
 def test_processes_that_were_paused_follow_the_others(server: SetServer) -> None:
-    running, *paused = [server.process() for _ in range(4)]
+    running, *paused = server.processes(4)
     asleep = timedelta(minutes=5)
 
     def told_by(clock: DatabaseClock) -> datetime:
         """The steady clock of those that were paused stood still meanwhile."""
-        missed = asleep.total_seconds() if clock in paused and server.time > NOON else 0
+        missed = asleep.total_seconds() if clock in paused else 0
         server.seconds -= missed
         told = clock.now()
         server.seconds += missed
         return told
 
-    for clock in (running, *paused):
-        assert told_by(clock) == NOON
-    server.advance(AFTER + asleep)
+    server.advance(asleep)
     for clock in (paused[0], running, *paused, running):
         server.advance(AFTER)
         told = told_by(clock)
@@ -234,16 +222,54 @@ def test_processes_that_were_paused_follow_the_others(server: SetServer) -> None
     assert all(abs(told_by(each) - server.time) < STEP for each in paused)
 
 
-def test_in_a_transaction_time_goes_on_and_nothing_is_written(server: SetServer) -> None:
-    clock = server.process()
+@EITHER_WAY
+def test_time_spent_waiting_for_others_is_not_lost(server: SetServer, step: timedelta) -> None:
+    clocks = server.processes(2)
+    was = server.time
+    server.set(step)
+    server.waits = timedelta(seconds=4)
+    for clock in clocks:
+        clock.now()
+    assert server.waited == server.waits, "the second one finds it settled"
+    for clock in (*clocks, server.process()):
+        assert abs(clock.now() - was - server.waits) <= server.waits * SLEW
+
+
+def test_what_a_clock_settled_that_was_quite_wrong_does_not_come_back(server: SetServer) -> None:
+    """Nor does what was settled before a backup that is played in again."""
+    (clock,) = server.processes(1)
+    server.set(-SET)
     clock.now()
+    server.set(-timedelta(days=1))
     server.advance(AFTER)
-    server.set(-timedelta(minutes=10))
-    assert server.database.transact(lambda _tx: clock.now()) == NOON + AFTER
+    assert clock.now() == server.time == server.process().now()
+    (clock,) = server.processes(1)
+    was = server.time
+    server.set(SET)
+    assert clock.now() == was == server.process().now()
+
+
+def test_in_a_transaction_time_goes_on_and_nothing_is_written(server: SetServer) -> None:
+    (clock,) = server.processes(1)
+    was = server.time
+    server.set(-SET)
+    assert server.database.transact(lambda _tx: clock.now()) == was
     assert server.process().now() == server.time
     server.advance(AFTER)
-    assert clock.now() == NOON + 2 * AFTER
-    assert server.process().now() == NOON + 2 * AFTER
+    assert clock.now() == was + AFTER
+    assert server.process().now() == was + AFTER
+
+
+def test_asking_sends_nothing_that_a_transaction_holds_back(server: SetServer) -> None:
+    (clock,) = server.processes(1)
+
+    def add_twice(tx: Session) -> None:
+        for _ in range(2):
+            tx.add(ClockLead(id=7, ahead_ms=0, at=NOON))
+        clock.now()
+
+    with pytest.raises(sa.exc.IntegrityError):
+        server.database.transact(add_twice)
 
 
 def test_it_tells_the_databases_time_in_utc(deployment: Deployment) -> None:

@@ -153,13 +153,6 @@ class Database:
                 self._joined.reset(token)
         return result
 
-    def now(self) -> datetime:
-        """The database server's own time (SQLite has none; this machine's then)."""
-        if self.is_sqlite:
-            return datetime.now(UTC)
-        with self.read() as session:
-            return server_time(session)
-
     def before_close(self, close: Callable[[], object]) -> None:
         """Let what has a connection of its own close it with the others."""
         self._closing.append(close)
@@ -284,10 +277,14 @@ def is_sqlite(tx: Session) -> bool:
 
 
 def server_time(tx: Session) -> datetime:
-    """As `Database.now`, asked in a transaction."""
+    """The database server's own time (SQLite has none; this machine's then).
+
+    What the session still holds back is not sent first.
+    """
     if is_sqlite(tx):
         return datetime.now(UTC)
-    answer: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    found = connection_of(tx).execute(sa.select(sa.func.clock_timestamp()))
+    answer: datetime = found.scalar_one()
     return answer.astimezone(UTC)
 
 

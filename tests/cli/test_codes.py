@@ -1,6 +1,6 @@
 """`referral codes issue` and `codes check`: a batch, and what is known of one of its codes."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from referral import actions, intake
 from referral.codes import Label, Labels
@@ -188,7 +188,7 @@ def test_what_was_scanned_and_flagged_shows(referral: Referral, brand: Brand) ->
 
 
 def test_a_sale_window_counts_by_the_clock(referral: Referral, brand: Brand) -> None:
-    now = brand.deployment.db.now()
+    now = datetime.now(UTC)
     for shift, word in ((timedelta(days=1), "not_activated"), (-timedelta(days=2), "expired")):
         window = {"sale_from": now + shift, "sale_until": now + shift + timedelta(days=1)}
         actions.assign_range(brand.deployment, brand.batch.id, window, by="tests")

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from referral import actions, ledger
 from referral.clock import HeldClock
-from referral.db import Database
+from referral.db import Base, Database
+from referral.db.settled import writers
 from referral.deployment import Deployment
 from referral.ledger import AccountName, Kind, LedgerEntry, Move, Posting, seals
 from referral.ledger.seals import BEGINNING, KeptHead, LedgerBlock, LedgerSeal
@@ -169,7 +170,9 @@ def test_the_hashes_are_those_that_are_described(deployment: Deployment) -> None
     assert found == hashlib.sha256(of_entry + block).hexdigest()
 
 
-def test_an_entry_on_its_way_is_waited_for_and_nobody_else_waits(deployment: Deployment) -> None:
+def test_an_entry_on_its_way_is_waited_for_and_nobody_else_waits(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its id is lower than that of one who is done already."""
     if deployment.db.is_sqlite:
         pytest.skip("SQLite has one writer: ids come in order")
@@ -191,9 +194,18 @@ def test_an_entry_on_its_way_is_waited_for_and_nobody_else_waits(deployment: Dep
     fast = deployment.db.transact(lambda tx: pay(tx, deployment, "fast", 22))
     assert actions.seal(deployment, wait=0.1) == actions.Sealed(0, 0, complete=False)
 
+    has_looked = Event()
+
+    def look(tx: Session, model: type[Base]) -> set[str]:
+        found = writers(tx, model)
+        has_looked.set()
+        return found
+
+    monkeypatch.setattr("referral.db.settled.writers", look)
     results: list[actions.Sealed] = []
     sealer = Thread(target=lambda: results.append(actions.seal(deployment)))
     sealer.start()
+    assert has_looked.wait(20)
     later = deployment.db.transact(lambda tx: pay(tx, deployment, "meanwhile", 24))
     assert sealer.is_alive(), "it waits for the slow one"
     go_on.set()
