@@ -5,17 +5,9 @@ the order of what they did, and processes that disagree about the time would tur
 """
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
-
-import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapped, Session, mapped_column
-
-from referral import db
-from referral.db import Base, Database
+from typing import NamedTuple, Protocol
 
 ANCHOR_SECONDS_MAX = 10.0
 """How long a reading of the database's clock is carried forward before it is taken again."""
@@ -27,27 +19,12 @@ STEP_MAX = timedelta(minutes=15)
 """A clock set by more was wrong altogether, and is followed at once."""
 SLEW = 0.05
 """How much slower or faster than the database's the service's time goes until they agree."""
-_ONLY = 1
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
         """The time, aware, in UTC."""
         ...
-
-
-class ClockLead(Base):
-    """By how much the service's time was ahead of the database's when that had been set."""
-
-    __tablename__ = "clock_leads"
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    """There is one at most."""
-    ahead_ms: Mapped[int]
-    """Negative where it was behind."""
-    at: Mapped[datetime]
-    """When that was, by the database's clock."""
 
 
 class Reading(NamedTuple):
@@ -61,50 +38,8 @@ class Reading(NamedTuple):
 
     def after(self, passed: timedelta) -> "Reading":
         """That of so much later."""
-        left = _left(self.ahead, passed)
-        return self._replace(time=self.time + passed - (self.ahead - left), ahead=left)
-
-
-class DatabaseTime:
-    """The service's time, which all processes have in common. Both methods raise `Unavailable`."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    def read(self) -> Reading:
-        try:
-            with self._db.read() as tx:
-                return _read(tx)
-        except DBAPIError:  # before the database is brought up to date
-            with self._db.read() as tx:
-                return Reading(db.server_time(tx))
-
-    def go_on_from(self, expected: Reading) -> Reading:
-        """Let the time be what a process expects it to be now. Returns what it was then.
-
-        Where it is later by what others have settled meanwhile, they have it: it is this process
-        that was paused. In a transaction nothing is written, which would be lost with it: who asks
-        next outside of one sees to it.
-        """
-        if self._db.joined is not None:
-            return expected
-        begun = time.monotonic()
-
-        def go_on(tx: Session) -> Reading:
-            db.lock(tx, "clock")
-            told = _read(tx)
-            waited = timedelta(seconds=time.monotonic() - begun)  # for others who write
-            off = told.time - waited - expected.time
-            is_overruled = off > timedelta(0) and told.settled_at != expected.settled_at
-            if not is_step(off) or is_overruled:
-                return told._replace(time=told.time - waited)
-            at = told.time - told.ahead
-            ahead = expected.time + waited - at
-            row = {"id": _ONLY, "ahead_ms": ahead // _MILLISECOND, "at": at}
-            db.run(tx, db.upsert(tx, ClockLead, _newest), **row)
-            return Reading(expected.time, ahead, at)
-
-        return self._db.transact(go_on)
+        still = left(self.ahead, passed)
+        return self._replace(time=self.time + passed - (self.ahead - still), ahead=still)
 
 
 def is_step(off: timedelta) -> bool:
@@ -113,36 +48,25 @@ def is_step(off: timedelta) -> bool:
     return STEP < abs(off) <= STEP_MAX * (1 + SLEW)
 
 
-def _read(tx: Session) -> Reading:
-    # Not by the session, which would first send what somebody else's transaction holds back.
-    connection = db.connection_of(tx)
-    lead = connection.execute(sa.select(ClockLead.ahead_ms, ClockLead.at)).one_or_none()
-    at = db.server_time(tx)
-    if lead is None:
-        return Reading(at)
-    if lead.at - at > STEP_MAX:  # settled by a clock that was altogether wrong
-        return Reading(at, settled_at=lead.at)
-    left = _left(lead.ahead_ms * _MILLISECOND, max(at - lead.at, timedelta(0)))
-    return Reading(at + left, left, lead.at)
-
-
-def _left(ahead: timedelta, passed: timedelta) -> timedelta:
+def left(ahead: timedelta, passed: timedelta) -> timedelta:
     """What is left of a lead, or of being behind."""
     if ahead < timedelta(0):
-        return -_left(-ahead, passed)
+        return -left(-ahead, passed)
     return max(ahead - SLEW * passed, timedelta(0))
 
 
-def _newest(_old: Any, new: Any) -> Mapping[str, Any]:
-    return {"ahead_ms": new.ahead_ms, "at": new.at}
-
-
 class TimeSource(Protocol):
-    """As `DatabaseTime`."""
+    """What all processes have in common. Both methods raise `Unavailable`."""
 
     def read(self) -> Reading: ...
 
-    def go_on_from(self, expected: Reading) -> Reading: ...
+    def go_on_from(self, expected: Reading) -> Reading:
+        """Let the time be what a process expects it to be now. Returns what it was then.
+
+        Where it is later by what others have settled meanwhile, they have it: it is this process
+        that was paused.
+        """
+        ...
 
 
 class DatabaseClock:
@@ -178,7 +102,10 @@ class DatabaseClock:
         if self._anchor is None:
             return datetime.now(UTC)
         reading, taken = self._anchor
-        return reading.after(timedelta(seconds=time.monotonic() - taken)).time
+        passed = timedelta(seconds=time.monotonic() - taken)
+        if not reading.ahead:  # asked several times for every page
+            return reading.time + passed
+        return reading.after(passed).time
 
     def _ask(self, begun: float) -> tuple[Reading, float]:
         told, taken = self._source.read(), time.monotonic()

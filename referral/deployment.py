@@ -5,10 +5,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from referral.batches import BatchDirectory
-from referral.clock import Clock, DatabaseClock, DatabaseTime
+from referral.clock import Clock, DatabaseClock
 from referral.codes import Code, CodeCodec, MistypedCode, UnknownCode
 from referral.config import Config
 from referral.crypto import KeyRing
+from referral.database_time import DatabaseTime
 from referral.db import Database
 from referral.dead_links import DeadLinks
 from referral.fresh_codes import FreshCodes

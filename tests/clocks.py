@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from referral import clock, db
-from referral.clock import ANCHOR_SECONDS_MAX, DatabaseClock, DatabaseTime
+from referral import clock, database_time, db
+from referral.clock import ANCHOR_SECONDS_MAX, DatabaseClock
+from referral.database_time import DatabaseTime
 from referral.db import Database
 
 AFTER = timedelta(seconds=ANCHOR_SECONDS_MAX + 1)
@@ -28,6 +29,7 @@ class SetServer:
         patch.setattr(db, "server_time", self._server_time)
         patch.setattr(db, "lock", self._lock)
         patch.setattr(clock, "time", self)
+        patch.setattr(database_time, "time", self)
 
     def _server_time(self, _tx: Session) -> datetime:
         told = self.time

@@ -13,12 +13,11 @@ from referral.clock import (
     SLEW,
     STEP,
     STEP_MAX,
-    ClockLead,
     DatabaseClock,
-    DatabaseTime,
     HeldClock,
     Reading,
 )
+from referral.database_time import ClockLead, DatabaseTime
 from referral.deployment import Deployment
 from tests.clocks import AFTER, SetServer
 

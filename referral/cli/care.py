@@ -14,8 +14,9 @@ from referral.audit import seals as audit_seals
 from referral.cli.intake_checks import intake_checks
 from referral.cli.output import Check, answer, json_option, opened, sentence
 from referral.cli.spread import in_words
-from referral.clock import SLEW, STEP, DatabaseTime
+from referral.clock import SLEW, STEP
 from referral.config import LANGUAGES, Config, ConfigError
+from referral.database_time import DatabaseTime
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment, open_deployment
 from referral.errors import Problem

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from referral import actions, people
-from referral.clock import Clock, DatabaseTime, HeldClock
+from referral.clock import Clock, HeldClock
+from referral.database_time import DatabaseTime
 from referral.deployment import Deployment
 from referral.intake.events import Event
 from referral.intake.storing import store

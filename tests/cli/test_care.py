@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from referral import actions, people
 from referral.cli import care
-from referral.clock import DatabaseClock, DatabaseTime, HeldClock
+from referral.clock import DatabaseClock, HeldClock
 from referral.config import LANGUAGES
+from referral.database_time import DatabaseTime
 from referral.deployment import Deployment
 from referral.misses import Misses
 from referral.visits.months import month_of
