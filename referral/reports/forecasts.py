@@ -129,7 +129,7 @@ def _by_rules(rules: Sequence[Rule], products: Sequence[Product]) -> dict[str, A
 
 def _known(of: Rates, days: int) -> dict[str, Any]:
     """What was measured, as a forecast takes it."""
-    longer = days / of.days
+    longer, bought_longer = days / of.spread_days, days / of.days
     found = {
         "seeds": min(round(of.seeds * longer), _SEEDS_MAX) if of.seeds else None,
         "reproduction": of.reproduction.value if of.reproduction else None,
@@ -140,7 +140,7 @@ def _known(of: Rates, days: int) -> dict[str, Any]:
         "wait_spread": of.wait_spread,
         "buying_days": of.buying_days,
         "buying_spread": of.buying_spread,
-        "claims": min(round(of.purchases * longer), _CLAIMS_MAX) if of.purchases else None,
+        "claims": min(round(of.purchases * bought_longer), _CLAIMS_MAX) if of.purchases else None,
         "new_share": of.new_share,
         "referred_share": of.referred_share,
         "repeat": of.repeat,

@@ -7,7 +7,7 @@ nobody. People too young to have had children are left out, since theirs are sti
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session, aliased
 
+from referral.campaigns import Campaign, CampaignState
 from referral.claims import Claim
 from referral.forecast.branching import Floats, Ints
 from referral.graph import Referral, SpreadNode
@@ -66,7 +67,11 @@ class Rates(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     since: datetime
+    """Where there is less on record than was asked for, when that begins."""
     until: datetime
+    spread_since: datetime | None = None
+    """From when on somebody could begin, where that is later: of all campaigns, since the first one
+    started."""
     people: int
     """Who came through somebody's link, and are old enough to have had children."""
     left_out: int
@@ -105,10 +110,17 @@ class Rates(BaseModel):
 
     @property
     def days(self) -> float:
+        """Of how many days the purchases are."""
         return max((self.until - self.since) / DAY, 1.0)
+
+    @property
+    def spread_days(self) -> float:
+        """In how many days those began who began."""
+        return max((self.until - (self.spread_since or self.since)) / DAY, 1.0)
 
 
 def rates(tx: Session, scope: Scope) -> Rates:
+    bought_since, spread_since = _known_since(tx, scope)
     people = _people(tx, scope)
     now = _days(scope.until)
     waits = people.waits
@@ -119,23 +131,24 @@ def rates(tx: Session, scope: Scope) -> Rates:
     is_ripe = people.at <= now - ripe_days
     children = people.children[is_ripe & people.has_parent]
     of_roots = people.children[is_ripe & ~people.has_parent]
-    silent = _silent_seeds(tx, scope)
-    seeds = int((~people.has_parent).sum()) + silent
-    opened, buying = _buying(tx, scope)
+    ripe_until = scope.until - timedelta(days=ripe_days)
+    silent = _silent_seeds(tx, replace(people.scope, until=ripe_until))
+    opened, buying = _buying(tx, people.scope)
     ripe_buyers = int((opened <= now - ripe_days).sum())
     of_seeds = np.concatenate([of_roots, np.zeros(silent, np.int64)])
     enough = len(children) >= FEW
     is_spread = enough and children.sum() > 0
     return Rates(
-        since=scope.since,
+        since=bought_since,
         until=scope.until,
+        spread_since=spread_since,
         people=len(children),
         left_out=int((~is_ripe & people.has_parent).sum()),
         ripe_days=ripe_days,
         reproduction=mean_offspring(children) if enough else None,
         dispersion=dispersion(children) if is_spread else None,
         per_seed=mean_offspring(of_seeds) if len(of_seeds) >= FEW else None,
-        seeds=seeds,
+        seeds=_roots(tx, scope) + _silent_seeds(tx, scope),
         conversion=share(ripe_buyers, len(children)) if enough else None,
         **_of_waits(waits, "wait"),
         **_of_waits(buying, "buying"),
@@ -236,6 +249,8 @@ class _People:
     children: Ints
     waits: Floats
     """Between somebody's opening and those of the own link."""
+    scope: Scope
+    """What they are all of: where they are more than `NODES_MAX`, it begins with the earliest."""
 
 
 def _people(tx: Session, scope: Scope) -> _People:
@@ -256,7 +271,9 @@ def _people(tx: Session, scope: Scope) -> _People:
     # The first opening of a root's link is where its own time begins.
     timed = known & has_parent[parent] if len(rows) else known
     waits = at[timed] - at[parent[timed]]
-    return _People(at, has_parent, children, waits[waits > 0])
+    is_cut = len(rows) == NODES_MAX
+    of = replace(scope, since=rows[-1].at) if is_cut else scope
+    return _People(at, has_parent, children, waits[waits > 0], of)
 
 
 def _days(moment: datetime) -> float:
@@ -265,6 +282,44 @@ def _days(moment: datetime) -> float:
 
 def _nodes_in(scope: Scope) -> list[sa.ColumnElement[bool]]:
     return _within(scope, SpreadNode, SpreadNode.at)
+
+
+def _known_since(tx: Session, scope: Scope) -> tuple[datetime, datetime]:
+    """From when on purchases, and who began, were on record within the time.
+
+    Of a brand that is younger than the time, what is counted has to be divided by the brand's own
+    days. No count changes: all of it is later.
+    """
+    if scope.campaign_id is not None:
+        return scope.since, scope.since
+    published = Campaign.state == CampaignState.published
+    started = tx.scalar(sa.select(sa.func.min(Campaign.starts_at)).where(published))
+    spread = _earliest(tx, scope, started, SpreadNode.at, Sharer.at)
+    bought = _earliest(tx, scope, spread, Claim.at, Order.reported_at)
+    return _within_scope(bought, scope), _within_scope(spread, scope)
+
+
+def _earliest(tx: Session, scope: Scope, known: datetime | None, *columns: Any) -> datetime | None:
+    """The earliest of what is known and in the columns. Once that is before the time, how much
+    before makes no difference, and nothing more is gone through."""
+    for at in columns:
+        if known and known <= scope.since:
+            break
+        first = tx.scalar(sa.select(sa.func.min(at)))
+        known = min((each for each in (known, first) if each), default=None)
+    return known
+
+
+def _within_scope(earliest: datetime | None, scope: Scope) -> datetime:
+    if earliest is None or earliest >= scope.until:
+        return scope.since
+    return max(earliest, scope.since)
+
+
+def _roots(tx: Session, scope: Scope) -> int:
+    """People who came through nobody's link, and whose own was opened."""
+    roots = sa.select(sa.func.count()).select_from(SpreadNode)
+    return tx.scalar(roots.where(*_nodes_in(scope), SpreadNode.parent_id.is_(None))) or 0
 
 
 def _silent_seeds(tx: Session, scope: Scope) -> int:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from referral import actions, people
 from referral.campaigns import Campaign
 from referral.catalog import Product
 from referral.clock import HeldClock
@@ -14,7 +15,7 @@ from referral.deployment import Deployment
 from referral.forecast.assumptions import DAYS_MAX, Assumptions
 from referral.reports import forecasts
 from referral.reports.spread_rates import Rate, Rates
-from tests.cast import cast_of, open_brand
+from tests.cast import Brand, Person, add_product, cast_of, draft, issue, open_brand, publish
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 CLAIM = {"when": "claim", "for": "person", "amount": 5}
@@ -104,6 +105,12 @@ def test_counts_are_stretched_to_the_campaign_s_time() -> None:
     assert (much.seeds, much.claims) == (10**6, 10**7), "no more than a forecast holds"
 
 
+def test_who_began_is_stretched_by_the_days_in_which_somebody_could() -> None:
+    of = rates(seeds=90, purchases=7, spread_since=START + timedelta(days=15))
+    said = forecasts.of_rates(of, 60).assumptions
+    assert (said.seeds, said.claims) == (360, 14)
+
+
 def test_a_measured_r_of_one_or_more_gets_an_audience() -> None:
     audience = [
         forecasts.of_rates(rates(reproduction=rate(r)), 60).assumptions.audience
@@ -156,3 +163,49 @@ def test_a_campaign_is_measured_over_its_own_time(deployment: Deployment, clock:
     with deployment.db.read() as tx:
         later = forecasts.measured(tx, clock.now() + timedelta(minutes=1), days=7)
     assert later.purchases == 1, "up to and not including its end"
+
+
+def test_a_young_brand_is_measured_over_its_own_days(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    """Its campaign of 90 days runs for 10: what came in these is not spread over 90."""
+    brand = open_brand(deployment)
+    for number, person in enumerate(cast_of(brand)):
+        person.claim(number)
+    begun = clock.now()
+    clock.advance(days=10)
+    with deployment.db.read() as tx:
+        found = forecasts.measured(tx, clock.now())
+        own = forecasts.measured(tx, clock.now(), campaign=brand.campaign)
+    assert (found.since, found.spread_since, found.purchases) == (begun, begun, 3)
+    assert forecasts.of_rates(found, 90).assumptions.claims == 27
+    assert forecasts.of_rates(own, 90).assumptions.claims == 27
+    clock.advance(days=100)
+    with deployment.db.read() as tx:
+        later = forecasts.measured(tx, clock.now())
+    assert later.since == later.spread_since == clock.now() - timedelta(days=90)
+
+
+def test_nobody_could_begin_before_the_first_campaign(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    """Packages are claimed 20 days before it; a draft is no campaign yet."""
+    product, batch, begun = add_product(deployment), issue(deployment), clock.now()
+    actions.add_campaign(deployment, draft(slug="autumn"))
+    early = Person(Brand(deployment, product, batch, Campaign()), people.email("a@example.com"))
+    early.claim(0)
+    clock.advance(days=20)
+    with deployment.db.read() as tx:
+        before = forecasts.measured(tx, clock.now())
+    campaign = publish(deployment)
+    late, bob = cast_of(Brand(deployment, product, batch, campaign))[:2]
+    late.claim(1)
+    bob.open(late.link())
+    clock.advance(days=10)
+    with deployment.db.read() as tx:
+        found = forecasts.measured(tx, clock.now())
+    assert (before.since, before.purchases) == (begun, 1)
+    assert (found.since, found.spread_since) == (begun, begun + timedelta(days=20))
+    assert (found.purchases, found.seeds) == (2, 1)
+    said = forecasts.of_rates(found, 60).assumptions
+    assert (said.claims, said.seeds) == (4, 6)

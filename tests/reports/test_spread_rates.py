@@ -11,6 +11,7 @@ from referral.deployment import Deployment
 from referral.forecast.branching import Offspring
 from referral.reports import forecasts, spread_rates
 from referral.reports.spread_rates import Rates, Scope
+from referral.rollups.sharers import Sharer
 from tests.cast import Brand, Person, open_brand
 from tests.conftest import START
 
@@ -114,3 +115,42 @@ def test_rates_are_those_of_what_happened(deployment: Deployment, clock: HeldClo
 
     other = measured(deployment, campaign_id=brand.campaign.id + 1)
     assert (other.people, other.purchases) == (0, 0)
+
+
+def test_of_too_many_people_the_latest_are_measured_and_all_who_began_counted(
+    deployment: Deployment, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alice's friends buy, and a month later Bob's do not: of the latest 31 people none bought."""
+    brand = open_brand(deployment)
+    for first in (0, 100):
+        sharer = somebody(brand, first)
+        sharer.claim(first)
+        for number in range(first + 1, first + 31):
+            clock.advance(minutes=1)
+            reader = somebody(brand, number)
+            reader.open(sharer.link())
+            if not first:
+                reader.claim(number)
+        clock.advance(days=30)
+    monkeypatch.setattr(spread_rates, "NODES_MAX", 31)
+    found = measured(deployment)
+    assert found.conversion is not None
+    assert (found.people, found.conversion.value) == (30, 0)
+    assert found.seeds == 2
+
+
+def test_whose_share_is_too_young_is_not_taken_for_one_whom_nobody_follows(
+    deployment: Deployment, clock: HeldClock
+) -> None:
+    """Thirty share a month ago and nobody opens their links; thirty share just now."""
+    brand = open_brand(deployment)
+    for number in range(60):
+        if number == 30:
+            clock.advance(days=30)
+        said = {"campaign_id": brand.campaign.id, "visitor_id": number + 1, "at": clock.now()}
+        deployment.db.transact(lambda tx, said=said: tx.add(Sharer(**said)))  # type: ignore[misc]
+    clock.advance(minutes=1)
+    found = measured(deployment)
+    assert found.seeds == 60
+    assert found.per_seed is not None
+    assert found.per_seed.high == 3 / 30, "the rule of three, for 30 and not for 60"

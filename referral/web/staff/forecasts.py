@@ -162,10 +162,10 @@ _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 @require(Right.read)
 def campaign_forecast(member: StaffMember, slug: str) -> Page:
     """The form with the measured rates filled in; once it is sent, what may come of it."""
-    source = request.args.get("from", "all")
-    source = source if source in SOURCES else "all"
+    source = request.args.get("from", "")
     with deployment().db.read() as tx:
         campaign = campaign_by_slug(tx, slug)
+        source = source if source in SOURCES else _best_source(tx, campaign)
         terms, begun = _beginning(tx, campaign, source)
     is_sent = "seeds" in request.args
     currency = terms.currency or NO_CURRENCY
@@ -220,6 +220,14 @@ def campaign_dry_run(member: StaffMember, slug: str) -> Page:
         is_for_some=terms.is_for_some,
     )
     return page if form.ok else (page, 422)
+
+
+def _best_source(tx: Session, campaign: Campaign) -> str:
+    """A campaign's own figures while it runs and they are enough, or else those of all."""
+    now = deployment().clock.now()
+    if not campaign.runs_at(now):
+        return "all"
+    return "own" if forecasts.measured(tx, now, campaign=campaign).reproduction else "all"
 
 
 def _beginning(tx: Session, campaign: Campaign, source: str) -> tuple[Terms, Beginning]:

@@ -3,12 +3,16 @@
 import re
 from urllib.parse import urlencode
 
+import pytest
+
 from referral import actions
+from referral.clock import HeldClock
+from referral.reports import spread_rates
 from referral.segments import Conditions
-from tests.cast import draft
+from tests.cast import cast_of, draft
 from tests.readers import Reader
 from tests.web.conftest import Brand
-from tests.web.staff.conftest import text
+from tests.web.staff.conftest import sign_in, text
 
 FORECAST = "/staff/campaigns/spring/forecast"
 FORM = {
@@ -46,6 +50,28 @@ def test_the_form_says_where_its_figures_come_from(brand: Brand, owner: Reader) 
     assert owner.get(f"{FORECAST}?from=field").status_code == 200
     assert "Figures of field studies" in text(owner)
     assert owner.get(f"{FORECAST}?from=own").status_code == 200
+
+
+def test_a_running_campaign_with_enough_figures_begins_with_its_own(
+    brand: Brand, owner: Reader, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen() -> str:
+        assert owner.get(FORECAST).status_code == 200
+        found = re.search(r'from=(\w+)" aria-current="true"', owner.page)
+        assert found
+        return found[1]
+
+    monkeypatch.setattr(spread_rates, "FEW", 1)
+    alice, bob, _charlie = cast_of(brand)
+    alice.claim(0)
+    bob.open(alice.link())
+    assert chosen() == "all", "Bob is too young to tell"
+    clock.advance(days=20)
+    sign_in(owner, "olga")
+    assert chosen() == "own"
+    clock.advance(days=100)
+    sign_in(owner, "olga")
+    assert chosen() == "all", "it is over"
 
 
 def test_a_forecast_shows_figures_charts_and_the_same_in_a_table(
