@@ -30,6 +30,8 @@ PIXELS_MAX = 25_000_000
 """What a phone's camera makes; decoded it takes 75 MB for a moment."""
 SIDE_MIN = 480
 """Smaller ones look coarse on posters."""
+EVIDENCE_SIDE_MIN = 100
+"""Of a photo that shows staff what is wrong and is never printed."""
 STRETCH_MAX = 3
 """How many times as wide as high a picture may be, or the other way round."""
 SIDE_MAX = 1440
@@ -74,6 +76,12 @@ class PictureTooSmall(InvalidInput):
     advice = N_("It needs 480 pixels on its shorter side, or it would look coarse on posters.")
 
 
+class PhotoTooSmall(InvalidInput):
+    slug = "photo-too-small"
+    title = PictureTooSmall.title
+    advice = N_("It needs 100 pixels on its shorter side, or nobody can see what it shows.")
+
+
 class PictureTooLong(InvalidInput):
     slug = "picture-too-long"
     title = N_("This picture is too long and narrow.")
@@ -99,14 +107,15 @@ class Ready:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def made_ready(upload: bytes) -> Ready:
+def made_ready(upload: bytes, *, is_evidence: bool = False) -> Ready:
     """An uploaded file as it will be kept: a JPEG without metadata; white where it lets through.
 
-    Raises `NotAPicture`, `PictureTooLarge`, `PictureTooSmall`, `PictureTooLong`.
+    Evidence may be smaller than what is shown to readers. Raises `NotAPicture`, `PictureTooLarge`,
+    `PictureTooLong`, and `PictureTooSmall` or, of evidence, `PhotoTooSmall`.
     """
     if len(upload) > UPLOAD_BYTES_MAX:
         raise PictureTooLarge()
-    picture = _decoded(upload)
+    picture = _decoded(upload, is_evidence)
     buffer = io.BytesIO()
     for quality in _QUALITIES:
         buffer = io.BytesIO()
@@ -116,11 +125,11 @@ def made_ready(upload: bytes) -> Ready:
     return Ready(buffer.getvalue(), picture.width, picture.height)
 
 
-def _decoded(upload: bytes) -> Image.Image:
+def _decoded(upload: bytes, is_evidence: bool) -> Image.Image:
     try:
         with Image.open(io.BytesIO(upload), formats=FORMATS) as opened:
             # Before anything is decoded: a few bytes can say that they hold gigabytes.
-            _check_size(*opened.size)
+            _check_size(*opened.size, is_evidence)
             if opened.format == "JPEG" and upload.count(b"\xff\xda") > SCANS_MAX:
                 raise NotAPicture()
             opened.draft(None, (SIDE_MAX, SIDE_MAX))
@@ -135,11 +144,13 @@ def _decoded(upload: bytes) -> Image.Image:
         raise NotAPicture() from error
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, is_evidence: bool) -> None:
     shorter, longer = sorted((width, height))
     if width * height > PIXELS_MAX:
         raise PictureTooLarge()
-    if shorter < SIDE_MIN:
+    if is_evidence and shorter < EVIDENCE_SIDE_MIN:
+        raise PhotoTooSmall()
+    if not is_evidence and shorter < SIDE_MIN:
         raise PictureTooSmall()
     if longer > STRETCH_MAX * shorter:
         raise PictureTooLong()

@@ -12,6 +12,7 @@ from referral.deployment import Deployment
 from referral.errors import InvalidInput, NotFound
 from referral.pictures import (
     NotAPicture,
+    PhotoTooSmall,
     PictureTooLarge,
     PictureTooLong,
     PictureTooSmall,
@@ -137,6 +138,14 @@ def test_there_are_bounds(size: tuple[int, int], problem: type[InvalidInput] | N
         return
     with pytest.raises(problem):
         made_ready(file)
+
+
+@pytest.mark.parametrize("size", [(99, 200), (200, 99)])
+def test_evidence_has_a_bound_of_its_own(size: tuple[int, int]) -> None:
+    with pytest.raises(PhotoTooSmall):
+        made_ready(file_of(Image.new("L", size), "PNG"), is_evidence=True)
+    least = file_of(Image.new("L", (100, 200)), "PNG")
+    assert opened(made_ready(least, is_evidence=True)).size == (100, 200)
 
 
 def test_a_file_may_have_8_mb() -> None:

@@ -12,7 +12,7 @@ from referral.checking import check_code
 from referral.codes import Code, UnknownCode
 from referral.complaints import TEXT_LENGTH_MAX, EmptyText, Kind, NoReplyNow
 from referral.errors import InvalidInput
-from referral.pictures import UPLOAD_BYTES_MAX, Ready
+from referral.pictures import UPLOAD_BYTES_MAX, PictureTooLarge, Ready
 from referral.reports import complaints as report
 from referral.reports.complaints import Lines
 from referral.web.context import customer, deployment, now, remote_address
@@ -92,7 +92,7 @@ def _picture(errors: dict[str, str]) -> Ready | None:
     with sent.stream:
         file = sent.read(UPLOAD_BYTES_MAX + 1)
     try:
-        return pictures.made_ready(file)
+        return pictures.made_ready(file, is_evidence=True)
     except InvalidInput as problem:
         errors["picture"] = in_words(problem)
         return None
@@ -149,6 +149,8 @@ def _form(typed: dict[str, str], errors: dict[str, str]) -> str:
         product_name=product_name,
         offered=offered,
         text_length=TEXT_LENGTH_MAX,
+        photo_bytes=UPLOAD_BYTES_MAX,
+        too_large=in_words(PictureTooLarge()),
     )
 
 

@@ -40,6 +40,7 @@ UPLOADS = {
     "staff.revise_item",
     "api.add_picture",
     "staff.upload_coupons",
+    "member.complain",
 }
 """Where a picture, or another file that is large, can be sent to."""
 TOO_LARGE: dict[str, type[InvalidInput]] = {"staff.upload_coupons": CouponListTooLong}

@@ -53,7 +53,7 @@ def set_up(app: APIFlask) -> None:
     app.after_request(_set_headers)
     app.after_request(set_visitor_cookie)
     app.url_defaults(_version_static_files)
-    app.context_processor(lambda: {"csp_nonce": g.get("csp_nonce", "")})
+    app.context_processor(lambda: {"csp_nonce": _nonce()})
 
 
 def connect(app: APIFlask, opened: Deployment) -> None:
@@ -137,11 +137,18 @@ def _make_nonce() -> None:
     g.csp_nonce = new_nonce()
 
 
+def _nonce() -> str:
+    # A request that is refused by what runs before `_make_nonce` has none yet.
+    if "csp_nonce" not in g:
+        _make_nonce()
+    return str(g.csp_nonce)
+
+
 def _set_headers(response: Response) -> Response:
     if response.mimetype in _BITMAPS:
         response.headers.setdefault("Content-Security-Policy", _BITMAP_POLICY)
     is_https = deployment().config.is_https
-    own = headers_of(g.get("csp_nonce", ""), g.get("allowed", {}), is_https=is_https)
+    own = headers_of(_nonce(), g.get("allowed", {}), is_https=is_https)
     for name, value in own.items():
         response.headers.setdefault(name, value)
     if response.mimetype == "text/html":

@@ -2,11 +2,14 @@
 
 import io
 import re
+from collections.abc import Callable
 
 import pytest
 from PIL import Image
+from playwright.sync_api import FilePayload, expect
 from sqlalchemy import func, select
 from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse
 
 from referral import actions, complaints
 from referral.audit import AuditEntry
@@ -21,6 +24,8 @@ from referral.complaints import (
 )
 from referral.deployment import Deployment
 from referral.staff import Role, StaffMember, staff_by_email
+from referral.web.security import SESSION_COOKIE
+from tests.conftest import Contexts
 from tests.readers import Reader
 from tests.web.conftest import Brand
 from tests.web.staff.conftest import add_member, text
@@ -175,9 +180,11 @@ def test_a_forged_form_is_refused(brand: Brand, alice_here: Reader) -> None:
     assert kept(brand.deployment, Complaint) == 0
 
 
-def photo(side: int = 600) -> FileStorage:
+def photo(side: int = 600, *, filled: int = 0) -> FileStorage:
+    """A photo; with `filled`, so many bytes more."""
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), "brown").save(buffer, "JPEG")
+    buffer.write(b"\0" * filled)
     buffer.seek(0)
     return FileStorage(buffer, filename="cap.jpg", content_type="image/jpeg")
 
@@ -213,6 +220,105 @@ def test_what_is_no_photo_is_said(brand: Brand, alice_here: Reader) -> None:
     assert alice_here.post_file(NEW, fields, picture=file).status_code == 422
     assert "no picture that can be read" in text(alice_here)
     assert kept(brand.deployment, Complaint) == 0
+
+
+def tell_with(reader: Reader, picture: FileStorage) -> TestResponse:
+    """Send the form with a photo."""
+    fields = {"kind": "taste", "text": "It smells of <soap>.", **form_of(reader)}
+    fields["csrf_token"] = reader.form_token()
+    return reader.post_file(NEW, fields, picture=picture)
+
+
+@pytest.mark.parametrize("megabytes", [2, 7])
+def test_a_photo_as_large_as_phones_make_them_is_taken(
+    brand: Brand, alice_here: Reader, megabytes: int
+) -> None:
+    answered = tell_with(alice_here, photo(filled=megabytes * 1_000_000))
+    assert answered.status_code == 303, text(alice_here)
+    alice_here.get(answered.location)
+    assert "With a photo." in text(alice_here)
+
+
+def test_how_large_a_photo_may_be_is_said_beside_it(alice_here: Reader) -> None:
+    alice_here.get(NEW)
+    assert "at most 8 MB" in text(alice_here)
+    assert 'data-most="8000000" data-too-large="This picture is too large. At most' in (
+        alice_here.page
+    )
+
+
+@pytest.mark.parametrize("side", [100, 300])
+def test_evidence_may_be_small(brand: Brand, alice_here: Reader, side: int) -> None:
+    assert tell_with(alice_here, photo(side)).status_code == 303, text(alice_here)
+    with brand.deployment.db.read() as tx:
+        assert tx.scalar(select(ComplaintPicture.width)) == side
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (lambda: photo(99), "It needs 100 pixels on its shorter side"),
+        (lambda: photo(filled=8_000_000), "At most 8 MB and 25 megapixels are taken."),
+    ],
+    ids=["small", "large"],
+)
+def test_with_a_photo_that_is_refused_nothing_typed_is_lost(
+    brand: Brand, alice_here: Reader, picture: Callable[[], FileStorage], words: str
+) -> None:
+    assert tell_with(alice_here, picture()).status_code == 422
+    assert words in text(alice_here)
+    assert "posters" not in text(alice_here)
+    assert 'id="picture-error"' in alice_here.page
+    assert "It smells of &lt;soap&gt;.</textarea>" in alice_here.page
+    assert re.search(r'value="taste" required checked', alice_here.page)
+    assert kept(brand.deployment, Complaint) == 0
+
+
+def test_far_too_large_a_photo_is_answered_kindly(brand: Brand, alice_here: Reader) -> None:
+    answered = tell_with(alice_here, photo(filled=13_000_000))
+    assert answered.status_code == 422
+    assert "At most 8 MB" in text(alice_here)
+    assert re.search(r"script-src 'nonce-[\w-]{22}'", answered.headers["Content-Security-Policy"])
+
+
+def test_a_page_of_a_request_too_large_has_a_nonce_of_its_own(alice_here: Reader) -> None:
+    token = {"csrf_token": alice_here.form_token()}
+    policies = set()
+    for _ in range(2):
+        answered = alice_here.post("/me/complaints/1", {**token, "text": "x" * 2_000_000})
+        assert answered.status_code == 413
+        policy = answered.headers["Content-Security-Policy"]
+        assert re.search(r"script-src 'nonce-[\w-]{22}'", policy)
+        policies.add(policy)
+    assert len(policies) == 2
+
+
+@pytest.mark.browser
+def test_in_a_browser_too_large_a_photo_is_said_before_it_is_sent(
+    alice_here: Reader, site: str, phone: Contexts
+) -> None:
+    context = phone("en")
+    session = alice_here.cookie(SESSION_COOKIE) or ""
+    context.add_cookies([{"name": SESSION_COOKIE, "value": session, "url": site}])
+    page = context.new_page()
+    page.goto(site + NEW)
+    page.get_by_label("Smell, taste or look").check()
+    page.get_by_label("What happened?").fill("It smells of soap.")
+    field, said = page.get_by_label("A photo"), "field => field.validationMessage"
+    field.set_input_files(file_for_browser(filled=8_000_000))
+    assert "At most 8 MB" in field.evaluate(said)
+    page.get_by_role("button", name="Send").click()
+    expect(page).to_have_url(site + NEW)
+    expect(page.get_by_label("What happened?")).to_have_value("It smells of soap.")
+    field.set_input_files(file_for_browser(filled=7_000_000))
+    assert field.evaluate(said) == ""
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("With a photo.")).to_be_visible()
+
+
+def file_for_browser(*, filled: int) -> FilePayload:
+    data = photo(filled=filled).read()
+    return {"name": "cap.jpg", "mimeType": "image/jpeg", "buffer": data}
 
 
 def test_so_many_complaints_a_day_and_no_more(brand: Brand, alice_here: Reader) -> None:
