@@ -18,6 +18,10 @@ TEXT_LENGTH_MAX = 2000
 
 # Between the product and the package may stand its variant and its lot.
 _IN_PATH = re.compile(r"/01/(?P<gtin>[^/]+)(?:/(?:22|10)/[^/]+)*/21/(?P<code>[^/]+)/?")
+_TYPED_PAGE = re.compile(r"/c(?:/[^/]|/?\?)")
+_WORD = re.compile("[!-~]+")
+"""Chinese is written around an address without a space."""
+_AFTER_ADDRESS = ".,;:!?'\")]}>"
 
 
 class OtherBatch(InvalidInput):
@@ -57,6 +61,16 @@ def in_text(text: str) -> tuple[str, str | None]:
         return text, None
     last = parts.path.rstrip("/").rpartition("/")[2]
     return (typed if last == "c" else unquote(last)), None
+
+
+def in_pasted(text: str) -> tuple[str, str | None]:
+    """As `in_text`, of an address of ours with words or a full stop around it; else all of the
+    text, as what was typed instead of a code is to be told as it stands."""
+    for word in _WORD.findall(text[:TEXT_LENGTH_MAX]):
+        address = word.rstrip(_AFTER_ADDRESS)
+        if in_address(address) or _TYPED_PAGE.search(address):
+            return in_text(address)
+    return text, None
 
 
 def find(deployment: Deployment, text: str, gtin: str | None = None) -> tuple[Code, Entry]:

@@ -1,6 +1,7 @@
 """Customers with points and won items, items to redeem, and tills: without a campaign's rules."""
 
 from datetime import timedelta
+from fractions import Fraction
 from itertools import count
 from typing import Any
 
@@ -8,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from referral import actions, ledger, rewards
+from referral.actions.reversing import reverse
 from referral.deployment import Deployment
 from referral.ledger import Account, Kind
 from referral.redemption.items import Item, ItemDraft
 from referral.redemption.tills import Till
 from referral.redemption.vouchers import Voucher, VoucherState
-from referral.rewards import Grant, Rule, Terms, What
+from referral.rewards import Grant, Reason, Rule, Terms, What, wallets
 from referral.stores import Store, StoreKind
 from tests.cast import Brand
 from tests.rewards.test_granting import verdict
@@ -52,8 +54,11 @@ def add_till(deployment: Deployment, store: str = "east") -> Till:
 
 def give(
     brand: Brand, customer_id: int, amount: int, *, won: str | None = None, lasts: timedelta = LASTS
-) -> None:
-    """Points for a customer, to be spent at once; or the right to items that are `won`."""
+) -> str:
+    """Points for a customer, to be spent at once; or the right to items that are `won`.
+
+    Returns the event they are for.
+    """
     d, number = brand.deployment, next(_numbers)
     what = What.item if won else What.points
     promise = {"when": "claim", "for": "person", "amount": amount, "what": what, "of": won}
@@ -68,6 +73,20 @@ def give(
         tx.flush()
         granted, refused = rewards.grant(tx, [grant], terms, now)
         assert (len(granted), refused) == (1, [])
+
+    d.db.transact(work)
+    return terms.event
+
+
+def owe(brand: Brand, customer_id: int, amount: int) -> None:
+    """Take points back from a customer who has spent them, and all else that she had."""
+    d, event = brand.deployment, give(brand, customer_id, amount)
+
+    def work(tx: Session) -> None:
+        now, to = d.clock.now(), ledger.account(tx, Kind.redeemed, 0, "points")
+        held = wallets.spendable(tx, customer_id, now)["points"]
+        wallets.spend(tx, customer_id, "points", held, to=to, key=event, what="test", now=now)
+        reverse(tx, event, Fraction(1), Reason.refunded, key=f"back|{event}", now=now)
 
     d.db.transact(work)
 

@@ -62,6 +62,31 @@ def test_a_code_may_stand_alone(text: str) -> None:
     assert lookup.in_text(text) == (CODE, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "gtin"),
+    [
+        (f"https://brand.example/01/{GTIN}/21/{CODE}", GTIN),
+        (f"https://brand.example/01/{GTIN}/21/{CODE}。", GTIN),
+        (f"https://brand.example/01/{GTIN}/21/{CODE}.", GTIN),
+        (f"https://brand.example/01/{GTIN}/21/{CODE}?from=wechat，真的吗", GTIN),
+        (f"真的吗？https://brand.example/01/{GTIN}/21/{CODE}看看", GTIN),
+        (f"Real? a/b (see brand.example/01/{GTIN}/21/{CODE}), please", GTIN),
+        (f"https://brand.example/c/{CODE} 看看", None),
+        (f"看看 https://brand.example/c?code={CODE}。", None),
+    ],
+)
+def test_an_address_is_found_among_words(text: str, gtin: str | None) -> None:
+    assert lookup.in_pasted(text) == (CODE, gtin)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", CODE, "0123 4567-89AB CDEF", "０１２３", "01/23/45", "https://other.example/" + CODE],
+)
+def test_what_is_no_address_of_ours_stays_as_typed(text: str) -> None:
+    assert lookup.in_pasted(text) == (text, None)
+
+
 def test_a_broken_address_is_no_code() -> None:
     assert lookup.in_text("https://[b/c/1") == ("https://[b/c/1", None)
 

@@ -5,7 +5,8 @@ export class Words {
   constructor(texts, language, zone, unit) {
     this.texts = texts;
     this.plain = new Intl.NumberFormat(language);
-    const dated = (style) => new Intl.DateTimeFormat(language, { ...style, timeZone: zone });
+    const order = language === "en" ? "en-GB" : language; // day before month, as in the pages
+    const dated = (style) => new Intl.DateTimeFormat(order, { ...style, timeZone: zone });
     this.dated = dated({ dateStyle: "medium" });
     this.timed = dated({ dateStyle: "medium", timeStyle: "short" });
     if (unit) {

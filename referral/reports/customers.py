@@ -22,14 +22,20 @@ class Balance:
     unit: str
     available: int
     pending: int
+    owed: int = 0
+    """What was spent and then taken back, above zero: what becomes available next pays it."""
 
 
 def balances(tx: Session, customer_id: int) -> list[Balance]:
     """Points always, and every other unit the customer has had."""
     available = ledger.balances(tx, ledger.Kind.wallet, customer_id)
     pending = ledger.balances(tx, ledger.Kind.pending, customer_id)
-    units = sorted({"points", *available, *pending}, key=lambda unit: (unit != "points", unit))
-    return [Balance(unit, available.get(unit, 0), pending.get(unit, 0)) for unit in units]
+    owed = ledger.balances(tx, ledger.Kind.owed, customer_id)
+    units = {"points", *available, *pending, *(unit for unit, debt in owed.items() if debt)}
+    return [
+        Balance(unit, available.get(unit, 0), pending.get(unit, 0), -owed.get(unit, 0))
+        for unit in sorted(units, key=lambda unit: (unit != "points", unit))
+    ]
 
 
 def name_of(tx: Session, keys: KeyRing, customer_id: int) -> str | None:

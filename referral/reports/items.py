@@ -25,7 +25,8 @@ class Offer:
 
     item: Item
     missing: int
-    """How many points are missing for it; 0 when there are enough or none are needed."""
+    """How many points are missing for it, with those owed, which are paid first; 0 when there are
+    enough or none are needed."""
     won: int
     """How many of it the customer has won and not yet taken."""
     won_until: datetime | None
@@ -73,12 +74,12 @@ def _offers(
     had = _had(tx, customer_id)
     where = items.store_ids_of(tx, [item.id for item in found])
     names = stores.names(tx, [store_id for ids in where.values() for store_id in ids])
-    points = held.get("points", 0)
+    points = held.get("points", 0) - wallets.debt_of(tx, customer_id, "points")
     until = wallets.first_expiry(tx, customer_id, now)
     return [
         Offer(
             item=item,
-            missing=max(0, (item.price or 0) - points),
+            missing=0 if item.price is None else max(0, item.price - points),
             won=held.get(item.unit, 0),
             won_until=until.get(item.unit),
             has_begun=item.has_begun(now),

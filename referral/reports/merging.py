@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from referral import graph, people, rewards
+from referral import graph, people
 from referral.claims import Claim
 from referral.crypto import KeyRing
 from referral.orders import Order
@@ -58,7 +58,6 @@ def _side(tx: Session, keys: KeyRing, customer_id: int) -> Side:
         return tx.scalar(of) or 0
 
     balances = customers.balances(tx, customer_id)
-    owed = {each.unit: rewards.wallets.debt_of(tx, customer_id, each.unit) for each in balances}
     return Side(
         customer_id,
         customers.name_of(tx, keys, customer_id),
@@ -68,5 +67,5 @@ def _side(tx: Session, keys: KeyRing, customer_id: int) -> Side:
         count(Order),
         wallet.friend_count(tx, customer_id),
         balances,
-        {unit: debt for unit, debt in owed.items() if debt},
+        {each.unit: each.owed for each in balances if each.owed},
     )

@@ -43,7 +43,7 @@ def set_up(app: APIFlask) -> None:
     Babel(
         app,
         default_translation_directories="translations",
-        locale_selector=lambda: language().replace("-", "_"),
+        locale_selector=lambda: _locale(language()),
         timezone_selector=lambda: deployment().config.timezone,
     )
     app.after_request(_keep_choice)
@@ -75,10 +75,15 @@ def speaking(tag: str) -> Iterator[None]:
     before = language()
     g.language = tag
     try:
-        with force_locale(tag.replace("-", "_")):
+        with force_locale(_locale(tag)):
             yield
     finally:
         g.language = before
+
+
+def _locale(tag: str) -> str:
+    """How a language writes dates. English is that of readers in Asia: day before month."""
+    return "en_GB" if tag == "en" else tag.replace("-", "_")
 
 
 def in_words(problem: Problem) -> str:
@@ -108,7 +113,9 @@ def negotiated(accepted: str) -> str | None:
 
 def _keep_choice(response: Response) -> Response:
     asked = request.args.get("lang", "")
-    if asked in LANGUAGES and asked != request.cookies.get(COOKIE):
+    is_page = response.mimetype == "text/html"
+    # A picture in another language is wanted for somebody else: nobody reads this site in it.
+    if is_page and asked in LANGUAGES and asked != request.cookies.get(COOKIE):
         response.set_cookie(
             COOKIE,
             asked,
@@ -117,7 +124,7 @@ def _keep_choice(response: Response) -> Response:
             samesite="Lax",
             secure=deployment().config.is_https,
         )
-    if response.mimetype == "text/html":
+    if is_page:
         response.vary.update(["Accept-Language", "Cookie"])
     return response
 

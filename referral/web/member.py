@@ -112,6 +112,7 @@ def sign_in_page(
     return render_template(
         "sign_in.html",
         contact=typed[:254],
+        agreed=bool(request.form.get("agree")),
         error=error,
         wechat_error=wechat_error,
         offers_wechat=in_wechat(),

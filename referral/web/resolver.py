@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.exceptions import MethodNotAllowed
 
 from referral import catalog, product_links
 from referral.codes import MistypedCode
@@ -73,12 +72,6 @@ def resolve(rest: str) -> Response | str:
     found = _lookup(link)
     outcome = _outcome(found, asked, here=found.product.anchor)
     return outcome or _product_page(found, found.product.targets)
-
-
-@resolver.get("/01/<gtin>/21/<code>/claim")
-def claim_by_get(gtin: str, code: str) -> Response:
-    """Claiming is a POST. Without this the address would pass for a broken one of a product."""
-    raise MethodNotAllowed(["POST"])
 
 
 def answer(gtin: str, code: str) -> Response | None:

@@ -8,7 +8,7 @@ from flask import Blueprint, g, redirect, render_template, request, session, url
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from referral import actions, campaigns, intake, product_links, ratings, segments, visits
+from referral import actions, campaigns, intake, lookup, product_links, ratings, segments, visits
 from referral.batches import Entry
 from referral.campaigns import Campaign, of_stores
 from referral.checking import check_code
@@ -40,7 +40,8 @@ from referral.web.language import in_words, language
 from referral.web.plain import IN_VAIN
 from referral.web.resolver import answer as answer_for_machines
 
-TYPED_SHOWN_MAX = 64
+TYPED_SHOWN_MAX = 500
+"""As much as the fields take: room for an address with words around it."""
 RECALL = "recallStatus"
 """The GS1 link type of what a brand says about a recall."""
 
@@ -53,7 +54,7 @@ def typed_code() -> AnyResponse | tuple[str, int] | str:
     if not typed:
         return render_template("code_form.html", code="", error=None)
     try:
-        code, batch = _find(typed)
+        code, batch = _find(*lookup.in_pasted(typed))
     except UnknownCode as problem:
         return _typed_wrongly(typed, problem), problem.status
     return redirect(scan_path(batch, code))
@@ -162,6 +163,13 @@ def claim(gtin: str, code: str) -> AnyResponse:
     return redirect(scan_path(batch, found), 303)
 
 
+@codes.get("/01/<gtin>/21/<code>/claim")
+def claim_again(gtin: str, code: str) -> AnyResponse:
+    """To the package's page, where the button is: a claim that failed and is opened anew, as by
+    coming back to a closed browser, is asked for by GET."""
+    return redirect(url_for(".scan", gtin=gtin, code=code), 303)
+
+
 def _claimed_page(
     code: Code, batch: Entry, campaign: Campaign | None, just_claimed: dict[str, Any]
 ) -> str:
@@ -216,7 +224,7 @@ def compare_labels() -> tuple[str, int]:
     errors: dict[str, str] = {}
     for label, text in typed.items():
         try:
-            found[label] = _find(text)
+            found[label] = _find(lookup.in_pasted(text)[0])
         except UnknownCode as problem:
             errors[label.value] = in_words(problem)
         else:

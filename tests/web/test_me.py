@@ -134,15 +134,15 @@ def test_it_says_what_is_pending_and_from_when(
     bob.get(alice.own_link)
     bob.sign_in("13800138001")
     alice.get("/me")
-    day = f"{clock.now():%B} "
+    month = f"{clock.now():%B}"
     first = clock.now().day + 7
-    assert f"They are yours to spend from {day}{first}," in words(alice)
+    assert f"They are yours to spend from {first} {month}" in words(alice)
     assert "in case a purchase is undone" in words(alice)
     clock.advance(days=1)
     bob.claim(other)
     alice.get("/me")
-    assert f"The first are yours to spend from {day}{first}," in words(alice)
-    assert f"all of them from {day}{first + 1}," in words(alice)
+    assert f"The first are yours to spend from {first} {month}" in words(alice)
+    assert f"all of them from {first + 1} {month}" in words(alice)
     clock.advance(days=6)
     alice.get("/me")
     assert "Some are yours to spend within a day" in words(alice)
@@ -251,8 +251,8 @@ def test_orders_say_what_they_brought_and_why_not_more(
     alice.get("/me")
     said = words(alice)
     back = "It brought you 375 points. CN¥25.00 was refunded, and its share taken back."
-    assert f"Order A-1 March 2, 2026 {back}" in said
-    assert "Order A-2 March 2, 2026 It brought nothing: no campaign covered it. SGD100.00" in said
+    assert f"Order A-1 2 March 2026 {back}" in said
+    assert "Order A-2 2 March 2026 It brought nothing: no campaign covered it. SGD100.00" in said
     assert "It brought you 500 points." in said
     alice.get("/me/orders")
     assert words(alice).count("Order A-") == 3

@@ -1,5 +1,6 @@
 """Signing in and out."""
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -48,6 +49,13 @@ def test_it_asks_for_consent(deployment: Deployment, alice: Reader) -> None:
     alice.get("/sign-in")
     assert alice.send("/sign-in", contact="13800138000").status_code == 422
     assert "agree" in alice.page
+
+
+def test_a_wrong_number_keeps_the_consent(deployment: Deployment, alice: Reader) -> None:
+    alice.get("/sign-in")
+    assert " checked" not in alice.page
+    alice.send("/sign-in", contact="1380013800", agree="yes")
+    assert re.search('<input type="checkbox" name="agree"[^>]* checked>', alice.page)
 
 
 def test_the_sixth_try_fails_even_when_right(deployment: Deployment, alice: Reader) -> None:

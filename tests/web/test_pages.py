@@ -279,8 +279,13 @@ def test_nonsense_gets_a_page_that_helps(brand: Brand, alice: Reader, path: str)
     assert "Traceback" not in alice.page
 
 
-def test_get_on_a_claim_and_post_on_a_page_are_refused_kindly(brand: Brand, alice: Reader) -> None:
-    assert alice.get(f"{brand.path(1)}/claim").status_code == 405
+def test_a_claim_opened_anew_leads_to_the_package(brand: Brand, alice: Reader) -> None:
+    answer = alice.get(f"{brand.path(1)}/claim")
+    assert (answer.status_code, answer.location) == (303, brand.path(1))
+    assert alice.get("/01/1/21/x%2F..%2F%3Fy/claim").status_code in {303, 400, 404}
+
+
+def test_post_on_a_page_is_refused_kindly(brand: Brand, alice: Reader) -> None:
     alice.get("/sign-in")
     assert alice.send(brand.path(1)).status_code == 405
 
@@ -460,3 +465,10 @@ def test_the_chosen_language_stays(brand: Brand, alice: Reader) -> None:
     assert '<html lang="zh-Hant"' in alice.page
     alice.get("/?lang=klingon")
     assert '<html lang="zh-Hant"' in alice.page
+
+
+def test_the_language_of_a_picture_is_nobodys_choice(brand: Brand, alice: Reader) -> None:
+    alice.get(brand.path(1))
+    poster = f"{alice.own_link}/poster.png?lang=zh-Hant"
+    assert alice.get(poster).mimetype == "image/png"
+    assert alice.cookie("referral_lang") is None

@@ -16,7 +16,7 @@ from referral.pictures import made_ready
 from tests.cast import Brand, open_brand
 from tests.photos import photo_file
 from tests.readers import Reader
-from tests.rewarded import add_item, add_store, give, held, promised, stock
+from tests.rewarded import add_item, add_store, give, held, owe, promised, stock
 from tests.scanners import scan
 from tests.web.test_pages import WIRE_BYTES_MAX
 
@@ -93,6 +93,31 @@ def test_the_catalogue_says_what_there_is_and_what_is_missing(
     assert "<form" not in alice.page.partition("<main")[2]
 
 
+def test_what_is_owed_is_said_and_is_missing_too(
+    deployment: Deployment, brand: Brand, alice: Reader
+) -> None:
+    add_item(deployment, price=60)
+    alice.get("/me")
+    assert "You owe" not in words(alice)
+    owe(brand, ALICE, 20)
+    for path in ("/me", "/me/items"):
+        alice.get(path)
+        assert "You owe 20 points, taken back after you had spent it." in words(alice)
+    assert "80 points are missing" in words(alice)
+    alice.get("/me/items/cup")
+    assert "You have 0 points Owed 20 points" in words(alice)
+    assert "80 points are missing" in words(alice)
+
+
+def test_who_owes_points_can_have_what_was_won(
+    deployment: Deployment, brand: Brand, alice: Reader
+) -> None:
+    add_item(deployment, price=None)
+    give(brand, ALICE, 1, won="cup")
+    owe(brand, ALICE, 20)
+    assert redeem(alice).startswith("/me/vouchers/")
+
+
 def test_the_button_makes_a_voucher_once(deployment: Deployment, alice: Reader) -> None:
     add_item(deployment)
     alice.get("/me/items/cup")
@@ -143,9 +168,9 @@ def test_the_voucher_shows_its_code_until_when_and_where(
     assert alice.heading == "Thermos cup"
     assert re.search(r">[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}<", alice.page)
     assert "East Store" in words(alice)
-    assert "Mar 12, 2026" in words(alice)
+    assert "12 Mar 2026" in words(alice)
     alice.get("/me/vouchers")
-    assert "Thermos cup Good until March 12, 2026 Show it at the store" in words(alice)
+    assert "Thermos cup Good until 12 March 2026 Show it at the store" in words(alice)
 
 
 def test_the_qr_code_leads_to_the_voucher(deployment: Deployment, alice: Reader) -> None:

@@ -393,7 +393,8 @@ def test_a_broken_scan_address_is_400(linked: Brand, browser: Asker, machine: As
 
 
 def test_a_claims_address_is_no_address_of_a_product(linked: Brand, browser: Asker) -> None:
-    assert browser(f"{linked.path(1)}/claim").status_code == 405
+    answer = browser(f"{linked.path(1)}/claim")
+    assert (answer.status_code, answer.location) == (303, linked.path(1))
 
 
 def test_nobody_is_counted_who_asked_for_a_list(linked: Brand, machine: Asker) -> None:

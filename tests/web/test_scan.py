@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -59,7 +60,7 @@ def test_a_product_on_sale_from_a_day_says_which(
     assign(brand, sale_from=clock.now() + timedelta(days=2))
     alice.get(path_of(brand, 1))
     assert alice.heading == "Not on sale yet."
-    assert "It goes on sale on March 4, 2026" in alice.page
+    assert "It goes on sale on 4 March 2026" in alice.page
     assert "/claim" not in alice.page
     assert flagged(brand) == {(1, "not_on_sale")}
 
@@ -75,7 +76,7 @@ def test_a_product_past_its_date_says_so_and_cannot_be_claimed(
     assert "time to claim this product is over" in alice.page
     alice.get(path_of(brand, 1))
     assert alice.heading == "Genuine, but past its date."
-    assert "Best before March 1, 2026" in alice.page
+    assert "Best before 1 March 2026" in alice.page
     assert "Lot L7" in alice.page
 
 
@@ -168,6 +169,26 @@ def test_a_script_that_keeps_no_cookie_is_no_crowd_of_devices(brand: Brand, app:
     assert "First verified just now" in other.heading
     other.get(path_of(brand, 2))
     assert "on this device only" in other.page
+
+
+@pytest.mark.parametrize("around", ["{}", "{}。", "这是真的吗？{} 看看", "{}?lang=en#top", "{}."])
+def test_a_whole_address_may_be_pasted(brand: Brand, alice: Reader, around: str) -> None:
+    pasted = around.format(f"https://a-rather-long-name.brand.example{path_of(brand, 1)}")
+    answer = alice.get(f"/c?{urlencode({'code': pasted})}")
+    assert (answer.status_code, answer.location) == (302, path_of(brand, 1))
+
+
+def test_a_pasted_address_of_no_code_of_ours_is_shown_again(brand: Brand, alice: Reader) -> None:
+    pasted = f"https://a-rather-long-name.brand.example/01/{brand.product.gtin}/21/{'7' * 16}"
+    assert alice.get(f"/c?{urlencode({'code': pasted})}").status_code == 404
+    assert f'value="{pasted}"' in alice.page
+
+
+def test_pasted_addresses_can_be_compared(pair: Brand, alice: Reader) -> None:
+    labels = (Label.outer, Label.inner)
+    outer, inner = (f"https://brand.example{path_of(pair, 1, label)}。" for label in labels)
+    assert compare(alice, outer, inner) == 200
+    assert alice.heading == "They belong together."
 
 
 # Wrong codes

@@ -77,16 +77,16 @@ def test_it_shows_what_happened_over_time_and_by_region(
     page = text(owner)
     assert "Hunan 2 1 1 0" in page
     assert "Unknown 1 0 1 0" in page
-    assert "Scans from March 2, 2026 to April 11, 2026: 4, at most 3 in one bar." in page
+    assert "Scans from 2 March 2026 to 11 April 2026: 4, at most 3 in one bar." in page
 
 
 def test_long_periods_have_weeks(brand: Brand, owner: Reader, clock: HeldClock) -> None:
     clock.advance(days=200)
     sign_in(owner, "olga")
     owner.get(f"{PAGE}?period=all")
-    assert "Mar 2 – Mar 8" in text(owner)
+    assert "2 Mar – 8 Mar" in text(owner)
     owner.get(f"{PAGE}?period=nonsense")
-    assert "Mar 2 – Mar 8" in text(owner)
+    assert "2 Mar – 8 Mar" in text(owner)
 
 
 def test_outer_labels_stand_apart_where_there_are_any(brand: Brand, owner: Reader) -> None:
@@ -255,8 +255,8 @@ def test_only_what_is_filled_in_changes(brand: Brand, owner: Reader) -> None:
     assert terms_at(brand, 200) == Terms()
     owner.get(PAGE)
     assert (
-        "Lot L7 Made on March 1, 2026 Best before March 1, 2027 "
-        "Market Guangdong, Guangxi, and Japan Store or distributor Guangzhou East"
+        "Lot L7 Made on 1 March 2026 Best before 1 March 2027 "
+        "Market Guangdong, Guangxi and Japan Store or distributor Guangzhou East"
     ) in text(owner)
     assert "The terms are kept: Lot, Made on" in text(owner)
 

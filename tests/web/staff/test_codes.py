@@ -43,7 +43,7 @@ def test_a_codes_page_says_what_is_known_of_it(
         d.codes.encode(brand.batch, 7).grouped,
         "State Activated On sale",
         "Lot L7 Market China",
-        "Scans 2 devices first Mar 2, 2026",
+        "Scans 2 devices first 2 Mar 2026",
         "Claimed by Customer 1",
         "Scanned outside its market",
         "Japan · 1 time",

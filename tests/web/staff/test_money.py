@@ -141,12 +141,12 @@ def test_a_budget_burns_down_to_a_day(
     owner.get("/staff/money/budgets/spring")
     said = text(owner)
     # 80 a day on nine whole days; 2,200 are left on 12 March.
-    assert "Ends about April 8, 2026 80 a day lately" in said
-    assert "between April 8, 2026 and April 8, 2026" in said
+    assert "Ends about 8 April 2026 80 a day lately" in said
+    assert "between 8 April 2026 and 8 April 2026" in said
     assert "last 9 whole days" in said
     assert "data-graph" in owner.page
     owner.get("/staff/money/budgets")
-    assert "April 8, 2026" in text(owner)
+    assert "8 April 2026" in text(owner)
 
 
 def test_accounting_adds_up_and_its_files_are_asked_for(
@@ -154,7 +154,7 @@ def test_accounting_adds_up_and_its_files_are_asked_for(
 ) -> None:
     owner.get("/staff/money/accounting")
     said = text(owner)
-    assert "March 1, 2026 to March 31, 2026" in said
+    assert "1 March 2026 to 31 March 2026" in said
     assert re.search(r"Sum 0 [\d,]+ [\d,]+ 0", said)
     form = {"kind": "totals", "form": "csv", "since": "2026-03-01", "until": "2026-03-31"}
     assert owner.send("/staff/exports", **form).status_code == 303
