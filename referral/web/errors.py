@@ -2,7 +2,7 @@
 
 import structlog
 from apiflask import APIFlask
-from flask import Response, render_template, request, session, url_for
+from flask import Response, current_app, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
@@ -81,10 +81,15 @@ def wait(problem: Problem) -> dict[str, str]:
 
 def _page(problem: Problem) -> str:
     # Nothing here may need the database: this is also the page for when it is gone.
+    is_staff = request.path.startswith("/staff/")
     actions = [(_("Type a code"), url_for("codes.typed_code"))]
+    if is_staff:
+        actions = [(_("Overview"), url_for("staff.home"))]
     if isinstance(problem, SignInToCheck):
         actions = [(_("Sign in"), url_for("member.sign_in", next=request.path))]
-    if session.get("customer"):
+    if isinstance(problem, FormExpired) and _is_page(request.path):
+        actions = [(_("Open the page again"), request.path), *actions]
+    if session.get("customer") and not is_staff:
         actions.append((_("My page"), url_for("member.me")))
     return render_template(
         "problem.html",
@@ -94,6 +99,12 @@ def _page(problem: Problem) -> str:
         status=problem.status,
         actions=actions,
     )
+
+
+def _is_page(path: str) -> bool:
+    """Whether a page can be asked for where a form was sent to."""
+    adapter = current_app.create_url_adapter(request)
+    return adapter is not None and adapter.test(path, "GET")
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:

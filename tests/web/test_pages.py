@@ -248,6 +248,9 @@ def test_a_claim_without_a_form_token_is_refused(brand: Brand, alice: Reader) ->
     alice.sign_in("13800138000")
     assert alice.post(f"{brand.path(1)}/claim").status_code == 400
     assert "open for too long" in alice.heading
+    again = re.search(r'href="([^"]+)">Open the page again<', alice.page)
+    assert again is not None
+    assert alice.get(again[1]).location == brand.path(1), "and not to a dead end"
     assert nothing_happened(brand)
 
 

@@ -227,12 +227,12 @@ def test_the_slider_shows_who_was_there(show: Show) -> None:
     page = show(heavy_trees.customers(100))
     slider = page.get_by_label("Until when")
     slider.fill("500")
-    expect(page.get_by_text(re.compile("50 of 100 shown"))).to_be_visible()
+    expect(page.get_by_text(re.compile("50 of 100 in the picture"))).to_be_visible()
     assert drawn(page) == 50
     assert "50 of 100" in str(slider.get_attribute("aria-valuetext"))
     page.get_by_label("Find somebody in the picture").fill("100")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("100 of 100 shown")).to_be_visible()
+    expect(page.get_by_text("100 of 100 in the picture")).to_be_visible()
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.wait_for_function(
