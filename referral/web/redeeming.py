@@ -173,8 +173,8 @@ def standing(offer: Offer) -> str | None:
         return _("You have had as many as one person gets.")
     if offer.missing:
         return ngettext(
-            "%(points)s point is missing",
-            "%(points)s points are missing",
+            "%(points)s more point needed",
+            "%(points)s more points needed",
             offer.missing,
             points=format_number(offer.missing),
         )

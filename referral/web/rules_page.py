@@ -137,7 +137,7 @@ def _whose(whom: int, gets: str) -> str:
     return _("%(what)s for whoever brought that friend in", what=gets)
 
 
-# What else holds
+# Other terms
 
 
 def _clauses(campaign: Campaign, rules: Sequence[Rule]) -> Iterator[str]:

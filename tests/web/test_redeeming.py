@@ -82,7 +82,7 @@ def test_the_catalogue_says_what_there_is_and_what_is_missing(
     for expected in (
         "250 points",
         "Thermos cup 3 left 100 points",
-        "Tea table 750 points are missing 10 left 1,000 points",
+        "Tea table 750 more points needed 10 left 1,000 points",
         "Fan None left",
         "Mug 10 left Won",
     ):
@@ -103,10 +103,10 @@ def test_what_is_owed_is_said_and_is_missing_too(
     for path in ("/me", "/me/items"):
         alice.get(path)
         assert "You owe 20 points, taken back after you had spent it." in words(alice)
-    assert "80 points are missing" in words(alice)
+    assert "80 more points needed" in words(alice)
     alice.get("/me/items/cup")
     assert "You have 0 points Owed 20 points" in words(alice)
-    assert "80 points are missing" in words(alice)
+    assert "80 more points needed" in words(alice)
 
 
 def test_who_owes_points_can_have_what_was_won(
