@@ -35,7 +35,7 @@ def add_customer(
 
 @transaction
 def rename(tx: Session, deployment: Deployment, customer_id: int, name: str | None) -> None:
-    """Set a customer's name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
+    """As `people.rename`."""
     people.rename(tx, deployment.keys, customer_id, name)
 
 

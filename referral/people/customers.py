@@ -1,5 +1,6 @@
 """Customers: people the brand knows, their identities, names and consent."""
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -64,6 +65,12 @@ class BadName(InvalidInput):
     advice = N_("A nickname is enough.")
 
 
+class NameIsContact(InvalidInput):
+    slug = "name-is-contact"
+    title = N_("A name cannot say where somebody is reached.")
+    advice = N_("A nickname is enough: it is shown to people who open your link.")
+
+
 class UnknownCustomer(NotFound):
     slug = "unknown-customer"
     title = N_("We do not know this customer.")
@@ -86,6 +93,13 @@ class ContactKept(Conflict):
     slug = "contact-kept"
     title = N_("There is one of this kind on your page already.")
     advice = N_("You can add one phone number and one e-mail address.")
+
+
+_REACHED_AT = re.compile(
+    r"\d(\W*\d){6}|@|www\.|://|(微信|wechat|weixin|vx|qq|whatsapp|telegram)\W*[a-z0-9]\w{3}",
+    re.IGNORECASE,
+)
+"""A number, an address, or an account elsewhere: names are shown to strangers."""
 
 
 def clean_name(text: str) -> str:
@@ -281,8 +295,13 @@ _RENAME = (
 
 
 def rename(tx: Session, keys: KeyRing, customer_id: int, name: str | None) -> None:
-    """Set the name, or take it away with None. Raises `BadName`, `UnknownCustomer`."""
+    """Set the name that somebody gives herself, or take it away with None.
+
+    Raises `BadName`, `NameIsContact`, `UnknownCustomer`.
+    """
     name = None if name is None else clean_name(name)
+    if name is not None and _REACHED_AT.search(name):
+        raise NameIsContact()
     customer_id = hold(tx, customer_id)
     run(tx, _RENAME, customer=customer_id, name=None if name is None else keys.encrypt(name))
     index_names(tx, keys, {customer_id: name})

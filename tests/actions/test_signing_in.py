@@ -17,6 +17,7 @@ from referral.people import (
     Customer,
     CustomerExists,
     Identity,
+    NameIsContact,
     SignInCode,
     SignInCodeSpent,
     WrongSignInCode,
@@ -306,6 +307,32 @@ def test_it_rejects_a_bad_name_and_adds_nobody(deployment: Deployment) -> None:
         with pytest.raises(BadName):
             actions.add_customer(deployment, [ALICE], name)
     assert count(deployment, Customer) == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "138 0013 8000",
+        "加微信abc123领红包",
+        "WeChat: abc_123",
+        "www.example.com",
+        "https://example.com/x",
+        "alice@example.com",
+    ],
+)
+def test_nobody_gives_herself_a_name_that_says_where_she_is_reached(
+    brand: Brand, name: str
+) -> None:
+    alice, _, _ = cast_of(brand)
+    customer = alice.sign_in()
+    with pytest.raises(NameIsContact):
+        actions.rename(brand.deployment, customer, name)
+
+
+@pytest.mark.parametrize("name", ["Alice 1990", "小雾🍵", "Room 101", "微信", "QQ", "3-2-1 Los!"])
+def test_other_names_are_her_own(brand: Brand, name: str) -> None:
+    alice, _, _ = cast_of(brand)
+    actions.rename(brand.deployment, alice.sign_in(), name)
 
 
 def test_it_rejects_the_details_of_two_people_and_changes_nothing(brand: Brand) -> None:
