@@ -4,7 +4,15 @@
 written.
 """
 
-from referral.ledger.accounts import Account, AccountName, Insufficient, Kind, account, balances
+from referral.ledger.accounts import (
+    Account,
+    AccountName,
+    Insufficient,
+    Kind,
+    account,
+    balances,
+    balances_of_kinds,
+)
 from referral.ledger.entries import (
     AlreadyPosted,
     LedgerEntry,
@@ -28,6 +36,7 @@ __all__ = [
     "Posting",
     "account",
     "balances",
+    "balances_of_kinds",
     "budget",
     "fund",
     "post",

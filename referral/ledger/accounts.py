@@ -114,16 +114,25 @@ def account(tx: Session, kind: Kind, owner: int, unit: str) -> int:
 
 
 _BALANCES = (
-    sa.select(Account.unit, sa.func.sum(Account.balance).label("held"))
-    .where(Account.kind == sa.bindparam("kind"), Account.owner == sa.bindparam("owner"))
-    .group_by(Account.unit)
+    sa.select(Account.kind, Account.unit, sa.func.sum(Account.balance).label("held"))
+    .where(Account.kind.in_(sa.bindparam("kinds", expanding=True)))
+    .where(Account.owner == sa.bindparam("owner"))
+    .group_by(Account.kind, Account.unit)
 )
 
 
 def balances(tx: Session, kind: Kind, owner: int) -> dict[str, int]:
     """An owner's balances of one kind, by unit."""
-    rows = run(tx, _BALANCES, kind=kind, owner=owner)
-    return {row.unit: int(row.held) for row in rows}
+    (found,) = balances_of_kinds(tx, [kind], owner)
+    return found
+
+
+def balances_of_kinds(tx: Session, kinds: Sequence[Kind], owner: int) -> list[dict[str, int]]:
+    """An owner's balances by unit, of each of these kinds."""
+    found: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
+    for row in run(tx, _BALANCES, kinds=list(kinds), owner=owner):
+        found[row.kind][row.unit] = int(row.held)
+    return list(found.values())
 
 
 Changed = list[tuple[int, int]]

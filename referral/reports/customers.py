@@ -28,9 +28,8 @@ class Balance:
 
 def balances(tx: Session, customer_id: int) -> list[Balance]:
     """Points always, and every other unit the customer has had."""
-    available = ledger.balances(tx, ledger.Kind.wallet, customer_id)
-    pending = ledger.balances(tx, ledger.Kind.pending, customer_id)
-    owed = ledger.balances(tx, ledger.Kind.owed, customer_id)
+    kinds = (ledger.Kind.wallet, ledger.Kind.pending, ledger.Kind.owed)
+    available, pending, owed = ledger.balances_of_kinds(tx, kinds, customer_id)
     units = {"points", *available, *pending, *(unit for unit, debt in owed.items() if debt)}
     return [
         Balance(unit, available.get(unit, 0), pending.get(unit, 0), -owed.get(unit, 0))

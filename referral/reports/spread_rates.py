@@ -132,10 +132,12 @@ def rates(tx: Session, scope: Scope) -> Rates:
     children = people.children[is_ripe & people.has_parent]
     of_roots = people.children[is_ripe & ~people.has_parent]
     ripe_until = scope.until - timedelta(days=ripe_days)
-    silent = _silent_seeds(tx, replace(people.scope, until=ripe_until))
+    silent, ripe_silent = _silent_seeds(tx, scope, replace(people.scope, until=ripe_until))
+    is_cut = people.scope is not scope
+    roots = _roots(tx, scope) if is_cut else int((~people.has_parent).sum())
     opened, buying = _buying(tx, people.scope)
     ripe_buyers = int((opened <= now - ripe_days).sum())
-    of_seeds = np.concatenate([of_roots, np.zeros(silent, np.int64)])
+    of_seeds = np.concatenate([of_roots, np.zeros(ripe_silent, np.int64)])
     enough = len(children) >= FEW
     is_spread = enough and children.sum() > 0
     return Rates(
@@ -148,7 +150,7 @@ def rates(tx: Session, scope: Scope) -> Rates:
         reproduction=mean_offspring(children) if enough else None,
         dispersion=dispersion(children) if is_spread else None,
         per_seed=mean_offspring(of_seeds) if len(of_seeds) >= FEW else None,
-        seeds=_roots(tx, scope) + _silent_seeds(tx, scope),
+        seeds=roots + silent,
         conversion=share(ripe_buyers, len(children)) if enough else None,
         **_of_waits(waits, "wait"),
         **_of_waits(buying, "buying"),
@@ -322,13 +324,16 @@ def _roots(tx: Session, scope: Scope) -> int:
     return tx.scalar(roots.where(*_nodes_in(scope), SpreadNode.parent_id.is_(None))) or 0
 
 
-def _silent_seeds(tx: Session, scope: Scope) -> int:
-    """People who first pressed a share button then, and nobody opened their link."""
+def _silent_seeds(tx: Session, scope: Scope, part: Scope) -> tuple[int, int]:
+    """People who first pressed a share button then, and nobody opened their link; and those of them
+    in a part of the time."""
     in_spread = sa.exists().where(
         SpreadNode.campaign_id == Sharer.campaign_id, SpreadNode.visitor_id == Sharer.visitor_id
     )
-    silent = sa.select(sa.func.count()).where(*_within(scope, Sharer, Sharer.at), ~in_spread)
-    return tx.scalar(silent) or 0
+    in_part = sa.case((sa.and_(*_within(part, Sharer, Sharer.at)), 1))
+    counts = sa.select(sa.func.count(), sa.func.count(in_part))
+    every, some = tx.execute(counts.where(*_within(scope, Sharer, Sharer.at), ~in_spread)).one()
+    return every, some
 
 
 def _buying(tx: Session, scope: Scope) -> tuple[Floats, Floats]:
