@@ -101,7 +101,8 @@ def set_links(tx: Session, product: Product, targets: Sequence[Target], own_root
     if faults:
         raise BadLinks(faults)
     # Two at once would leave a mixture of both.
-    tx.execute(sa.select(Product.id).where(Product.id == product.id).with_for_update())
+    this = sa.select(Product.id).where(Product.id == product.id)
+    tx.execute(this.with_for_update(key_share=True))
     tx.execute(sa.delete(ProductLink).where(ProductLink.product_id == product.id))
     tx.add_all(
         ProductLink(

@@ -51,14 +51,40 @@ def overtaken(
         return outcome, _outcome(beside[0])
 
 
-def _until_blocked_or_done(db: Database, future: Future[Any]) -> None:
+def waiting(
+    db: Database, first: Callable[[Session], Any], *others: Callable[[], Any]
+) -> list[bool]:
+    """Which of the others wait while `first` has done its work and not committed yet.
+
+    Each begins once the one before it is done or waits. All of them are done in the end.
+    """
+    with ThreadPoolExecutor(len(others)) as pool:
+
+        def work(tx: Session) -> list[Future[Any]]:
+            first(tx)
+            begun: list[Future[Any]] = []
+            for other in others:
+                already = sum(not each.done() for each in begun)
+                begun.append(pool.submit(other))
+                _until_blocked_or_done(db, begun[-1], already)
+            waits.extend(not each.done() for each in begun)
+            return begun
+
+        waits: list[bool] = []
+        for future in db.transact(work):
+            future.result(WAIT_SECONDS)
+    return waits
+
+
+def _until_blocked_or_done(db: Database, future: Future[Any], already: int = 0) -> None:
+    """Until it is done, or one more waits than did `already`."""
     if db.is_sqlite:
         return  # one writer at a time: the other one waits for the end of this transaction
     waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     deadline = time.monotonic() + WAIT_SECONDS
     with db.engine.connect() as connection:
         while time.monotonic() < deadline:
-            if wait([future], timeout=0.005).done or connection.scalar(waiting):
+            if wait([future], timeout=0.005).done or connection.scalar(waiting) > already:
                 return
     raise AssertionError("the other transaction neither ended nor waited for this one")
 

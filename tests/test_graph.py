@@ -1,6 +1,6 @@
 """The graphs: the spread stays a forest in whatever order openings arrive, and referrals a tree."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from referral.graph import Referral, SpreadNode, Step
 from referral.links import HOP_MAX, Channel, Link, VisitorCookie, arrive
 from referral.spread.placing import Opening
 from tests.cast import add_product, publish
-from tests.races import at_once, overtaken
+from tests.races import at_once, overtaken, waiting
 from tests.spreads import World, by_definition
 
 SLOW_BUT_FINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -295,6 +295,66 @@ def test_openings_all_at_once_make_one_forest(deployment: Deployment, campaign: 
         spread = nodes(tx, campaign)
     assert {v: node.parent_id for v, node in spread.items()} == by_definition(openings)
     assert_forest(spread)
+
+
+def test_who_moves_a_sharer_is_not_passed_by_by_those_who_open_his_link(
+    deployment: Deployment, campaign: Campaign
+) -> None:
+    if deployment.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+
+    def opening(reader: int, minute: int) -> Callable[[], bool]:
+        at = T0 + timedelta(minutes=minute)
+        each = Opening(reader, ANN, 0, at)
+        return lambda: deployment.db.transact(lambda tx: attach(tx, campaign, each))
+
+    opening(5, 10)()
+    late, one_more = opening(BEN, 5), opening(CAT, 12)
+    open_now = Opening(DAN, ANN, 0, T0 + timedelta(minutes=11))
+    waits = waiting(deployment.db, lambda tx: attach(tx, campaign, open_now), late, one_more)
+    assert waits == [True, True], "she who comes later stands in line behind him"
+    with deployment.db.read() as tx:
+        assert {number: each.hop for number, each in nodes(tx, campaign).items()} == {
+            ANN: 0, 5: 1, BEN: 1, CAT: 1, DAN: 1,
+        }  # fmt: skip
+
+
+def test_those_who_open_a_link_do_not_wait_for_each_other(
+    deployment: Deployment, campaign: Campaign
+) -> None:
+    if deployment.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    deployment.db.transact(lambda tx: attach(tx, campaign, Opening(BEN, ANN, 0, T0)))
+    later = [Opening(number, ANN, 0, T0 + timedelta(minutes=number)) for number in (CAT, DAN, 5)]
+    waits = waiting(
+        deployment.db,
+        lambda tx: attach(tx, campaign, later[0]),
+        *(
+            lambda each=each: deployment.db.transact(lambda tx: attach(tx, campaign, each))  # type: ignore[misc]
+            for each in later[1:]
+        ),
+    )
+    assert waits == [False, False]
+
+
+@pytest.mark.parametrize("hops", [(0, 3), (3, 0)])
+def test_two_who_open_an_unknown_sharers_link_at_the_same_moment_stand_at_one_hop(
+    deployment: Deployment, campaign: Campaign, hops: tuple[int, int]
+) -> None:
+    openings = [
+        Opening(reader, ANN, hop, T0 + timedelta(seconds=second))
+        for reader, hop, second in zip((BEN, CAT), hops, (0, 1), strict=True)
+    ]
+    outcomes = overtaken(
+        deployment.db,
+        lambda tx: attach(tx, campaign, openings[0]),
+        lambda: deployment.db.transact(lambda tx: attach(tx, campaign, openings[1])),
+    )
+    assert not [each for each in outcomes if isinstance(each, Exception)]
+    with deployment.db.read() as tx:
+        spread = nodes(tx, campaign)
+    assert_forest(spread)
+    assert spread[BEN].parent_id == spread[CAT].parent_id == ANN
 
 
 def test_two_arriving_at_the_same_moment_find_one_place(

@@ -7,7 +7,6 @@ opened by people gets his openings and his place back. Credit travels in links a
 does not ask for any of this.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +51,8 @@ def _sift_some(tx: Session, now: datetime) -> Sifted | None:
         return None
     unproven = [each.id for each in due if not each.has_run]
     opened = visits.opened_by(tx, unproven)
-    _hold_still(tx, opened)
+    for campaign in sorted({each.campaign for each in opened}):
+        spread.hold_still(tx, campaign)
     # Only now: nobody can open their links unseen any more.
     have_readers, proven = _by_their_readers(tx, unproven)
     persons = {each.id for each in due if each.has_run} | proven
@@ -76,14 +76,6 @@ def _by_their_readers(tx: Session, visitors: Sequence[int]) -> tuple[set[int], s
     persons = people.proven_among(tx, {reader for _, reader in readings})
     proven = {sharer for sharer, reader in readings if reader in persons}
     return {sharer for sharer, _ in readings}, proven
-
-
-def _hold_still(tx: Session, opened: Sequence[Opened]) -> None:
-    places: defaultdict[int, set[int]] = defaultdict(set)
-    for each in opened:
-        places[each.campaign] |= {each.visitor} | ({each.parent} if each.parent else set())
-    for campaign, visitors in sorted(places.items()):
-        spread.hold_still(tx, campaign, visitors)
 
 
 def _take_out(tx: Session, visitors: Collection[int], opened: Sequence[Opened]) -> None:

@@ -310,7 +310,7 @@ def campaign_by_slug(tx: Session, slug: str, *, for_update: bool = False) -> Cam
     if not SLUG.fullmatch(slug):  # PostgreSQL refuses some texts, such as one with a NUL
         raise UnknownCampaign()
     statement = sa.select(Campaign).where(Campaign.slug == slug)
-    campaign = tx.scalar(statement.with_for_update() if for_update else statement)
+    campaign = tx.scalar(statement.with_for_update(key_share=True) if for_update else statement)
     if campaign is None:
         raise UnknownCampaign()
     return campaign

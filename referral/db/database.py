@@ -307,13 +307,16 @@ def no_hurry(tx: Session) -> None:
         tx.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
-def lock(tx: Session, name: str) -> None:
+def lock(tx: Session, name: str, *, shared: bool = False) -> None:
     """Wait until no other transaction holds `name`; it is let go at the end of this one.
 
-    SQLite has one writer at a time anyway.
+    Several may hold it `shared`. Who asks waits behind those who asked before, so nobody is passed
+    by for ever; with locks of rows, those who share pass by those who do not. SQLite has one
+    writer at a time anyway.
     """
     if tx.get_bind().dialect.name == "postgresql":
-        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+        take = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
+        tx.execute(sa.select(take(sa.func.hashtext(name))))
 
 
 def upgrade(url: str) -> None:

@@ -4,11 +4,27 @@ Only what needs nobody to move is dealt with here: new readers, openings by thos
 and first sharings of those who stay where they are. What is left is dealt with one by one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from referral.links import HOP_MAX
 from referral.spread.placing import NOWHERE, Node, Opening, Sharing, in_sequence
+
+
+def apart(openings: Sequence[Opening]) -> tuple[list[Opening], list[Opening]]:
+    """Those that a crowd may be given, and those of anybody who is farther than links count.
+
+    What time such an opening is given depends on those before it (see `in_sequence`), so theirs
+    are dealt with one by one, in the order in which they came.
+    """
+    distant = {
+        number for each in openings if each.hop == HOP_MAX for number in (each.reader, each.sharer)
+    }
+    near, far = list[Opening](), list[Opening]()
+    for each in openings:
+        (far if each.reader in distant or each.sharer in distant else near).append(each)
+    return near, far
 
 
 @dataclass

@@ -14,8 +14,8 @@ from referral.db import Base, as_a_whole, insert_new, is_sqlite, lock, run
 from referral.db.bulk import Given, among, copy_rows, insert_many, numbers, update_many
 from referral.links import Link
 from referral.people import Visitor
-from referral.spread.crowds import Crowd
-from referral.spread.placing import Node, Opening, Place, Sharing, Touch, in_sequence
+from referral.spread.crowds import Crowd, apart
+from referral.spread.placing import NOWHERE, Node, Opening, Place, Sharing, Touch, in_sequence
 
 NODES_AT_ONCE = 1_000
 
@@ -68,7 +68,6 @@ _FIND_NODES = sa.select(
 ).where(_IN_CAMPAIGN, among(_NODE.visitor_id, "visitors"))
 # In the order of their numbers, so that two who want the same nodes do not wait in a circle.
 _LOCK_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update()
-_HOLD_NODES = _FIND_NODES.order_by(_NODE.visitor_id).with_for_update(read=True)
 
 
 _Row = tuple[Any, ...]
@@ -125,22 +124,49 @@ def attach(tx: Session, visitor: int, link: Link, at: datetime) -> bool:
 def _attach(tx: Session, campaign: int, opening: Opening) -> bool:
     if opening.reader == opening.sharer:
         return False
-    known = _nodes(tx, _FIND_NODES, campaign, opening.reader, opening.sharer)
-    reader, sharer = known.get(opening.reader), known.get(opening.sharer)
-    if reader is None and _add(tx, campaign, opening, sharer):
-        return True
+    reader, sharer = _both(tx, campaign, opening)
+    if reader is None and (sharer is None or _stays(sharer, opening)):
+        if _add(tx, campaign, opening, sharer):
+            return True
+        reader, sharer = _both(tx, campaign, opening)
     decides = not _told_before(opening, reader, sharer) and _replace(tx, campaign, opening)
     last = _last(campaign, opening.reader, opening.sharer, opening.at)
     update_many(tx, _set_last, _LAST, [last])
     return decides
 
 
+def _both(tx: Session, campaign: int, opening: Opening) -> tuple[Node | None, Node | None]:
+    """The reader and the sharer of an opening as they are known."""
+    known = _nodes(tx, _FIND_NODES, campaign, opening.reader, opening.sharer)
+    return known.get(opening.reader), known.get(opening.sharer)
+
+
+# Whoever moves somebody has a campaign's spread alone; those who put new readers below somebody who
+# stays share it. Which of the two is needed is guessed before, from what is known: who shares it
+# already and wants it alone may meet another who does, and the database ends one of them.
+
+
+def hold_still(tx: Session, campaign: int) -> None:
+    """Let nobody else move, and nobody come in, until the end of this transaction."""
+    lock(tx, f"spread|{campaign}")
+
+
+def _let_stay(tx: Session, campaign: int) -> None:
+    """Let nobody move until the end of this transaction; others may come in beside it."""
+    lock(tx, f"spread|{campaign}", shared=True)
+
+
 def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
     """The same of many openings in one campaign, in whatever order."""
-    everybody = {number for each in openings for number in (each.reader, each.sharer)}
+    near, far = apart(openings)
+    everybody = {number for each in near for number in (each.reader, each.sharer)}
     rows = _rows(tx, _FIND_NODES, campaign, everybody)
     crowd = Crowd({visitor: _node(row) for visitor, row in rows.items()})
-    others = [opening for opening in crowd.ordered(openings) if not crowd.add(opening)]
+    others = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
+    if others:
+        hold_still(tx, campaign)
+    else:
+        _let_stay(tx, campaign)
     try:
         # SQLite has one writer at a time: nobody overtakes.
         with nullcontext() if is_sqlite(tx) else as_a_whole(tx):
@@ -160,7 +186,7 @@ def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Ro
     known to be. Raises `_OvertakenError`."""
     if not is_sqlite(tx):
         held = _rows(tx, _LOCK_NODES, campaign, crowd.shared.keys())
-        held |= _rows(tx, _HOLD_NODES, campaign, crowd.relied_on - crowd.shared.keys())
+        held |= _rows(tx, _FIND_NODES, campaign, crowd.relied_on - crowd.shared.keys())
         if any(held.get(number) != known[number] for number in crowd.relied_on):
             raise _OvertakenError
     rows = []
@@ -220,29 +246,44 @@ def _told_before(opening: Opening, reader: Node | None, sharer: Node | None) -> 
     """Whether an opening says nothing new of anybody's place."""
     if reader is None or sharer is None:
         return False
+    if reader.parent == opening.sharer and reader.hop != sharer.hop + 1:
+        return False  # put in just now, while another put in the sharer
     opening = in_sequence(opening, reader.place, sharer.place)
     is_known = sharer.place.shared(opening) == sharer.place
     return is_known and reader.place.reached(opening) == reader.place
 
 
+def _stays(sharer: Node, opening: Opening) -> bool:
+    """Whether a sharer is where he is also when a new reader has opened his link."""
+    opening = in_sequence(opening, NOWHERE, sharer.place)
+    place, after = sharer.place, sharer.place.shared(opening)
+    is_first = place.touch is not None and place.sharing is None
+    return after == place or (is_first and after.parent is not None)
+
+
 def _add(tx: Session, campaign: int, opening: Opening, sharer: Node | None) -> bool:
-    """Put a new reader below a sharer who keeps his place: nearly every opening is that, and none
-    of them waits for another. False when it is not, or no longer; nothing is lost then.
+    """Put a new reader below a sharer who stays: nearly every opening is that, and none of them
+    waits for another. False when it is not so, or no longer; nothing is lost then.
     """
+    if not is_sqlite(tx):
+        sharer = _kept(tx, campaign, opening.sharer)
     last = {"last_by": opening.sharer, "last_at": opening.at}
     if sharer is None:
         people.look_again(tx, opening.sharer, opening.at)
-        beginning = Place().shared(opening)
+        beginning = NOWHERE.shared(opening)
         hop = beginning.top_hop
         first = {"last_by": None, "last_at": None, **_columns(beginning, hop)}
         rows = {opening.sharer: first}
+    elif not _stays(sharer, opening):
+        return False
     else:
-        opening = in_sequence(opening, Place(), sharer.place)
-        held = _hold(tx, campaign, opening, sharer)
-        if held is None:
-            return False
-        hop, rows = held, {}
-    rows[opening.reader] = {**last, **_columns(Place().reached(opening), hop + 1)}
+        opening = in_sequence(opening, NOWHERE, sharer.place)
+        if sharer.place.sharing is None:
+            keys = {"campaign": campaign, "visitor": opening.sharer}
+            sharing = {**keys, "first_at": opening.at, "said": opening.hop}
+            update_many(tx, _set_shared, _SHARED, [sharing])
+        hop, rows = sharer.hop, {}
+    rows[opening.reader] = {**last, **_columns(NOWHERE.reached(opening), hop + 1)}
     keyed = [
         {"campaign_id": campaign, "visitor_id": visitor, **row}
         for visitor, row in sorted(rows.items())
@@ -250,41 +291,13 @@ def _add(tx: Session, campaign: int, opening: Opening, sharer: Node | None) -> b
     return insert_new(tx, SpreadNode, keyed) == len(keyed)
 
 
-_FIRST_SHARED = (
-    sa.update(SpreadNode)
-    .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("sharer"))
-    .where(_NODE.shared_at.is_(None), _NODE.hop == sa.bindparam("known_hop"))
-    .where(_NODE.touched_by == sa.bindparam("known_touch"), _NODE.at == sa.bindparam("known_at"))
-    .values(shared_at=sa.bindparam("opened_at"), shared_hop=sa.bindparam("said"))
-)
-
-
-def _hold(tx: Session, campaign: int, opening: Opening, sharer: Node) -> int | None:
-    """Keep a sharer where he is until the end of the transaction; his hop.
-
-    None when this opening moves him, or somebody else has just done so.
-    """
-    after = sharer.place.shared(opening)
-    if after == sharer.place:
-        if tx.get_bind().dialect.name == "postgresql":
-            held = _nodes(tx, _HOLD_NODES, campaign, opening.sharer).get(opening.sharer)
-            return sharer.hop if held == sharer else None
-        return sharer.hop
-    touch = sharer.place.touch
-    if touch is None or after.parent is None or sharer.place.sharing is not None:
-        return None
-    first = run(
-        tx,
-        _FIRST_SHARED,
-        campaign=campaign,
-        sharer=opening.sharer,
-        known_hop=sharer.hop,
-        known_touch=touch.by,
-        known_at=touch.at,
-        opened_at=opening.at,
-        said=opening.hop,
-    )
-    return sharer.hop if first.rowcount == 1 else None
+def _kept(tx: Session, campaign: int, sharer: int) -> Node | None:
+    """A sharer, who stays as he is until the end of the transaction."""
+    _let_stay(tx, campaign)
+    found = _nodes(tx, _FIND_NODES, campaign, sharer).get(sharer)
+    if found is not None and found.place.sharing is None:  # another may be the first beside this
+        found = _nodes(tx, _LOCK_NODES, campaign, sharer).get(sharer)
+    return found
 
 
 def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
@@ -293,13 +306,13 @@ def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
     One transaction a campaign does so at a time. Readers who are just being added below a node
     that moves are waited for, and get their hop from here.
     """
-    lock(tx, f"spread|{campaign}")
-    empty = {"campaign_id": campaign, **_columns(Place(), 0), "at": opening.at}
+    hold_still(tx, campaign)
+    empty = {"campaign_id": campaign, **_columns(NOWHERE, 0), "at": opening.at}
     both = sorted((opening.reader, opening.sharer))
     rows = [{**empty, "visitor_id": number} for number in both]
     if insert_new(tx, SpreadNode, rows):
         people.look_again(tx, opening.sharer, opening.at)
-    nodes = _nodes(tx, _LOCK_NODES, campaign, *both)
+    nodes = _nodes(tx, _FIND_NODES, campaign, *both)
     reader, sharer = nodes[opening.reader], nodes[opening.sharer]
     opening = in_sequence(opening, reader.place, sharer.place)
     above = sharer.place.shared(opening)
@@ -319,7 +332,7 @@ def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
 _SET_NODE = (
     sa.update(SpreadNode)
     .where(_IN_CAMPAIGN, _NODE.visitor_id == sa.bindparam("visitor"))
-    .values({name: sa.bindparam(f"new_{name}") for name in _columns(Place(), 0)})
+    .values({name: sa.bindparam(f"new_{name}") for name in _columns(NOWHERE, 0)})
 )
 _SHIFT = (
     sa.update(SpreadNode)
@@ -352,12 +365,6 @@ def _move(tx: Session, campaign: int, visitor: int, node: Node, place: Place, ho
 
 
 # Leaving: somebody who opened links turns out to be nobody
-
-
-def hold_still(tx: Session, campaign: int, visitors: Collection[int]) -> None:
-    """Let nobody else move these visitors, nor come in below them, in this transaction."""
-    lock(tx, f"spread|{campaign}")
-    run(tx, _LOCK_NODES, campaign=campaign, visitors=numbers(tx, sorted(visitors)))
 
 
 _BELOW = sa.select(_NODE.parent_id, _NODE.visitor_id).where(
@@ -399,7 +406,7 @@ def forget_opening(
     others = [*left(), *(Sharing(row.first_at, row.link_hop) for row in below)]
     first = min(others, key=lambda sharing: sharing.order, default=None)
     place = node.place._replace(sharing=first)
-    if place == Place():
+    if place == NOWHERE:
         leave(tx, campaign, [sharer])
     else:
         _move(tx, campaign, sharer, node, place, _hop_at(tx, campaign, node, place))

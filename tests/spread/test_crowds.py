@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from referral.deployment import Deployment
-from referral.links import Channel, Link
+from referral.links import HOP_MAX, Channel, Link
 from referral.spread import SpreadNode, attach, nodes
 from referral.spread.placing import Opening
 from tests.cast import add_product, publish
@@ -65,6 +65,11 @@ def campaigns(deployment: Deployment) -> tuple[int, int]:
 def test_many_at_once_are_as_one_by_one(deployment: Deployment, campaigns: tuple[int, int]) -> None:
     one, two = campaigns
 
+    @example(
+        # At the last hop two openings of each other, after one that has given the first a place.
+        [Opening(1, 3, 0, START), Opening(1, 2, HOP_MAX, START), Opening(2, 1, HOP_MAX, START)],
+        [1, 2],
+    )
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(OPENINGS, SIZES)
     def check(drawn: list[Opening], sizes: list[int]) -> None:
