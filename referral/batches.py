@@ -120,9 +120,9 @@ def add_batch(
 
 
 def batch_by_id(tx: Session, batch_id: int, *, for_update: bool = False) -> Batch:
-    """Raises `UnknownBatch`."""
+    """Raises `UnknownBatch`. One that is locked is claimed in by nobody meanwhile."""
     statement = sa.select(Batch).where(Batch.id == batch_id)
-    batch = tx.scalar(statement.with_for_update(key_share=True) if for_update else statement)
+    batch = tx.scalar(statement.with_for_update() if for_update else statement)
     if batch is None:
         raise UnknownBatch()
     return batch

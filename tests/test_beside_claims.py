@@ -8,7 +8,6 @@ from referral import actions
 from referral.campaigns.content import CampaignContent
 from referral.deployment import Deployment
 from referral.product_links import Target
-from referral.ranges import RangeState
 from tests.cast import GTIN, Brand, Person, cast_of, open_brand
 from tests.races import waiting
 
@@ -20,17 +19,11 @@ def edit_content(brand: Brand) -> object:
     return actions.edit_content(brand.deployment, "spring", lambda _: content)
 
 
-def void(brand: Brand) -> object:
-    return actions.set_range(
-        brand.deployment, brand.batch.id, RangeState.voided, start=5, end=6, by="tests"
-    )
-
-
 def set_links(brand: Brand) -> object:
     return actions.set_product_links(brand.deployment, GTIN, [PAGE])
 
 
-@pytest.mark.parametrize("change", [edit_content, void, set_links])
+@pytest.mark.parametrize("change", [edit_content, set_links])
 def test_a_change_does_not_wait_for_those_who_claim(
     deployment: Deployment, change: Callable[[Brand], object]
 ) -> None:

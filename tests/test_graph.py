@@ -171,6 +171,10 @@ def attach(tx: Session, campaign: Campaign, opening: Opening) -> bool:
     return graph.attach(tx, opening.reader, shared, opening.at)
 
 
+def attaching(deployment: Deployment, campaign: Campaign, opening: Opening) -> Callable[[], bool]:
+    return lambda: deployment.db.transact(lambda tx: attach(tx, campaign, opening))
+
+
 @settings(max_examples=25, suppress_health_check=SLOW_BUT_FINE)
 @given(who_opens_whose, st.data())
 def test_the_spread_is_the_same_in_whatever_order_openings_arrive(
@@ -303,20 +307,47 @@ def test_who_moves_a_sharer_is_not_passed_by_by_those_who_open_his_link(
     if deployment.db.is_sqlite:
         pytest.skip("SQLite has one writer")
 
-    def opening(reader: int, minute: int) -> Callable[[], bool]:
-        at = T0 + timedelta(minutes=minute)
-        each = Opening(reader, ANN, 0, at)
-        return lambda: deployment.db.transact(lambda tx: attach(tx, campaign, each))
+    def opened(reader: int, sharer: int, minute: int) -> Opening:
+        return Opening(reader, sharer, 0, T0 + timedelta(minutes=minute))
 
-    opening(5, 10)()
-    late, one_more = opening(BEN, 5), opening(CAT, 12)
-    open_now = Opening(DAN, ANN, 0, T0 + timedelta(minutes=11))
-    waits = waiting(deployment.db, lambda tx: attach(tx, campaign, open_now), late, one_more)
-    assert waits == [True, True], "she who comes later stands in line behind him"
+    attaching(deployment, campaign, opened(BEN, ANN, 10))()
+    waits = waiting(
+        deployment.db,
+        lambda tx: attach(tx, campaign, opened(CAT, ANN, 11)),
+        attaching(deployment, campaign, opened(ANN, 6, 5)),
+        attaching(deployment, campaign, opened(DAN, ANN, 12)),
+    )
+    assert waits == [True, True], "he who comes later stands in line behind her"
     with deployment.db.read() as tx:
         assert {number: each.hop for number, each in nodes(tx, campaign).items()} == {
-            ANN: 0, 5: 1, BEN: 1, CAT: 1, DAN: 1,
+            6: 0, ANN: 1, BEN: 2, CAT: 2, DAN: 2,
         }  # fmt: skip
+
+
+@pytest.mark.parametrize("minutes", [(9, 5, 7), (5, 9, 7), (7, 9, 5)])
+def test_openings_of_a_fresh_link_that_come_out_of_order_move_nobody(
+    deployment: Deployment, campaign: Campaign, minutes: Sequence[int]
+) -> None:
+    """So nobody asks for the spread alone, and those who open another link do not wait."""
+    if deployment.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    deployment.db.transact(lambda tx: attach(tx, campaign, Opening(BEN, ANN, 0, T0)))
+    first, *others = (
+        Opening(reader, BEN, 1, T0 + timedelta(minutes=minute))
+        for reader, minute in zip((5, 6, 7), minutes, strict=True)
+    )
+    bystander = Opening(CAT, ANN, 0, T0 + timedelta(minutes=20))
+    waits = waiting(
+        deployment.db,
+        lambda tx: attach(tx, campaign, first),
+        *(attaching(deployment, campaign, each) for each in [*others, bystander]),
+    )
+    assert waits == [True, True, False]
+    with deployment.db.read() as tx:
+        found = SpreadNode.__table__.c
+        shared = sa.select(found.shared_at).where(found.visitor_id == BEN)
+        assert tx.scalar(shared) == T0 + timedelta(minutes=min(minutes))
+        assert_forest(nodes(tx, campaign))
 
 
 def test_those_who_open_a_link_do_not_wait_for_each_other(
@@ -325,14 +356,11 @@ def test_those_who_open_a_link_do_not_wait_for_each_other(
     if deployment.db.is_sqlite:
         pytest.skip("SQLite has one writer")
     deployment.db.transact(lambda tx: attach(tx, campaign, Opening(BEN, ANN, 0, T0)))
-    later = [Opening(number, ANN, 0, T0 + timedelta(minutes=number)) for number in (CAT, DAN, 5)]
+    first, *others = (Opening(n, ANN, 0, T0 + timedelta(minutes=n)) for n in (CAT, DAN, 5))
     waits = waiting(
         deployment.db,
-        lambda tx: attach(tx, campaign, later[0]),
-        *(
-            lambda each=each: deployment.db.transact(lambda tx: attach(tx, campaign, each))  # type: ignore[misc]
-            for each in later[1:]
-        ),
+        lambda tx: attach(tx, campaign, first),
+        *(attaching(deployment, campaign, each) for each in others),
     )
     assert waits == [False, False]
 

@@ -7,7 +7,7 @@ opened by people gets his openings and his place back. Credit travels in links a
 does not ask for any of this.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -51,8 +51,7 @@ def _sift_some(tx: Session, now: datetime) -> Sifted | None:
         return None
     unproven = [each.id for each in due if not each.has_run]
     opened = visits.opened_by(tx, unproven)
-    for campaign in sorted({each.campaign for each in opened}):
-        spread.hold_still(tx, campaign)
+    _hold_still(tx, opened)
     # Only now: nobody can open their links unseen any more.
     have_readers, proven = _by_their_readers(tx, unproven)
     persons = {each.id for each in due if each.has_run} | proven
@@ -76,6 +75,12 @@ def _by_their_readers(tx: Session, visitors: Sequence[int]) -> tuple[set[int], s
     persons = people.proven_among(tx, {reader for _, reader in readings})
     proven = {sharer for sharer, reader in readings if reader in persons}
     return {sharer for sharer, _ in readings}, proven
+
+
+def _hold_still(tx: Session, opened: Iterable[Opened]) -> None:
+    """Before the rollups are changed, as those do who store visits."""
+    for campaign in sorted({each.campaign for each in opened}):
+        spread.hold_still(tx, campaign)
 
 
 def _take_out(tx: Session, visitors: Collection[int], opened: Sequence[Opened]) -> None:
@@ -108,8 +113,9 @@ def _first_left(tx: Session, campaign: int, sharer: int) -> list[Sharing]:
 def _put_back(tx: Session, visitors: Collection[int]) -> list[Opened]:
     """Count what these visitors opened as people's again; which openings that are."""
     back = visits.count_as_people(tx, visitors)
-    rollups.turn(tx, back, was=Kind.fetch)
     opened = [visits.opening_of(visit) for visit in back]
+    _hold_still(tx, opened)
+    rollups.turn(tx, back, was=Kind.fetch)
     for each in opened:
         if each.parent is not None:
             link = Link(each.campaign, each.parent, None, each.hop, each.channel)

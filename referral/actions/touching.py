@@ -80,7 +80,8 @@ def keep_touches(
     if visitor is None or not people.fold_visitor(tx, visitor, known.customer, now):
         visitor = people.own_visitor(tx, known.customer, people.new_visitor_id(), now)
     others = [touch for touch in others if touch.link.visitor != visitor]
-    for touch in others:
+    # By campaign, as those do who store visits: two who take turns at several wait in no circle.
+    for touch in sorted(others, key=lambda touch: touch.link.campaign):
         graph.attach(tx, visitor, touch.link, latest_of(touch.at))
     return others, spread.reached(tx, known.customer)
 

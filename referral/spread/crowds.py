@@ -1,7 +1,7 @@
 """Many openings of one campaign at once, worked out in memory: who gets which place. Pure.
 
 Only what needs nobody to move is dealt with here: new readers, openings by those who have a place,
-and first sharings of those who stay where they are. What is left is dealt with one by one.
+and sharings by those who stay where they are. What is left is dealt with one by one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ class Crowd:
     new: set[int] = field(default_factory=set)
     """Those that were not known."""
     shared: dict[int, Sharing] = field(default_factory=dict)
-    """The first sharing of known ones."""
+    """When the links of known ones were first opened, where that was not known."""
     relied_on: set[int] = field(default_factory=set)
     """Known ones who have to stay where they are, as new ones stand below them."""
     last: dict[int, tuple[datetime, int]] = field(default_factory=dict)
@@ -93,8 +93,7 @@ class Crowd:
         number, place = opening.sharer, sharer.place
         after = place.shared(opening)
         if after is not place:
-            is_first = place.touch is not None and place.sharing is None
-            if not is_first or after.parent is None or after.sharing is None:
+            if after.sharing is None or not sharer.stays(after):
                 return False
             self.nodes[number] = sharer._replace(place=after)
             if number not in self.new:

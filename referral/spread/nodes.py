@@ -1,7 +1,7 @@
 """The spread of visitors per campaign: who opened whose link first, hop by hop."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -125,10 +125,15 @@ def _attach(tx: Session, campaign: int, opening: Opening) -> bool:
     if opening.reader == opening.sharer:
         return False
     reader, sharer = _both(tx, campaign, opening)
+    if sharer is None:
+        people.look_again(tx, opening.sharer, opening.at)
     if reader is None and (sharer is None or _stays(sharer, opening)):
-        if _add(tx, campaign, opening, sharer):
+        try:
+            with _beside_others(tx, campaign):
+                _add(tx, campaign, opening, sharer)
             return True
-        reader, sharer = _both(tx, campaign, opening)
+        except _OvertakenError:
+            reader, sharer = _both(tx, campaign, opening)
     decides = not _told_before(opening, reader, sharer) and _replace(tx, campaign, opening)
     last = _last(campaign, opening.reader, opening.sharer, opening.at)
     update_many(tx, _set_last, _LAST, [last])
@@ -141,21 +146,6 @@ def _both(tx: Session, campaign: int, opening: Opening) -> tuple[Node | None, No
     return known.get(opening.reader), known.get(opening.sharer)
 
 
-# Whoever moves somebody has a campaign's spread alone; those who put new readers below somebody who
-# stays share it. Which of the two is needed is guessed before, from what is known: who shares it
-# already and wants it alone may meet another who does, and the database ends one of them.
-
-
-def hold_still(tx: Session, campaign: int) -> None:
-    """Let nobody else move, and nobody come in, until the end of this transaction."""
-    lock(tx, f"spread|{campaign}")
-
-
-def _let_stay(tx: Session, campaign: int) -> None:
-    """Let nobody move until the end of this transaction; others may come in beside it."""
-    lock(tx, f"spread|{campaign}", shared=True)
-
-
 def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
     """The same of many openings in one campaign, in whatever order."""
     near, far = apart(openings)
@@ -163,18 +153,42 @@ def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
     rows = _rows(tx, _FIND_NODES, campaign, everybody)
     crowd = Crowd({visitor: _node(row) for visitor, row in rows.items()})
     others = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
+    people.look_again_at(tx, crowd.beginners)
     if others:
         hold_still(tx, campaign)
-    else:
-        _let_stay(tx, campaign)
     try:
-        # SQLite has one writer at a time: nobody overtakes.
-        with nullcontext() if is_sqlite(tx) else as_a_whole(tx):
+        with _beside_others(tx, campaign):
             _add_crowd(tx, campaign, crowd, rows)
     except _OvertakenError:
+        hold_still(tx, campaign)
         others = list(openings)
     for opening in others:
         _attach(tx, campaign, opening)
+
+
+# Taking turns. Whoever moves somebody has a campaign's spread alone; those who put new readers
+# below somebody who stays share it. Who shares it does not ask for it alone before he has let it
+# go, and no rows of visitors are asked for meanwhile: nobody waits in a circle.
+
+
+def hold_still(tx: Session, campaign: int) -> None:
+    """Let nobody else move, and nobody come in, until the end of this transaction."""
+    lock(tx, f"spread|{campaign}")
+
+
+@contextmanager
+def _beside_others(tx: Session, campaign: int) -> Iterator[None]:
+    """Let nobody move until the end of this transaction, but others come in beside it.
+
+    After an `_OvertakenError` inside, what was done is undone and the campaign let go. SQLite has
+    one writer at a time: nobody overtakes.
+    """
+    if is_sqlite(tx):
+        yield
+        return
+    with as_a_whole(tx):
+        lock(tx, f"spread|{campaign}", shared=True)
+        yield
 
 
 class _OvertakenError(Exception):
@@ -197,7 +211,6 @@ def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Ro
         rows.append({**row, "last_by": last_by, "last_at": last_at})
     if not _insert(tx, rows):
         raise _OvertakenError
-    people.look_again_at(tx, crowd.beginners)
     shared = [
         {"campaign": campaign, "visitor": number, "first_at": sharing.at, "said": sharing.hop}
         for number, sharing in sorted(crowd.shared.items())
@@ -229,7 +242,8 @@ _LAST = {**_KEY, "opened_at": _NODE.last_at, "sharer": _NODE.last_by}
 
 
 def _set_shared(given: Given) -> sa.Update:
-    return _its_node(given).values(shared_at=given.first_at, shared_hop=given.said)
+    at = sa.case((_NODE.touched_by.is_(None), given.first_at), else_=_NODE.at)
+    return _its_node(given).values(shared_at=given.first_at, shared_hop=given.said, at=at)
 
 
 def _set_last(given: Given) -> sa.Update:
@@ -246,8 +260,6 @@ def _told_before(opening: Opening, reader: Node | None, sharer: Node | None) -> 
     """Whether an opening says nothing new of anybody's place."""
     if reader is None or sharer is None:
         return False
-    if reader.parent == opening.sharer and reader.hop != sharer.hop + 1:
-        return False  # put in just now, while another put in the sharer
     opening = in_sequence(opening, reader.place, sharer.place)
     is_known = sharer.place.shared(opening) == sharer.place
     return is_known and reader.place.reached(opening) == reader.place
@@ -255,30 +267,32 @@ def _told_before(opening: Opening, reader: Node | None, sharer: Node | None) -> 
 
 def _stays(sharer: Node, opening: Opening) -> bool:
     """Whether a sharer is where he is also when a new reader has opened his link."""
-    opening = in_sequence(opening, NOWHERE, sharer.place)
-    place, after = sharer.place, sharer.place.shared(opening)
-    is_first = place.touch is not None and place.sharing is None
-    return after == place or (is_first and after.parent is not None)
+    return sharer.stays(_shared(sharer, opening))
 
 
-def _add(tx: Session, campaign: int, opening: Opening, sharer: Node | None) -> bool:
-    """Put a new reader below a sharer who stays: nearly every opening is that, and none of them
-    waits for another. False when it is not so, or no longer; nothing is lost then.
-    """
+def _shared(sharer: Node, opening: Opening) -> Place:
+    """What is known of a sharer when a new reader has opened his link."""
+    return sharer.place.shared(in_sequence(opening, NOWHERE, sharer.place))
+
+
+def _add(tx: Session, campaign: int, opening: Opening, sharer: Node | None) -> None:
+    """Put a new reader below a sharer who stays: nearly every opening is that, and those of one
+    link wait for each other only where they are the first. Raises `_OvertakenError` when it is not
+    so any more."""
     if not is_sqlite(tx):
-        sharer = _kept(tx, campaign, opening.sharer)
+        found = _as_it_stands(tx, campaign, opening)
+        if (found is None) != (sharer is None) or (found and not _stays(found, opening)):
+            raise _OvertakenError
+        sharer = found
     last = {"last_by": opening.sharer, "last_at": opening.at}
     if sharer is None:
-        people.look_again(tx, opening.sharer, opening.at)
         beginning = NOWHERE.shared(opening)
         hop = beginning.top_hop
         first = {"last_by": None, "last_at": None, **_columns(beginning, hop)}
         rows = {opening.sharer: first}
-    elif not _stays(sharer, opening):
-        return False
     else:
         opening = in_sequence(opening, NOWHERE, sharer.place)
-        if sharer.place.sharing is None:
+        if sharer.place.shared(opening) != sharer.place:
             keys = {"campaign": campaign, "visitor": opening.sharer}
             sharing = {**keys, "first_at": opening.at, "said": opening.hop}
             update_many(tx, _set_shared, _SHARED, [sharing])
@@ -288,23 +302,23 @@ def _add(tx: Session, campaign: int, opening: Opening, sharer: Node | None) -> b
         {"campaign_id": campaign, "visitor_id": visitor, **row}
         for visitor, row in sorted(rows.items())
     ]
-    return insert_new(tx, SpreadNode, keyed) == len(keyed)
+    if insert_new(tx, SpreadNode, keyed) < len(keyed):
+        raise _OvertakenError
 
 
-def _kept(tx: Session, campaign: int, sharer: int) -> Node | None:
-    """A sharer, who stays as he is until the end of the transaction."""
-    _let_stay(tx, campaign)
-    found = _nodes(tx, _FIND_NODES, campaign, sharer).get(sharer)
-    if found is not None and found.place.sharing is None:  # another may be the first beside this
-        found = _nodes(tx, _LOCK_NODES, campaign, sharer).get(sharer)
-    return found
+def _as_it_stands(tx: Session, campaign: int, opening: Opening) -> Node | None:
+    """The sharer of an opening; locked where it is the first of his link, as far as is known."""
+    found = _nodes(tx, _FIND_NODES, campaign, opening.sharer).get(opening.sharer)
+    if found is None or _shared(found, opening) == found.place:
+        return found
+    return _nodes(tx, _LOCK_NODES, campaign, opening.sharer).get(opening.sharer)
 
 
 def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
     """Let an opening change places that were known: it comes late, or out of order.
 
-    One transaction a campaign does so at a time. Readers who are just being added below a node
-    that moves are waited for, and get their hop from here.
+    One transaction a campaign does so at a time. Those who put readers below somebody are waited
+    for, and wait: all hops come from here.
     """
     hold_still(tx, campaign)
     empty = {"campaign_id": campaign, **_columns(NOWHERE, 0), "at": opening.at}
@@ -350,7 +364,6 @@ def _move(tx: Session, campaign: int, visitor: int, node: Node, place: Place, ho
         return False
     values = {f"new_{name}": value for name, value in _columns(place, hop).items()}
     run(tx, _SET_NODE, campaign=campaign, visitor=visitor, **values)
-    # Level by level: once a level is locked, nobody can come in below it unseen.
     level = [visitor] if hop != node.hop else []
     while level:
         below: list[int] = []

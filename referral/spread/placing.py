@@ -115,6 +115,12 @@ class Node(NamedTuple):
     hop: int
     place: Place
 
+    def stays(self, after: Place) -> bool:
+        """Whether he is below the same one and at the same hop when this is known of him."""
+        if after.parent is None:
+            return self.place.parent is None and after.top_hop == self.hop
+        return after.parent == self.place.parent
+
 
 def in_sequence(opening: Opening, reader: Place, sharer: Place) -> Opening:
     """The opening with a time that fits what it followed from, where time and hop do not say it.
