@@ -51,6 +51,7 @@ def _sift_some(tx: Session, now: datetime) -> Sifted | None:
         return None
     unproven = [each.id for each in due if not each.has_run]
     opened = visits.opened_by(tx, unproven)
+    people.hold_visitors(tx, {each.parent for each in opened if each.parent})
     _hold_still(tx, opened)
     # Only now: nobody can open their links unseen any more.
     have_readers, proven = _by_their_readers(tx, unproven)
@@ -78,7 +79,7 @@ def _by_their_readers(tx: Session, visitors: Sequence[int]) -> tuple[set[int], s
 
 
 def _hold_still(tx: Session, opened: Iterable[Opened]) -> None:
-    """Before the rollups are changed, as those do who store visits."""
+    """After visitors were held and before rollups are changed, as those do who store visits."""
     for campaign in sorted({each.campaign for each in opened}):
         spread.hold_still(tx, campaign)
 

@@ -235,6 +235,12 @@ def take_for_machines(tx: Session, visitors: Collection[int], now: datetime) -> 
     run(tx, _TAKE_FOR_MACHINES, visitors=list(visitors), now=now)
 
 
+def hold_visitors(tx: Session, visitors: Collection[int]) -> None:
+    """Let nobody else change these visitors until the end of this transaction."""
+    held = sa.select(Visitor.id).where(Visitor.id.in_(visitors)).order_by(Visitor.id)
+    tx.execute(held.with_for_update(key_share=True))
+
+
 def suspect(tx: Session, visitors: Collection[int], due: datetime) -> None:
     """Have those of these visitors looked at again who have not proved anything."""
     if visitors:

@@ -149,11 +149,12 @@ def _both(tx: Session, campaign: int, opening: Opening) -> tuple[Node | None, No
 def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
     """The same of many openings in one campaign, in whatever order."""
     near, far = apart(openings)
-    everybody = {number for each in near for number in (each.reader, each.sharer)}
+    everybody = {number for each in openings for number in (each.reader, each.sharer)}
     rows = _rows(tx, _FIND_NODES, campaign, everybody)
     crowd = Crowd({visitor: _node(row) for visitor, row in rows.items()})
     others = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
-    people.look_again_at(tx, crowd.beginners)
+    unknown = {each.sharer: each.at for each in others if each.sharer not in crowd.nodes}
+    people.look_again_at(tx, crowd.beginners | unknown)
     if others:
         hold_still(tx, campaign)
     try:
@@ -314,6 +315,9 @@ def _as_it_stands(tx: Session, campaign: int, opening: Opening) -> Node | None:
     return _nodes(tx, _LOCK_NODES, campaign, opening.sharer).get(opening.sharer)
 
 
+_UNPLACED = Node(None, 0, NOWHERE)
+
+
 def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
     """Let an opening change places that were known: it comes late, or out of order.
 
@@ -321,13 +325,14 @@ def _replace(tx: Session, campaign: int, opening: Opening) -> bool:
     for, and wait: all hops come from here.
     """
     hold_still(tx, campaign)
-    empty = {"campaign_id": campaign, **_columns(NOWHERE, 0), "at": opening.at}
-    both = sorted((opening.reader, opening.sharer))
-    rows = [{**empty, "visitor_id": number} for number in both]
-    if insert_new(tx, SpreadNode, rows):
+    reader, sharer = _both(tx, campaign, opening)
+    if sharer is None:
         people.look_again(tx, opening.sharer, opening.at)
-    nodes = _nodes(tx, _FIND_NODES, campaign, *both)
-    reader, sharer = nodes[opening.reader], nodes[opening.sharer]
+    known = {opening.reader: reader, opening.sharer: sharer}
+    empty = {"campaign_id": campaign, **_columns(NOWHERE, 0), "at": opening.at}
+    new = [number for number, node in sorted(known.items()) if node is None]
+    insert_new(tx, SpreadNode, [{**empty, "visitor_id": number} for number in new])
+    reader, sharer = reader or _UNPLACED, sharer or _UNPLACED
     opening = in_sequence(opening, reader.place, sharer.place)
     above = sharer.place.shared(opening)
     above_hop = sharer.hop if above.parent is not None else above.top_hop

@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from referral import people
 from referral.deployment import Deployment
 from referral.links import HOP_MAX, Channel, Link
 from referral.spread import SpreadNode, attach, nodes
 from referral.spread.placing import Opening
 from tests.cast import add_product, publish
 from tests.conftest import START
-from tests.races import overtaken
+from tests.races import overtaken, waiting
 
 PEOPLE = st.integers(1, 6)
 OPENINGS = st.lists(
@@ -107,3 +108,31 @@ def test_two_who_add_the_same_people_at_once_come_to_the_same(
     deployment.db.transact(lambda tx: nodes.attach_all(tx, two, [*first, *second]))
     with deployment.db.read() as tx:
         assert rows(tx, one) == rows(tx, two)
+
+
+@pytest.mark.parametrize("reader", [2, 3], ids=["known", "new"])
+def test_who_waits_for_a_visitor_does_not_hold_up_a_campaign(
+    deployment: Deployment, campaigns: tuple[int, int], reader: int
+) -> None:
+    """With an opening that moves somebody, and one by which a sharer becomes known."""
+    if deployment.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    campaign, _ = campaigns
+    late, becomes_known, bystanders = (
+        [Opening(1, 7, 0, START)],
+        [Opening(reader, 5, 0, START + timedelta(seconds=9))],
+        [Opening(4, 1, 0, START + timedelta(seconds=8))],
+    )
+
+    def storing(openings: list[Opening]) -> Callable[[], None]:
+        return lambda: deployment.db.transact(lambda tx: nodes.attach_all(tx, campaign, openings))
+
+    storing([Opening(2, 1, 0, START + timedelta(seconds=5))])()
+    deployment.db.transact(lambda tx: people.remember_visitor(tx, 5, START))
+    waits = waiting(
+        deployment.db,
+        lambda tx: people.note_ran(tx, 5, START),
+        storing([*late, *becomes_known]),
+        storing(bystanders),
+    )
+    assert waits == [True, False]
