@@ -9,10 +9,8 @@ them one by one.
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -20,13 +18,13 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import pq
 from psycopg.errors import error_from_result
-from psycopg.waiting import Ready, Wait
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from referral.db import READ_ONLY_STATE, Base, connection_of, is_sqlite, run
+from referral.db.wire import BOOLEAN, Process, pipelined, reading, written
 
 
 class Ask(NamedTuple):
@@ -127,7 +125,7 @@ def _made(
             new[len(commands)] = (each.sql, name)
             commands.append(partial(server.send_prepare, name, each.sql.encode(), each.types))
         commands.append(partial(server.send_query_prepared, name, parameters))
-    results = _results(raw, commands)
+    results = pipelined(raw, commands)
     for at, (sql, name) in new.items():
         if at < len(results) and results[at].status == pq.ExecStatus.COMMAND_OK:
             known[sql] = name
@@ -136,40 +134,6 @@ def _made(
             raise error_from_result(result)
     own = [result for at, result in enumerate(results) if at not in new][-len(trip) :]
     return [each.answer(result) for (each, _), result in zip(trip, own, strict=True)]
-
-
-def _results(
-    raw: psycopg.Connection[Any], commands: Sequence[Callable[[], None]]
-) -> list[pq.abc.PGresult]:
-    """Run commands in pipeline mode; the result of each."""
-    server = raw.pgconn
-    server.enter_pipeline_mode()
-    try:
-        for command in commands:
-            command()
-        server.pipeline_sync()
-        return raw.wait(_fetched(server))
-    finally:
-        if server.status == pq.ConnStatus.OK:
-            server.exit_pipeline_mode()
-
-
-def _fetched(server: pq.abc.PGconn) -> Generator[Wait, Ready | int, list[pq.abc.PGresult]]:
-    """Waits for the results of all commands, the last of each: it has no more than one."""
-    found: list[pq.abc.PGresult] = []
-    while server.flush():
-        if (yield Wait.RW) & Ready.R:
-            server.consume_input()
-    while True:
-        while server.is_busy():
-            if (yield Wait.R):
-                server.consume_input()
-        result = server.get_result()
-        if result is None:
-            continue  # the end of what one command has brought
-        if result.status == pq.ExecStatus.PIPELINE_SYNC:
-            return found
-        found.append(result)
 
 
 def _begin(raw: psycopg.Connection[Any]) -> bytes:
@@ -205,9 +169,6 @@ def _translated(
     return found
 
 
-Process = Callable[[Any], Any]
-
-
 class _Prepared:
     """A statement as the server wants it, and how values go in and come out, as texts."""
 
@@ -219,7 +180,7 @@ class _Prepared:
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         given = [binds[name] for name in dict.fromkeys(compiled.positiontup or ())]
         self._ins = [(bind.key, _in(bind.type), None if bind.required else bind) for bind in given]
-        self.types = [_BOOLEAN if isinstance(bind.type, sa.Boolean) else 0 for bind in given]
+        self.types = [BOOLEAN if isinstance(bind.type, sa.Boolean) else 0 for bind in given]
         columns = _columns_of(statement)
         self._row: Any = namedtuple("Row", [name for name, _ in columns]) if columns else None
         self._outs = [
@@ -231,14 +192,14 @@ class _Prepared:
         found = []
         for key, process, bind in self._ins:
             value = values[key] if bind is None or key in values else bind.effective_value
-            found.append(_written(value if process is None else process(value)))
+            found.append(written(value if process is None else process(value)))
         return found
 
     def answer(self, result: pq.abc.PGresult) -> Answer:
         if self._row is None or result.status != pq.ExecStatus.TUPLES_OK:
             return Answer((), result.command_tuples or 0)
         if self._reads is None:
-            self._reads = [_reading(result.ftype(at), out) for at, out in enumerate(self._outs)]
+            self._reads = [reading(result.ftype(at), out) for at, out in enumerate(self._outs)]
         value, make = result.get_value, self._row._make
         rows = [
             make(
@@ -258,38 +219,6 @@ def _in(kind: Any) -> Process | None:
     return found
 
 
-def _written(value: Any) -> bytes | None:
-    """A value as a text. Its type is known from where it stands in the statement."""
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return b"t" if value else b"f"
-    if isinstance(value, date):
-        value = value.isoformat()
-    elif isinstance(value, list):
-        value = f"{{{','.join(map(str, value))}}}"
-    text = value.encode() if isinstance(value, str) else str(value).encode()
-    if b"\0" in text:
-        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-    return text
-
-
-def _reading(oid: int, out: Process | None) -> Process:
-    """What makes a value of a text that was answered."""
-    read: Process = _READS.get(oid, bytes.decode)
-    return read if out is None else lambda text: out(read(text))
-
-
-_BOOLEAN = 16
-_READS: Mapping[int, Process] = {
-    _BOOLEAN: lambda text: text == b"t",
-    **dict.fromkeys((20, 21, 23), int),
-    **dict.fromkeys((114, 3802), json.loads),
-    1082: lambda text: date.fromisoformat(text.decode()),
-    1184: lambda text: datetime.fromisoformat(text.decode()),
-    1700: lambda text: Decimal(text.decode()),
-}
-"""By the number of a type at the server; what is not here is a text."""
 _DIALECT: Any = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from referral import flags, people, rollups, visits
+from referral.db import lock
 from referral.intake.events import Event, Ran, Visited, visitor_of
 from referral.spread import counters, nodes
 from referral.spread.placing import Opening
@@ -16,16 +17,22 @@ PROOFS = {Kind.engagement, Kind.share}
 """What only a page that runs reports: from then on its browser is taken for a person's."""
 
 
-def store(tx: Session, events: Sequence[Event]) -> list[bool]:
+def store(tx: Session, events: Sequence[Event], *, in_turn: bool = False) -> list[bool]:
     """Store events with everything that follows from them. Whether each was new.
 
-    What is known by its number is done with: it was stored together with its effects.
+    What is known by its number is done with: it was stored together with its effects. `in_turn`:
+    whoever stores many lets others finish first who do so, before he comes to what they have in
+    common: he would wait for them all the same, and do anew what they have changed.
     """
     first: dict[object, Visited] = {}
     for event in events:
         if isinstance(event, Visited):
             first.setdefault(event.visit.event_id, event)
-    new = visits.record(tx, [event.visit for event in first.values()])
+    said, others = _parted([event.visit for event in first.values()])
+    new = visits.record(tx, others)
+    if in_turn:
+        lock(tx, "storing")
+    new |= visits.record(tx, said)
     _know_visitors(tx, events)
     fresh = [event.visit for number, event in first.items() if number in new]
     _place(tx, [visit for visit in fresh if is_persons(visit) and visit.kind is Kind.open])
@@ -35,6 +42,16 @@ def store(tx: Session, events: Sequence[Event]) -> list[bool]:
     _raise_flags(tx, fresh)
     rollups.count(tx, fresh)
     return [isinstance(event, Ran) or _is_first(event, first, new) for event in events]
+
+
+def _parted(found: Iterable[Visit]) -> tuple[list[Visit], list[Visit]]:
+    """Those that may come more than once, as pages say more than once that they are seen, and all
+    others."""
+    said: list[Visit] = []
+    others: list[Visit] = []
+    for visit in found:
+        (said if visit.kind is Kind.engagement else others).append(visit)
+    return said, others
 
 
 def store_at_once(tx: Session, events: Sequence[Event]) -> list[bool]:

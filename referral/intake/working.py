@@ -33,9 +33,11 @@ ROWS_AT_ONCE = 1_000
 """Of the table, whose rows hold several events: on SQLite pages wait meanwhile."""
 WAIT = timedelta(seconds=1)
 """How long to wait for entries while there are none."""
+FOLD_AFTER = 2 * ENTRIES_AT_ONCE
+"""While there is more to take, the spread's counters are brought up to date after so many entries:
+who has many below him is counted up once for all of them. Else after all there was."""
 FOLD_AT_ONCE = 20_000
-"""How many notes on the spread are worked off in one transaction: nobody waits for a worker, and
-who has many below him is counted up once for all of them."""
+"""How many notes on the spread are worked off in one transaction: nobody waits for a worker."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """So long after a worker was given an entry, another one takes it: no commit takes as long."""
 LOOK_SECONDS = 5.0
@@ -91,6 +93,8 @@ class Worker:
         self._started = time.monotonic()
         self._committed: float | None = None
         self._abandoned_after = abandoned_after
+        self._unfolded = 0
+        """How many entries it has worked off since it brought the spread's counters up to date."""
         self._stop = Flag()
 
     def stop(self) -> None:
@@ -146,7 +150,10 @@ class Worker:
         if entries:
             for together in _parted(entries):
                 self._work_off(source.reader, together)
+        self._unfolded += len(entries)
+        if self._unfolded >= FOLD_AFTER or (self._unfolded and len(entries) < source.most):
             self._fold()
+            self._unfolded = 0
         return len(entries)
 
     def _abandoned(self, source: _Source) -> list[Entry]:
@@ -197,7 +204,7 @@ class Worker:
         begun = time.monotonic()
         while True:
             try:
-                self._db.transact(lambda tx: store(tx, events))
+                self._db.transact(lambda tx: store(tx, events, in_turn=True))
                 break
             except Unavailable:
                 if self._stop.wait(REST_SECONDS):

@@ -148,23 +148,34 @@ def _both(tx: Session, campaign: int, opening: Opening) -> tuple[Node | None, No
 
 def attach_all(tx: Session, campaign: int, openings: Sequence[Opening]) -> None:
     """The same of many openings in one campaign, in whatever order."""
+    left = _attach_crowd(tx, campaign, openings)
+    if left is None:
+        hold_still(tx, campaign)  # nobody overtakes any more
+        left = _attach_crowd(tx, campaign, openings)
+    for opening in openings if left is None else left:
+        _attach(tx, campaign, opening)
+
+
+def _attach_crowd(
+    tx: Session, campaign: int, openings: Sequence[Opening]
+) -> Sequence[Opening] | None:
+    """Attach at once what can be, and return the openings that are left; nothing is done, and None
+    returned, where others have changed meanwhile what it goes by."""
     near, far = apart(openings)
     everybody = {number for each in openings for number in (each.reader, each.sharer)}
     rows = _rows(tx, _FIND_NODES, campaign, everybody)
     crowd = Crowd({visitor: _node(row) for visitor, row in rows.items()})
-    others = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
-    unknown = {each.sharer: each.at for each in others if each.sharer not in crowd.nodes}
+    left = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
+    unknown = {each.sharer: each.at for each in left if each.sharer not in crowd.nodes}
     people.look_again_at(tx, crowd.beginners | unknown)
-    if others:
+    if left:
         hold_still(tx, campaign)
     try:
         with _beside_others(tx, campaign):
             _add_crowd(tx, campaign, crowd, rows)
     except _OvertakenError:
-        hold_still(tx, campaign)
-        others = list(openings)
-    for opening in others:
-        _attach(tx, campaign, opening)
+        return None
+    return left
 
 
 # Taking turns. Whoever moves somebody has a campaign's spread alone; those who put new readers

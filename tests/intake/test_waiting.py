@@ -160,10 +160,10 @@ def test_one_worker_is_at_the_table_and_another_takes_over_when_it_ends(d: Deplo
 def fail_for(patched: pytest.MonkeyPatch, reader: int) -> None:
     """Let nothing of one reader be stored."""
 
-    def failing(tx: Any, events: Sequence[Event]) -> list[bool]:
+    def failing(tx: Any, events: Sequence[Event], **how: Any) -> list[bool]:
         if any(reader == getattr(getattr(each, "visit", None), "visitor", 0) for each in events):
             raise RuntimeError("poison")
-        return store(tx, events)
+        return store(tx, events, **how)
 
     patched.setattr(working, "store", failing)
 
@@ -203,10 +203,10 @@ def test_what_a_worker_dies_of_is_parked_and_holds_up_nobody_else(
     class Gone(BaseException):
         pass
 
-    def dying(tx: Any, events: Sequence[Event]) -> list[bool]:
+    def dying(tx: Any, events: Sequence[Event], **how: Any) -> list[bool]:
         if any(getattr(getattr(each, "visit", None), "visitor", 0) == 4 for each in events):
             raise Gone()
-        return store(tx, events)
+        return store(tx, events, **how)
 
     readers = range(2, 8)
     for reader in readers:

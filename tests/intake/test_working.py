@@ -158,10 +158,10 @@ def fail_for(monkeypatch: pytest.MonkeyPatch, reader: int) -> None:
     """Let nothing of one reader be stored."""
     real = working.store
 
-    def failing(tx: Any, events: Sequence[Event]) -> list[bool]:
+    def failing(tx: Any, events: Sequence[Event], **how: Any) -> list[bool]:
         if any(reader == getattr(getattr(each, "visit", None), "visitor", 0) for each in events):
             raise RuntimeError("poison")
-        return real(tx, events)
+        return real(tx, events, **how)
 
     monkeypatch.setattr(working, "store", failing)
 
