@@ -61,8 +61,7 @@ class Shortcut:
             return self._run(statement, values)
 
     def write_each(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
-        """Run a statement for each of these, and commit all of them together. As `write`, but what
-        fails is not tried again."""
+        """Run a statement for each of these, and commit all of them together. As `write`."""
         if values:
             with self._lock, self._db.turn():
                 try:
@@ -76,7 +75,7 @@ class Shortcut:
             self._close()
 
     def _run(self, statement: str, values: Sequence[Any], *, many: bool = False) -> Rows:
-        is_kept = self._line is not None and self._pid == os.getpid() and not many
+        is_kept = self._line is not None and self._pid == os.getpid()
         try:
             return self._asked(statement, values, many)
         except self._driver.Error as error:
@@ -85,7 +84,7 @@ class Shortcut:
             if not is_kept or not named.connection_invalidated:
                 _raise_named(named)
         try:
-            return self._asked(statement, values)
+            return self._asked(statement, values, many)
         except self._driver.Error as error:
             _raise_named(self._named(error))
 
@@ -166,8 +165,12 @@ class _SqliteLine:
 
     def run_each(self, statement: str, values: Sequence[Sequence[Any]]) -> Rows:
         self._cursor.execute("BEGIN IMMEDIATE")
-        self._cursor.executemany(statement, values)
-        self._cursor.execute("COMMIT")
+        try:
+            self._cursor.executemany(statement, values)
+            self._cursor.execute("COMMIT")
+        except BaseException:
+            self._cursor.connection.rollback()
+            raise
         return ()
 
 

@@ -66,7 +66,8 @@ def test_the_upper_place_remains_and_nobody_is_paid_for_herself(
     assert kept.points() == 3 * PER_CLAIM + PER_FRIEND
     assert brand.budget_left() == budget + 2 * PER_FRIEND
     with brand.deployment.db.read() as tx:
-        taken = tx.scalars(sa.select(Reward).where(Reward.why == Reason.same_person)).all()
+        same = sa.select(Reward).where(Reward.why == Reason.same_person)
+        taken = tx.scalars(same.order_by(Reward.depth)).all()
         assert [(each.depth, each.amount) for each in taken] == [(0, PER_FRIEND), (1, PER_FRIEND)]
 
 
