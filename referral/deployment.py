@@ -75,7 +75,11 @@ class Deployment:
 
     def local_now(self) -> datetime:
         """The time in the brand's own zone, whose calendar decides what day it is."""
-        return self.clock.now().astimezone(ZoneInfo(self.config.timezone))
+        return self.local(self.clock.now())
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment in the brand's own zone."""
+        return moment.astimezone(ZoneInfo(self.config.timezone))
 
     def address(self, path: str) -> str:
         """The public address of a path that begins with a slash."""

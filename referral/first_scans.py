@@ -11,6 +11,7 @@ from time import sleep
 from typing import Any
 
 from referral.db import Database
+from referral.db.bulk import array
 from referral.db.shortcut import Shortcut
 from referral.gathering import WORST
 
@@ -26,6 +27,13 @@ _NOTE = (
     '(batch_id, "index", label, first_at, region, first_visitor_id, devices) '
     "VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
 )
+_NOTE_ALL = (
+    "INSERT INTO seen_codes "
+    '(batch_id, "index", label, first_at, region, first_visitor_id, devices) SELECT *, 0 FROM '
+    "unnest(?::bigint[], ?::bigint[], ?::text[], ?::timestamptz[], ?::text[], ?::bigint[]) "
+    "ON CONFLICT DO NOTHING"
+)
+"""The same for PostgreSQL, which takes each column of many rows as one array."""
 
 Key = tuple[int | None, int | None, str]
 """A code by batch, index and label."""
@@ -35,6 +43,7 @@ class FirstScans:
     """Those of this process. Their thread runs as long as there are any."""
 
     def __init__(self, db: Database) -> None:
+        self._is_sqlite = db.is_sqlite
         # A note that is lost is made when the visit is stored.
         self._line = Shortcut(db, waits_for_disk=False)
         self._is_closed = False
@@ -64,13 +73,19 @@ class FirstScans:
                 taken = dict(self._waiting)
             try:
                 # In one order, so that no two processes wait for each other in a circle.
-                self._line.write_each(_NOTE, [taken[code] for code in sorted(taken)])
+                self._note([taken[code] for code in sorted(taken)])
             except WORST:
                 pass
             finally:  # not sooner: meanwhile they are known from here
                 with self._lock:
                     for code in taken:
                         del self._waiting[code]
+
+    def _note(self, rows: Sequence[Sequence[Any]]) -> None:
+        if self._is_sqlite:
+            self._line.write_each(_NOTE, rows)
+        else:
+            self._line.write(_NOTE_ALL, [array(column) for column in zip(*rows, strict=True)])
 
     def close(self) -> None:
         self._is_closed = True

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -80,7 +79,7 @@ def print_labels(
         last = batch.size if end is None else end
         run = labels.Run(batch, start or 0, last, label, terms, mark or "")
         with progress("Drawing labels") as tell:
-            made_at = deployment.clock.now().astimezone(ZoneInfo(deployment.config.timezone))
+            made_at = deployment.local_now()
             base_url = deployment.config.base_url
             made = label_files.print_labels(run, deployment.codes, base_url, made_at, tell)
     _write(out, made.pdf)

@@ -193,15 +193,16 @@ def _plain(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
 
 def _arrays(rows: Rows, names: Iterable[str]) -> dict[str, str]:
     """Each column of these rows as the text of an array."""
-    return {name: _array([row[name] for row in rows]) for name in names}
+    return {name: array([row[name] for row in rows]) for name in names}
 
 
 _LISTED = {int, type(None)}
 
 
-def _array(column: list[Any]) -> str:
+def array(column: Sequence[Any]) -> str:
+    """Values as the text of an array of PostgreSQL's."""
     if set(map(type, column)) <= _LISTED:  # nearly all are: in one go
-        return f"{{{str(column)[1:-1].replace('None', 'NULL')}}}"
+        return f"{{{str(list(column))[1:-1].replace('None', 'NULL')}}}"
     return f"{{{','.join([_written(value) for value in column])}}}"
 
 

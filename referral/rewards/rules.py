@@ -43,12 +43,12 @@ class When(StrEnum):
     @property
     def of_orders(self) -> bool:
         """Whether an order can be this event."""
-        return self in {When.order, When.first_order, When.referred_first_order, *_EITHER}
+        return self in _ONLY_ORDERS or self in _EITHER
 
     @property
     def of_claims(self) -> bool:
         """Whether a claim can be this event."""
-        return self not in {When.order, When.first_order, When.referred_first_order}
+        return self not in _ONLY_ORDERS
 
     @property
     def of_referred(self) -> bool:
@@ -61,6 +61,7 @@ class When(StrEnum):
         return self in {When.first_claim, When.first_order} or self.of_referred
 
 
+_ONLY_ORDERS = frozenset({When.order, When.first_order, When.referred_first_order})
 _EITHER = frozenset({When.referred_first_purchase, When.nth_referral})
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TextIO, cast
 
 import sqlalchemy as sa
@@ -213,11 +213,11 @@ def note_answer(
     if request_id is None:
         log.info("request", endpoint=endpoint, method=method, status=status, ms=ms)
     else:  # the same line, in a third of the time; none of this needs quoting
-        moment = datetime.now(UTC).isoformat()[:-6]
+        second, rest = divmod(time.time_ns(), 1_000_000_000)
         _write(
             f'{{"request_id": "{request_id}", "endpoint": "{endpoint}", "method": "{method}", '
             f'"status": {status}, "ms": {ms}, "event": "request", "level": "info", '
-            f'"timestamp": "{moment}Z"}}\n'
+            f'"timestamp": "{_second(second)}.{rest // 1_000:06}Z"}}\n'
         )
 
 
@@ -227,6 +227,11 @@ def _figures_of(
 ) -> tuple[Callable[[], None], Callable[[float], None]]:
     """What counts such answers. Looking them up takes longer than counting."""
     return REQUESTS.labels(endpoint, method, status).inc, SECONDS.labels(endpoint).observe
+
+
+@lru_cache(2)
+def _second(since_epoch: int) -> str:
+    return f"{datetime.fromtimestamp(since_epoch, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _write(line: str) -> None:

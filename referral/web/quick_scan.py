@@ -7,6 +7,7 @@ so what is voided, recalled or claimed is told at once; the rest is as old as th
 """
 
 import re
+from datetime import datetime
 from functools import lru_cache
 from wsgiref.types import WSGIEnvironment
 
@@ -55,11 +56,11 @@ def page_for(opened: Deployment, environ: WSGIEnvironment) -> Page | None:
         return None
     code, batch = genuine
     span = opened.fresh_codes.span(code)
-    region = opened.places.region(plain.address_of(environ))
-    if span is None or not _is_sold(opened, span, region):
+    region, now = opened.places.region(plain.address_of(environ)), opened.clock.now()
+    if span is None or not _is_sold(span, region, opened.local(now)):
         return None
 
-    now, agent = opened.clock.now(), environ.get("HTTP_USER_AGENT", "")
+    agent = environ.get("HTTP_USER_AGENT", "")
     known = opened.links.read_cookie(cookies.get(VISITOR_COOKIE))
     reader = known or VisitorCookie(new_visitor_id())
     running = opened.showcase.running(now)
@@ -114,6 +115,6 @@ def _genuine(opened: Deployment, gtin: str, text: str, address: str) -> tuple[Co
     return (code, batch) if batch.gtin == gtin else None
 
 
-def _is_sold(opened: Deployment, span: Span, region: str | None) -> bool:
-    is_on_sale = span.availability(opened.local_now()) == "on_sale"
+def _is_sold(span: Span, region: str | None, now: datetime) -> bool:
+    is_on_sale = span.availability(now) == "on_sale"
     return is_on_sale and places.in_market(span.terms.market, region)

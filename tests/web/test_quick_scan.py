@@ -272,7 +272,7 @@ def test_what_could_not_be_noted_is_known_when_it_is_stored(
     waiting: list[Visit] = []
     handing_in(monkeypatch, lambda _d, visit, *_who: waiting.append(visit))
     fresh = brand.deployment.fresh_codes
-    monkeypatch.setattr(fresh._first_scans._line, "write_each", away)
+    monkeypatch.setattr(fresh._first_scans, "_note", away)
     get(app, brand.path(1), PHONE)
     assert get(app, brand.path(2), PHONE).status_code == 200
     fresh.settle()

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import format_date
@@ -111,7 +110,7 @@ def _may_take(member: StaffMember, job: Export) -> bool:
 
 
 def _name(job: Export) -> str:
-    day = job.asked_at.astimezone(ZoneInfo(deployment().config.timezone)).date()
+    day = deployment().local(job.asked_at).date()
     return f"{job.kind}-{day.isoformat()}-{job.id}.{job.form}"
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
@@ -47,7 +46,7 @@ class LabelsBusy(TooMany):
 def label_sheet(member: StaffMember, batch_id: int) -> Response:
     batch = deployment().directory.batch(batch_id)
     run = _run(batch)
-    made_at = now().astimezone(ZoneInfo(deployment().config.timezone))
+    made_at = deployment().local(now())
     if not _printing.acquire(blocking=False):
         raise LabelsBusy(retry_after=BUSY_SECONDS)
     try:
