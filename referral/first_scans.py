@@ -4,21 +4,18 @@ their pages were sent. A transaction for each would take longer than its page.
 One that is lost on the way is noted when its visit is stored.
 """
 
-import os
 from collections.abc import Sequence
-from threading import Lock, Thread, main_thread
-from time import sleep
+from threading import Lock
 from typing import Any
 
 from referral.db import Database
 from referral.db.bulk import array
 from referral.db.shortcut import Shortcut
 from referral.gathering import WORST
+from referral.soon import Soon
 
 NOTE_SECONDS = 0.01
 """How long first scans wait for others to be noted with."""
-IDLE_ROUNDS = 100
-"""After so many without any first scan their thread ends."""
 NOTES_MAX = 20_000
 """How many first scans wait at most; further ones are noted when the visit is stored."""
 
@@ -40,30 +37,25 @@ Key = tuple[int | None, int | None, str]
 
 
 class FirstScans:
-    """Those of this process. Their thread runs as long as there are any."""
+    """Those of this process."""
 
     def __init__(self, db: Database) -> None:
         self._is_sqlite = db.is_sqlite
         # A note that is lost is made when the visit is stored.
         self._line = Shortcut(db, waits_for_disk=False)
-        self._is_closed = False
         db.before_close(self.close)
         self._lock, self._writing = Lock(), Lock()
         self._waiting: dict[Key, Sequence[Any]] = {}
-        self._writer: int | None = None
-        """The process that has the thread: a child of it has none."""
+        self._soon = Soon(self.write, seconds=NOTE_SECONDS, name="first scans")
 
     def __contains__(self, code: Key) -> bool:
         return code in self._waiting
 
     def add(self, code: Key, values: Sequence[Any]) -> None:
         with self._lock:
-            self._is_closed = False
             if len(self._waiting) < NOTES_MAX:
                 self._waiting.setdefault(code, values)
-            starts, self._writer = self._writer != os.getpid(), os.getpid()
-        if starts:
-            Thread(target=self._write_on, name="first scans").start()
+        self._soon.ask()
 
     def write(self) -> None:
         if not self._waiting:
@@ -88,26 +80,6 @@ class FirstScans:
             self._line.write(_NOTE_ALL, [array(column) for column in zip(*rows, strict=True)])
 
     def close(self) -> None:
-        self._is_closed = True
+        self._soon.close()
         self.write()
         self._line.close()
-
-    def _write_on(self) -> None:
-        try:
-            rounds = 0
-            while not self._is_over(rounds):
-                sleep(NOTE_SECONDS)
-                rounds = 0 if self._waiting else rounds + 1
-                self.write()
-        except BaseException:
-            self._writer = None
-            raise
-
-    def _is_over(self, rounds: int) -> bool:
-        """Whether the thread ends; who comes from then on has another one begin."""
-        with self._lock:
-            ends = rounds >= IDLE_ROUNDS or self._is_closed or not main_thread().is_alive()
-            if not ends or self._waiting:
-                return False
-            self._writer = None
-            return True

@@ -1,13 +1,9 @@
-"""Operations: health, readiness, metrics, and one structured log line a request."""
+"""Operations: health, readiness and metrics; every answer of Flask's is noted."""
 
-import logging
 import os
-import sys
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
-from typing import TextIO, cast
+from datetime import timedelta
+from typing import cast
 
 import sqlalchemy as sa
 import structlog
@@ -19,31 +15,23 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy.orm import Session
-from structlog.tracebacks import ExceptionDictTransformer
 
-from referral.chance import random_bytes
 from referral.db import migration_head, migration_of
 from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.reports import alarms, cases, risk_health
 from referral.reports.risk_health import Health
-from referral.web import intake_figures
+from referral.web import answers, intake_figures
 from referral.web.context import deployment, now
 
 ops = Blueprint("ops", __name__)
-log = structlog.get_logger()
 
 METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
-REQUESTS = Counter(
-    "referral_requests_total", "Requests answered.", ["endpoint", "method", "status"]
-)
-SECONDS = Histogram("referral_request_seconds", "Time to answer a request.", ["endpoint"])
 UNKNOWN_CODES = Counter("referral_unknown_codes_total", "Codes tried that do not exist.")
 DEAD_LINKS = Counter(
     "referral_dead_links_total", "Share links opened that lead nowhere, by why.", ["fault"]
@@ -82,7 +70,7 @@ def set_up(app: APIFlask) -> None:
 
 
 def connect(app: APIFlask, opened: Deployment) -> None:
-    _configure_logging()
+    answers.configure_log()
     opened.misses.on_miss = UNKNOWN_CODES.inc
     opened.dead_links.on_count = lambda fault: DEAD_LINKS.labels(fault.value).inc()
     app.extensions["alarms_due"] = float("-inf")
@@ -147,6 +135,7 @@ def _database_state() -> str:
 def metrics() -> Response:
     """Prometheus text; summed over all worker processes when the server set them up for it."""
     _count_alarms()
+    answers.settle()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
@@ -178,14 +167,10 @@ def _count_verdicts(tx: Session) -> None:
         LAST_VERDICT.set(found.last_verdict.timestamp())
 
 
-def new_request_id() -> str:
-    return random_bytes(8).hex()
-
-
 def _begin() -> None:
     g.started = time.perf_counter()
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=new_request_id())
+    structlog.contextvars.bind_contextvars(request_id=answers.new_request_id())
 
 
 def _finish(response: Response) -> Response:
@@ -195,67 +180,5 @@ def _finish(response: Response) -> Response:
     method = request.method if request.method in METHODS else "other"
     context = structlog.contextvars.get_contextvars()
     response.headers["X-Request-ID"] = context.get("request_id", "")
-    note_answer(endpoint, method, response.status_code, seconds)
+    answers.note(endpoint, method, response.status_code, seconds)
     return response
-
-
-def note_answer(
-    endpoint: str, method: str, status: int, seconds: float, *, request_id: str | None = None
-) -> None:
-    """Count an answer, and write its line in the log: `request_id` of one ahead of Flask."""
-    count, observe = _figures_of(endpoint, method, status)
-    count()
-    observe(seconds)
-    if endpoint == "static":
-        return
-    # The endpoint and not the path: codes and share links are in paths.
-    ms = round(seconds * 1000, 1)
-    if request_id is None:
-        log.info("request", endpoint=endpoint, method=method, status=status, ms=ms)
-    else:  # the same line, in a third of the time; none of this needs quoting
-        second, rest = divmod(time.time_ns(), 1_000_000_000)
-        _write(
-            f'{{"request_id": "{request_id}", "endpoint": "{endpoint}", "method": "{method}", '
-            f'"status": {status}, "ms": {ms}, "event": "request", "level": "info", '
-            f'"timestamp": "{_second(second)}.{rest // 1_000:06}Z"}}\n'
-        )
-
-
-@cache
-def _figures_of(
-    endpoint: str, method: str, status: int
-) -> tuple[Callable[[], None], Callable[[float], None]]:
-    """What counts such answers. Looking them up takes longer than counting."""
-    return REQUESTS.labels(endpoint, method, status).inc, SECONDS.labels(endpoint).observe
-
-
-@lru_cache(2)
-def _second(since_epoch: int) -> str:
-    return f"{datetime.fromtimestamp(since_epoch, UTC):%Y-%m-%dT%H:%M:%S}"
-
-
-def _write(line: str) -> None:
-    file = _log_files[-1]
-    file.write(line)
-    file.flush()
-
-
-_log_files: list[TextIO] = []
-"""Where the log goes: what was standard error when an app was connected."""
-
-
-def _configure_logging() -> None:
-    _log_files[:] = [sys.stderr]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Without local variables: they hold phone numbers and one-time codes.
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
-    )

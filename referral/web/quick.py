@@ -16,7 +16,7 @@ from referral.deployment import Deployment
 from referral.errors import Problem
 from referral.links import TOKEN_LENGTH, VisitorCookie
 from referral.people import new_visitor_id
-from referral.web import landing, ops, plain, quick_scan, security, sharing
+from referral.web import answers, landing, plain, quick_scan, security, sharing
 from referral.web.context import VISITOR_COOKIE, is_wechat
 from referral.web.kept import KeptPage
 from referral.web.plain import NOTHING, Page
@@ -51,9 +51,9 @@ class Quick:
         if page is None:
             return self._rest(environ, start_response)
         body, headers = page
-        number = ops.new_request_id()
+        number = answers.new_request_id()
         headers.append(("X-Request-ID", number))
-        ops.note_answer(endpoint, "GET", 200, time.perf_counter() - begun, request_id=number)
+        answers.note_page(endpoint, time.perf_counter() - begun, number)
         start_response("200 OK", headers)
         return [body]
 

@@ -1,10 +1,10 @@
 """The quick answers to scans of fresh codes are what Flask would have answered."""
 
-import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -224,21 +224,17 @@ def test_first_scans_of_one_moment_are_noted_together(
 ) -> None:
     fresh = brand.deployment.fresh_codes
     noted: list[int] = []
-    real = fresh._first_scans._line.write_each
+    real = fresh._first_scans._note
     get(app, brand.path(1), PHONE)
     fresh.close()
     deadline = time.monotonic() + 30
-    while fresh._first_scans._writer is not None:
+    while fresh._first_scans._soon._process is not None:
         assert time.monotonic() < deadline
     with monkeypatch.context() as patched:
         patched.setattr(
-            fresh._first_scans._line,
-            "write_each",
-            lambda what, rows: (noted.append(len(rows)), real(what, rows)),
+            fresh._first_scans, "_note", lambda rows: (noted.append(len(rows)), real(rows))
         )
-        patched.setattr(
-            fresh._first_scans, "_writer", os.getpid()
-        )  # there is none, and none begins
+        patched.setattr(fresh._first_scans, "_soon", SimpleNamespace(ask=int))  # no thread begins
         for number in range(2, 6):
             get(app, brand.path(number), PHONE)
         assert noted == []
