@@ -1,7 +1,8 @@
 """Many openings of one campaign at once, worked out in memory: who gets which place. Pure.
 
-Only what needs nobody to move is dealt with here: new readers, openings by those who have a place,
-and sharings by those who stay where they are. What is left is dealt with one by one.
+Only what leaves everybody at his hop is dealt with here: new readers, openings by those who have a
+place, which may be below somebody else from then on, and sharings by those who stay where they are.
+What is left is dealt with one by one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,8 +38,10 @@ class Crowd:
     """Those that were not known."""
     shared: dict[int, Sharing] = field(default_factory=dict)
     """When the links of known ones were first opened, where that was not known."""
+    moved: set[int] = field(default_factory=set)
+    """Known ones of whose own openings an earlier one became known."""
     relied_on: set[int] = field(default_factory=set)
-    """Known ones who have to stay where they are, as new ones stand below them."""
+    """Known ones who have to be as they are known: new ones stand below them, or they move."""
     last: dict[int, tuple[datetime, int]] = field(default_factory=dict)
     """When readers last opened a link, and whose."""
     beginners: dict[int, datetime] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Crowd:
             return True
         reader, sharer = self.nodes.get(opening.reader), self.nodes.get(opening.sharer)
         if reader is not None:
-            return sharer is not None and self._leaves(opening, reader, sharer)
+            return sharer is not None and self._reach(opening, reader, sharer)
         if sharer is None:
             sharer = self._begin(opening)
             fitted = in_sequence(opening, NOWHERE, sharer.place)
@@ -72,11 +75,22 @@ class Crowd:
         self.new.add(number)
         self.nodes[number] = node
 
-    def _leaves(self, opening: Opening, reader: Node, sharer: Node) -> bool:
-        """Whether an opening by somebody who has a place leaves both where they are."""
+    def _reach(self, opening: Opening, reader: Node, sharer: Node) -> bool:
+        """Note an opening by somebody who has a place. False when that changes a hop."""
         fitted = in_sequence(opening, reader.place, sharer.place)
-        if reader.place.reached(fitted) != reader.place or not self._share(fitted, sharer):
+        after = reader.place.reached(fitted)
+        is_moved = after != reader.place
+        if is_moved and not (
+            reader.stays(after) or (after.parent == opening.sharer and reader.hop == sharer.hop + 1)
+        ):
             return False
+        if not self._share(fitted, sharer):
+            return False
+        if is_moved:
+            self.nodes[opening.reader] = Node(after.parent, reader.hop, after)
+            if opening.reader not in self.new:
+                self.moved.add(opening.reader)
+                self.relied_on.add(opening.reader)
         self._opened(opening)
         return True
 
@@ -101,6 +115,10 @@ class Crowd:
         if number not in self.new:
             self.relied_on.add(number)
         return True
+
+    def placed(self) -> list[tuple[int, Node]]:
+        """Those who moved, by their numbers, and where they are now."""
+        return [(number, self.nodes[number]) for number in sorted(self.moved)]
 
     def _opened(self, opening: Opening) -> None:
         now = (opening.at, opening.sharer)

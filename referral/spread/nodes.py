@@ -168,7 +168,7 @@ def _attach_crowd(
     left = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
     unknown = {each.sharer: each.at for each in left if each.sharer not in crowd.nodes}
     people.look_again_at(tx, crowd.beginners | unknown)
-    if left:
+    if left or crowd.moved:
         hold_still(tx, campaign)
     try:
         with _beside_others(tx, campaign):
@@ -211,8 +211,9 @@ def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Ro
     """Write what a crowd comes to, as long as nobody it relies on has moved from where they are
     known to be. Raises `_OvertakenError`."""
     if not is_sqlite(tx):
-        held = _rows(tx, _LOCK_NODES, campaign, crowd.shared.keys())
-        held |= _rows(tx, _FIND_NODES, campaign, crowd.relied_on - crowd.shared.keys())
+        changed = crowd.shared.keys() | crowd.moved
+        held = _rows(tx, _LOCK_NODES, campaign, changed)
+        held |= _rows(tx, _FIND_NODES, campaign, crowd.relied_on - changed)
         if any(held.get(number) != known[number] for number in crowd.relied_on):
             raise _OvertakenError
     rows = []
@@ -226,8 +227,10 @@ def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Ro
     shared = [
         {"campaign": campaign, "visitor": number, "first_at": sharing.at, "said": sharing.hop}
         for number, sharing in sorted(crowd.shared.items())
+        if number not in crowd.moved
     ]
     update_many(tx, _set_shared, _SHARED, shared)
+    update_many(tx, _set_place, _PLACED, [_placed(campaign, *each) for each in crowd.placed()])
     returned = [
         _last(campaign, number, by, at)
         for number, (at, by) in sorted(crowd.last.items())
@@ -250,6 +253,7 @@ def _its_node(given: Given) -> sa.Update:
 
 _KEY = {"campaign": _NODE.campaign_id, "visitor": _NODE.visitor_id}
 _SHARED = {**_KEY, "first_at": _NODE.shared_at, "said": _NODE.shared_hop}
+_PLACED = {**_KEY, **{f"new_{name}": _NODE[name] for name in _columns(NOWHERE, 0)}}
 _LAST = {**_KEY, "opened_at": _NODE.last_at, "sharer": _NODE.last_by}
 
 
@@ -258,10 +262,20 @@ def _set_shared(given: Given) -> sa.Update:
     return _its_node(given).values(shared_at=given.first_at, shared_hop=given.said, at=at)
 
 
+def _set_place(given: Given) -> sa.Update:
+    values = {name: getattr(given, f"new_{name}") for name in _columns(NOWHERE, 0)}
+    return _its_node(given).values(values)
+
+
 def _set_last(given: Given) -> sa.Update:
     kept, new = (_NODE.last_at, _NODE.last_by), (given.opened_at, given.sharer)
     is_later = sa.or_(_NODE.last_at.is_(None), sa.tuple_(*kept) < sa.tuple_(*new))
     return _its_node(given).where(is_later).values(last_by=given.sharer, last_at=given.opened_at)
+
+
+def _placed(campaign: int, visitor: int, node: Node) -> dict[str, Any]:
+    place = {f"new_{name}": value for name, value in _columns(node.place, node.hop).items()}
+    return {"campaign": campaign, "visitor": visitor, **place}
 
 
 def _last(campaign: int, visitor: int, by: int, at: datetime) -> dict[str, Any]:
