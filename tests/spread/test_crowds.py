@@ -18,6 +18,7 @@ from referral.spread.placing import Opening
 from tests.cast import add_product, publish
 from tests.conftest import START
 from tests.races import overtaken, waiting
+from tests.statements import statements
 
 PEOPLE = st.integers(1, 6)
 OPENINGS = st.lists(
@@ -108,6 +109,49 @@ def test_two_who_add_the_same_people_at_once_come_to_the_same(
     deployment.db.transact(lambda tx: nodes.attach_all(tx, two, [*first, *second]))
     with deployment.db.read() as tx:
         assert rows(tx, one) == rows(tx, two)
+
+
+def test_two_who_learn_of_earlier_openings_of_a_sharer_come_to_the_same(
+    deployment: Deployment, campaigns: tuple[int, int]
+) -> None:
+    one, two = campaigns
+    before = [Opening(number, 2, 1, START + timedelta(seconds=9 + number)) for number in (4, 5, 6)]
+    before.append(Opening(6, 5, 2, START + timedelta(seconds=20)))
+    first = [Opening(2, 1, 0, START + timedelta(seconds=5))]
+    second = [
+        Opening(2, 3, 0, START + timedelta(seconds=4)),
+        Opening(5, 7, 1, START + timedelta(seconds=6)),
+    ]
+    for part in (before, first, second):
+        deployment.db.transact(lambda tx, part=part: nodes.attach_all(tx, two, part))  # type: ignore[misc]
+    deployment.db.transact(lambda tx: nodes.attach_all(tx, one, before))
+    overtaken(
+        deployment.db,
+        lambda tx: nodes.attach_all(tx, one, first),
+        lambda: deployment.db.transact(lambda tx: nodes.attach_all(tx, one, second)),
+    )
+    with deployment.db.read() as tx:
+        assert rows(tx, one) == rows(tx, two)
+        parents = {row[0]: row[1] for row in rows(tx, one)}
+    assert (parents[2], parents[5], parents[6]) == (3, 7, 2)
+
+
+def test_sharers_whose_own_openings_come_late_take_no_statement_each(
+    deployment: Deployment, campaigns: tuple[int, int]
+) -> None:
+    def asked_for(campaign: int, many: int) -> int:
+        sharers = range(10, 10 + many)
+        of_links = [Opening(100 + n, n, 1, START + timedelta(seconds=n)) for n in sharers]
+        own = [Opening(n, 1, 0, START + timedelta(seconds=n - 9)) for n in sharers]
+        deployment.db.transact(lambda tx: nodes.attach_all(tx, campaign, of_links))
+        with statements(deployment.db) as sent:
+            deployment.db.transact(lambda tx: nodes.attach_all(tx, campaign, own))
+        with deployment.db.read() as tx:
+            assert {row[1] for row in rows(tx, campaign) if row[0] in sharers} == {1}
+        return len(sent)
+
+    one, two = campaigns
+    assert asked_for(one, 3) == asked_for(two, 60)
 
 
 @pytest.mark.parametrize("reader", [2, 3], ids=["known", "new"])
