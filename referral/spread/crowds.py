@@ -59,7 +59,7 @@ class Crowd:
             return True
         reader, sharer = self.nodes.get(opening.reader), self.nodes.get(opening.sharer)
         if reader is not None:
-            return sharer is not None and self._reach(opening, reader, sharer)
+            return self._reach(opening, reader, sharer)
         if sharer is None:
             sharer = self._begin(opening)
             fitted = in_sequence(opening, NOWHERE, sharer.place)
@@ -75,8 +75,9 @@ class Crowd:
         self.new.add(number)
         self.nodes[number] = node
 
-    def _reach(self, opening: Opening, reader: Node, sharer: Node) -> bool:
+    def _reach(self, opening: Opening, reader: Node, known: Node | None) -> bool:
         """Note an opening by somebody who has a place. False when that changes a hop."""
+        sharer = known or _beginning(opening)
         fitted = in_sequence(opening, reader.place, sharer.place)
         after = reader.place.reached(fitted)
         is_moved = after != reader.place
@@ -84,6 +85,8 @@ class Crowd:
             reader.stays(after) or (after.parent == opening.sharer and reader.hop == sharer.hop + 1)
         ):
             return False
+        if known is None:
+            self._begin(opening)
         if not self._share(fitted, sharer):
             return False
         if is_moved:
@@ -96,8 +99,7 @@ class Crowd:
 
     def _begin(self, opening: Opening) -> Node:
         """A sharer of whom nothing is known."""
-        place = NOWHERE.shared(opening)
-        node = Node(None, place.top_hop, place)
+        node = _beginning(opening)
         self.beginners[opening.sharer] = opening.at
         self._put(opening.sharer, node)
         return node
@@ -123,3 +125,9 @@ class Crowd:
     def _opened(self, opening: Opening) -> None:
         now = (opening.at, opening.sharer)
         self.last[opening.reader] = max(self.last.get(opening.reader, now), now)
+
+
+def _beginning(opening: Opening) -> Node:
+    """Where a sharer stands of whom nothing else is known."""
+    place = NOWHERE.shared(opening)
+    return Node(None, place.top_hop, place)
