@@ -37,7 +37,10 @@ class Soon:
             self._is_asked, self._is_closed = True, False
             starts, self._process = self._process != os.getpid(), os.getpid()
         if starts:
-            Thread(target=self._go_on, name=self._name).start()
+            try:
+                Thread(target=self._go_on, name=self._name).start()
+            except RuntimeError:  # there are too many: the next who asks tries again
+                self._process = None
 
     def close(self) -> None:
         """Let the thread end, until somebody asks again."""
@@ -53,7 +56,8 @@ class Soon:
                     idle, self._is_asked = 0, False
                     self._do()
         except BaseException:
-            self._process = None
+            with self._lock:
+                self._process = None
             raise
 
     def _is_over(self, idle: int) -> bool:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -87,6 +88,24 @@ def test_after_one_that_failed_the_next_is_done() -> None:
     wait_until(lambda: not thread_is_there("failing") and bool(done))
     later.ask()
     wait_until(lambda: len(done) == 2)
+    later.close()
+
+
+def test_where_no_thread_can_begin_the_next_who_asks_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[bool] = []
+    later = Soon(lambda: done.append(True), seconds=0.005, name="crowded")
+
+    def refuse(_thread: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(soon.Thread, "start", refuse)
+        later.ask()
+    assert not done
+    later.ask()
+    wait_until(lambda: bool(done))
     later.close()
 
 

@@ -34,6 +34,8 @@ TRIES_MAX = 8
 RETRY_SECONDS = 0.01
 """The first pause between two tries; it doubles, with jitter."""
 SQLITE_BUSY_SECONDS = 5
+LOCK_TIMEOUT = "3s"
+"""How long PostgreSQL lets a statement wait for a lock."""
 POOL_WAIT_SECONDS = 10
 RETRYABLE_STATES = {"40001", "40P01"}
 """serialization_failure and deadlock_detected: PostgreSQL asks for the whole transaction again."""
@@ -307,8 +309,10 @@ def no_hurry(tx: Session) -> None:
         tx.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
-def lock(tx: Session, name: str, *, shared: bool = False) -> None:
+def lock(tx: Session, name: str, *, shared: bool = False, seconds: int | None = None) -> None:
     """Wait until no other transaction holds `name`; it is let go at the end of this one.
+
+    `seconds` is how long to wait, where that is not as long as for any other lock.
 
     Several may hold it `shared`. Who asks waits behind those who asked before, so nobody is passed
     by for ever; with locks of rows, those who share pass by those who do not. SQLite has one
@@ -316,7 +320,14 @@ def lock(tx: Session, name: str, *, shared: bool = False) -> None:
     """
     if tx.get_bind().dialect.name == "postgresql":
         take = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
+        if seconds is not None:
+            tx.execute(_SET_LOCK_TIMEOUT, {"length": f"{seconds}s"})
         tx.execute(sa.select(take(sa.func.hashtext(name))))
+        if seconds is not None:
+            tx.execute(_SET_LOCK_TIMEOUT, {"length": LOCK_TIMEOUT})
+
+
+_SET_LOCK_TIMEOUT = sa.text("SELECT set_config('lock_timeout', :length, true)")
 
 
 def upgrade(url: str) -> None:
@@ -417,8 +428,8 @@ def _engine(url: str) -> sa.Engine:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
-            "options": "-c lock_timeout=3s -c statement_timeout=15s "
-            "-c idle_in_transaction_session_timeout=30s -c jit=off",
+            "options": f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=15s "
+            "-c idle_in_transaction_session_timeout=30s -c jit=off -c bytea_output=hex",
         },
     )
     event.listen(engine, "handle_error", _drop_if_read_only)

@@ -38,6 +38,7 @@ _WRITES: Mapping[type, Callable[[Any], bytes | None]] = {
     bytes: lambda value: b"\\x" + value.hex().encode(),
     date: lambda value: value.isoformat().encode(),
     datetime: lambda value: value.isoformat().encode(),
+    # Of numbers; for others see `bulk.array`.
     list: lambda value: f"{{{','.join(map(str, value))}}}".encode(),
 }
 """By a value's type; what is not here is a text."""

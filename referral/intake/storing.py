@@ -16,6 +16,10 @@ from referral.visits import Kind, Visit
 PROOFS = {Kind.engagement, Kind.share}
 """What only a page that runs reports: from then on its browser is taken for a person's."""
 
+TURN_SECONDS = 12
+"""How long who stores many waits for his turn. Others may have hundreds to place one by one, and
+what he has stored so far would be for nothing."""
+
 
 def store(tx: Session, events: Sequence[Event], *, in_turn: bool = False) -> list[bool]:
     """Store events with everything that follows from them. Whether each was new.
@@ -31,7 +35,7 @@ def store(tx: Session, events: Sequence[Event], *, in_turn: bool = False) -> lis
     said, others = _parted([event.visit for event in first.values()])
     new = visits.record(tx, others)
     if in_turn:
-        lock(tx, "storing")
+        lock(tx, "storing", seconds=TURN_SECONDS)
     new |= visits.record(tx, said)
     _know_visitors(tx, events)
     fresh = [event.visit for number, event in first.items() if number in new]

@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 1_000
 WAIT = timedelta(seconds=1)
 """How long to wait for entries while there are none."""
 FOLD_AFTER = 2 * ENTRIES_AT_ONCE
-"""While there is more to take, the spread's counters are brought up to date after so many entries:
+"""While there is more to take, the spread's counters are brought up to date after so many events:
 who has many below him is counted up once for all of them. Else after all there was."""
 FOLD_AT_ONCE = 20_000
 """How many notes on the spread are worked off in one transaction: nobody waits for a worker."""
@@ -59,6 +59,8 @@ class _Source:
         self.reader = reader
         self.most = ENTRIES_AT_ONCE if isinstance(reader, StreamReader) else ROWS_AT_ONCE
         """How many entries are taken at once."""
+        self.unfolded = 0
+        """How many events of it were stored since the spread's counters were brought up to date."""
         self.is_begun = False
         self.looked_at = float("-inf")
         self.rests_until = float("-inf")
@@ -93,8 +95,6 @@ class Worker:
         self._started = time.monotonic()
         self._committed: float | None = None
         self._abandoned_after = abandoned_after
-        self._unfolded = 0
-        """How many entries it has worked off since it brought the spread's counters up to date."""
         self._stop = Flag()
 
     def stop(self) -> None:
@@ -113,6 +113,8 @@ class Worker:
                 is_there = [self._took_one(source) for source in self._awake()]
                 if not any(is_there):
                     self._stop.wait(REST_SECONDS)
+            if any(source.unfolded for source in self._sources):
+                self._fold()
         self.close()
 
     def drain(self) -> None:
@@ -147,13 +149,14 @@ class Worker:
             source.reader.begin()
             source.is_begun = True
         entries = self._abandoned(source) or source.reader.new(source.most, wait)
+        before = self.worked.events
         if entries:
             for together in _parted(entries):
                 self._work_off(source.reader, together)
-        self._unfolded += len(entries)
-        if self._unfolded >= FOLD_AFTER or (self._unfolded and len(entries) < source.most):
+        source.unfolded += self.worked.events - before
+        is_all = len(entries) < source.most
+        if source.unfolded >= FOLD_AFTER or (source.unfolded and is_all):
             self._fold()
-            self._unfolded = 0
         return len(entries)
 
     def _abandoned(self, source: _Source) -> list[Entry]:
@@ -261,6 +264,8 @@ class Worker:
                 pass
         except Unavailable:
             pass  # the notes wait
+        for source in self._sources:
+            source.unfolded = 0
 
 
 def _fold_much(tx: Session) -> int:

@@ -38,10 +38,10 @@ class Crowd:
     """Those that were not known."""
     shared: dict[int, Sharing] = field(default_factory=dict)
     """When the links of known ones were first opened, where that was not known."""
-    moved: set[int] = field(default_factory=set)
+    reached: set[int] = field(default_factory=set)
     """Known ones of whose own openings an earlier one became known."""
     relied_on: set[int] = field(default_factory=set)
-    """Known ones who have to be as they are known: new ones stand below them, or they move."""
+    """Known ones who have to be as they are known: new ones stand below them, or were reached."""
     last: dict[int, tuple[datetime, int]] = field(default_factory=dict)
     """When readers last opened a link, and whose."""
     beginners: dict[int, datetime] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Crowd:
         if is_moved:
             self.nodes[opening.reader] = Node(after.parent, reader.hop, after)
             if opening.reader not in self.new:
-                self.moved.add(opening.reader)
+                self.reached.add(opening.reader)
                 self.relied_on.add(opening.reader)
         self._opened(opening)
         return True
@@ -119,8 +119,8 @@ class Crowd:
         return True
 
     def placed(self) -> list[tuple[int, Node]]:
-        """Those who moved, by their numbers, and where they are now."""
-        return [(number, self.nodes[number]) for number in sorted(self.moved)]
+        """Those reached, by their numbers, and where they are now."""
+        return [(number, self.nodes[number]) for number in sorted(self.reached)]
 
     def _opened(self, opening: Opening) -> None:
         now = (opening.at, opening.sharer)

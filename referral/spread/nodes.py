@@ -168,7 +168,7 @@ def _attach_crowd(
     left = [opening for opening in crowd.ordered(near) if not crowd.add(opening)] + far
     unknown = {each.sharer: each.at for each in left if each.sharer not in crowd.nodes}
     people.look_again_at(tx, crowd.beginners | unknown)
-    if left or crowd.moved:
+    if left or crowd.reached:
         hold_still(tx, campaign)
     try:
         with _beside_others(tx, campaign):
@@ -180,7 +180,9 @@ def _attach_crowd(
 
 # Taking turns. Whoever moves somebody has a campaign's spread alone; those who put new readers
 # below somebody who stays share it. Who shares it does not ask for it alone before he has let it
-# go, and no rows of visitors are asked for meanwhile: nobody waits in a circle.
+# go, and no rows of visitors are asked for meanwhile: nobody waits in a circle. Only a sharer who
+# is known no more when a crowd is tried again is asked for then; a circle that this closes is
+# broken by the database, and tried again.
 
 
 def hold_still(tx: Session, campaign: int) -> None:
@@ -211,7 +213,7 @@ def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Ro
     """Write what a crowd comes to, as long as nobody it relies on has moved from where they are
     known to be. Raises `_OvertakenError`."""
     if not is_sqlite(tx):
-        changed = crowd.shared.keys() | crowd.moved
+        changed = crowd.shared.keys() | crowd.reached
         held = _rows(tx, _LOCK_NODES, campaign, changed)
         held |= _rows(tx, _FIND_NODES, campaign, crowd.relied_on - changed)
         if any(held.get(number) != known[number] for number in crowd.relied_on):
@@ -227,7 +229,7 @@ def _add_crowd(tx: Session, campaign: int, crowd: Crowd, known: Mapping[int, _Ro
     shared = [
         {"campaign": campaign, "visitor": number, "first_at": sharing.at, "said": sharing.hop}
         for number, sharing in sorted(crowd.shared.items())
-        if number not in crowd.moved
+        if number not in crowd.reached
     ]
     update_many(tx, _set_shared, _SHARED, shared)
     update_many(tx, _set_place, _PLACED, [_placed(campaign, *each) for each in crowd.placed()])

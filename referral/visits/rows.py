@@ -94,6 +94,8 @@ def _new_among(tx: Session, visits: Sequence[Visit]) -> Sequence[Visit]:
     """Those that are not known to have come before: pages say more than once that they are seen,
     while all others come twice together with whatever came with them."""
     said = [visit.event_id.hex for visit in visits if visit.kind is Kind.engagement]
+    if not said:
+        return visits
     known = set(run(tx, _KNOWN, ids=f"{{{','.join(said)}}}").scalars())
     return [visit for visit in visits if visit.event_id not in known] if known else visits
 

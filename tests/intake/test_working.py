@@ -16,6 +16,7 @@ from referral.intake import Intake, parked, working
 from referral.intake.events import Event
 from referral.intake.parked import StillFails, UnknownParked
 from referral.intake.stream import FIELD, GROUP, StreamAway, VisitStream
+from referral.intake.waiting import WaitingTable
 from referral.intake.working import TRIES_MAX, Worker
 from referral.people import Visitor
 from referral.spread import SpreadNode
@@ -64,6 +65,27 @@ def waiting(d: Deployment) -> tuple[int, int]:
     assert d.stream is not None
     state = d.stream.state()
     return state.entries, state.pending
+
+
+def test_counters_are_brought_up_to_date_now_and_then_while_there_is_more(
+    streamed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an empty table beside the stream, as a service has it."""
+    monkeypatch.setattr(working, "ENTRIES_AT_ONCE", 4)
+    monkeypatch.setattr(working, "FOLD_AFTER", 8)
+    table = WaitingTable(streamed.db, streamed.clock)
+    one = Worker(streamed.db, streamed.clock, streamed.stream, table, abandoned_after=NOW)
+    stored_at: list[int] = []
+    real = one._fold
+    monkeypatch.setattr(one, "_fold", lambda: (stored_at.append(one.worked.events), real()))
+    one.step(NOW)
+    for reader in range(2, 20):
+        intake.hand_in(streamed, opening(streamed, reader))
+    while one.step(NOW):
+        pass
+    assert stored_at == [8, 16, 18]
+    one.close()
+    table.close()
 
 
 def test_visits_wait_until_a_worker_stores_them(streamed: Deployment) -> None:

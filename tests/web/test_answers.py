@@ -1,7 +1,9 @@
 """Answers ahead of Flask: each is counted and told once, a moment later."""
 
 import io
+import itertools
 import json
+import select
 import time
 from collections.abc import Iterator
 
@@ -61,6 +63,33 @@ def test_more_than_may_wait_are_told_by_whoever_comes(
     assert len(answers._waiting) <= 10
     answers.settle()
     assert ids(told) == [str(number) for number in range(25)]
+
+
+class Pipe(io.StringIO):
+    """Notes how much is written at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self._flushed = 0
+
+    def flush(self) -> None:
+        self.sizes.append(self.tell() - self._flushed)
+        self._flushed = self.tell()
+
+
+def test_other_processes_write_between_whole_lines(
+    told: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = Pipe()
+    monkeypatch.setattr(answers, "_files", [pipe])
+    for number in range(100):
+        answers.note_page(ENDPOINT, 1234.5678, f"{number:016x}")
+    answers.settle()
+    assert len(ids(pipe)) == 100
+    assert max(pipe.sizes) <= select.PIPE_BUF
+    ends = list(itertools.accumulate(size for size in pipe.sizes if size))
+    assert all(pipe.getvalue()[end - 1] == "\n" for end in ends)
 
 
 def test_a_log_that_is_gone_stops_nobody(told: io.StringIO) -> None:
