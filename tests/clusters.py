@@ -7,7 +7,6 @@ with ValkeyCluster() as cluster:
 
 import re
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ from redis.crc import key_slot
 
 from tests.processes import START_SECONDS, ServerError, free_port
 from tests.servers import ValkeyServer
+from tests.waits import wait_until
 
 
 class ValkeyCluster:
@@ -125,12 +125,7 @@ class ValkeyCluster:
 
     @staticmethod
     def wait_until(is_so: Callable[[], bool]) -> None:
-        """Raises `ServerError` when it takes too long."""
-        deadline = time.monotonic() + START_SECONDS
-        while not is_so():
-            if time.monotonic() > deadline:
-                raise ServerError("the nodes do not become a cluster")
-            time.sleep(0.02)
+        wait_until(is_so, "the nodes do not become a cluster", seconds=START_SECONDS)
 
     def discard(self) -> None:
         for node in self.nodes:

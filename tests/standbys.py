@@ -6,15 +6,15 @@ with PostgresPair() as pair:
     pair.promote()
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Self
 from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.processes import START_SECONDS, ServerError
+from tests.processes import START_SECONDS
 from tests.servers import PostgresServer
+from tests.waits import wait_until
 
 NAME = "standby1"
 
@@ -56,7 +56,7 @@ class PostgresPair:
         with psycopg.connect(self.primary.url, autocommit=True) as connection:
             connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'")
             connection.execute("SELECT pg_reload_conf()")
-        wait_until(self.is_synchronous, "the standby does not follow")
+        wait_until(self.is_synchronous, "the standby does not follow", seconds=START_SECONDS)
         return self
 
     def is_synchronous(self) -> bool:
@@ -86,12 +86,3 @@ class PostgresPair:
 
     def __exit__(self, *_: object) -> None:
         self.discard()
-
-
-def wait_until(is_so: Callable[[], bool], else_say: str) -> None:
-    """Raises `ServerError` when it takes too long."""
-    deadline = time.monotonic() + START_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise ServerError(else_say)
-        time.sleep(0.02)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests import servers
 from tests.conftest import check_ledger_at
 from tests.processes import ServerError, is_alive
 from tests.servers import PostgresServer, ValkeyServer, create_database, drop_database
+from tests.waits import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -148,10 +148,11 @@ def test_servers_and_files_go_when_the_test_run_dies(how):
     processes = [psutil.Process(int(pid)) for pid in pids]
     run.send_signal(how)
     run.communicate(timeout=30)
-    deadline = time.monotonic() + 20
-    while any(map(is_alive, processes)) or Path(folder).exists():
-        assert time.monotonic() < deadline, "the servers or their files are still there"
-        time.sleep(0.05)
+    wait_until(
+        lambda: not any(map(is_alive, processes)) and not Path(folder).exists(),
+        "the servers or their files are still there",
+        seconds=20,
+    )
 
 
 def test_an_environment_that_other_users_cannot_read_works(tmp_path):

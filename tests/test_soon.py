@@ -3,23 +3,17 @@
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 import pytest
 
 from referral import soon
 from referral.soon import Soon
+from tests import waits
 
 PATIENCE = 30.0
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+wait_until = partial(waits.wait_until, seconds=PATIENCE)
 
 
 def thread_is_there(name: str) -> bool:

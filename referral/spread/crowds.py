@@ -80,8 +80,8 @@ class Crowd:
         sharer = known or _beginning(opening)
         fitted = in_sequence(opening, reader.place, sharer.place)
         after = reader.place.reached(fitted)
-        is_moved = after != reader.place
-        if is_moved and not (
+        is_earlier = after != reader.place
+        if is_earlier and not (
             reader.stays(after) or (after.parent == opening.sharer and reader.hop == sharer.hop + 1)
         ):
             return False
@@ -89,7 +89,7 @@ class Crowd:
             self._begin(opening)
         if not self._share(fitted, sharer):
             return False
-        if is_moved:
+        if is_earlier:
             self.nodes[opening.reader] = Node(after.parent, reader.hop, after)
             if opening.reader not in self.new:
                 self.reached.add(opening.reader)

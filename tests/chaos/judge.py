@@ -111,10 +111,19 @@ def _places(d: Deployment, tx: Session, requests: list[Request]) -> list[str]:
         if each.what == "open" and each.is_new:
             link, visitor = d.links.read(each.of), _visitor(d, each)
             if link is None or parents.get(visitor) != link.visitor:
-                found.append(f"{visitor} is below {parents.get(visitor)} and opened {link}")
+                opened = f"{link}; stored: {_openings(tx, visitor)}"
+                found.append(f"{visitor} is below {parents.get(visitor)} and opened {opened}")
         if each.what in {"engagement", "share"} and _visitor(d, each) not in ran:
             found.append(f"{_visitor(d, each)} has run a page, and that is forgotten")
     return found
+
+
+def _openings(tx: Session, visitor: int) -> list[str]:
+    """Whose links somebody opened, and when, as it is stored."""
+    rows = sa.select(VisitRow.parent_id, VisitRow.hop, VisitRow.at).where(
+        VisitRow.visitor_id == visitor, VisitRow.kind == Kind.open
+    )
+    return [f"{row.parent_id} at hop {row.hop}, {row.at}" for row in tx.execute(rows)]
 
 
 def _claims(world: World, tx: Session, claims: dict[str, int]) -> list[str]:

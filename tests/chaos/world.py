@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,11 +23,12 @@ from referral.intake.stream import GROUP, KEY
 from referral.links import Channel
 from referral.ranges import RangeState
 from referral.risk import Mode
+from tests import waits
 from tests.conftest import SECRET_KEYS, settings_of
 from tests.servers import PostgresServer, ServiceProcess, ValkeyServer
 from tests.web.conftest import make_brand
 
-WAIT_SECONDS = 240
+wait_until = partial(waits.wait_until, seconds=240)
 """How long anything may take on a machine under load. Nothing here is about speed."""
 SHARERS = 8
 PACKAGES = 1_000_000
@@ -220,11 +222,3 @@ def consumers(connection: Any, key: str) -> list[str]:
         return [each["name"] for each in connection.xinfo_consumers(key, GROUP)]
     except redis.ResponseError:  # nobody has
         return []
-
-
-def wait_until(is_so: Callable[[], bool], else_say: str) -> None:
-    """Raises `AssertionError` with these words when it takes too long."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, else_say
-        time.sleep(0.1)

@@ -35,6 +35,7 @@ from tests.cli.conftest import Referral, check_failed, told
 from tests.conftest import settings_of
 from tests.processes import is_alive
 from tests.servers import ServiceProcess
+from tests.waits import wait_until
 
 HEADER = "tree_id,node,parent,seconds"
 DIRTY = [
@@ -180,10 +181,7 @@ def test_the_service_it_started_ends_with_it_even_when_it_is_killed(
             services = psutil.Process(playing.pid).children(recursive=True)
         playing.kill()
     here.discard()
-    deadline = time.monotonic() + 30
-    while any(map(is_alive, services)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not any(map(is_alive, services)), seconds=30)
 
 
 def test_a_graph_that_differs_fails(

@@ -2,10 +2,10 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from referral.intake.shards import SHARDS
 from referral.intake.stream import FIELD, Keeping, ShardFault, StreamAway, VisitStream
 from referral.limits import RedisCounters
 from referral.visits import Kind, Visit, new_event_id
+from tests import waits
 from tests.clusters import ValkeyCluster
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -77,11 +78,7 @@ def read_all(reader: StreamReader, most: int = MOST) -> list[int]:
     return found
 
 
-def until(is_so: Callable[[], bool], else_say: str) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline, else_say
-        time.sleep(0.02)
+wait_until = partial(waits.wait_until, seconds=60)
 
 
 def took_all(stream: VisitStream, reader: StreamReader) -> bool:
@@ -177,16 +174,18 @@ def test_only_the_events_of_a_shard_that_is_away_go_elsewhere(
         read_all(reader)
     assert stream.state().entries == 0
     # A replica takes over. It has no replica itself yet: what it is told is not safe.
-    until(lambda: not any(s.fault is ShardFault.away for s in stream.state().shards), "it stays")
+    wait_until(
+        lambda: not any(s.fault is ShardFault.away for s in stream.state().shards), "it stays"
+    )
     assert {each.number for each in stream.state().faulty} == its
     with pytest.raises(StreamAway) as alone:
         stream.add(ran(range(SHARDS)), rested=True)
     assert set(alone.value.left(99)) <= its
     killed.start()
     cluster.wait_until(cluster.is_whole)
-    until(lambda: takes_all(stream), "it is not used again")
+    wait_until(lambda: takes_all(stream), "it is not used again")
     assert stream.state().faulty == ()
-    until(lambda: took_all(stream, reader), "it is not read again")
+    wait_until(lambda: took_all(stream, reader), "it is not read again")
 
 
 def test_what_no_replica_has_is_not_taken_for_safe(
@@ -223,7 +222,7 @@ def test_what_could_not_be_said_to_be_done_is_given_out_again_when_its_shard_is_
     killed.start()
     cluster.wait_until(cluster.is_whole)
     assert stream.state().entries > 0
-    until(lambda: took_all(stream, reader), "it is given out to nobody")
+    wait_until(lambda: took_all(stream, reader), "it is given out to nobody")
 
 
 def test_an_emptied_cluster_is_made_use_of_again(

@@ -1,8 +1,8 @@
 """What workers tell of themselves, in a real Valkey."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from referral.intake import heartbeats
 from referral.intake.heartbeats import Heart, Told, Worked
+from tests import waits
 
 KEY = "brand|visits"
 
@@ -23,11 +24,7 @@ def connection(valkey: str) -> Iterator[redis.Redis]:
         yield opened
 
 
-def wait_until(is_so: Callable[[], bool], else_say: str) -> None:
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline, else_say
-        time.sleep(0.005)
+wait_until = partial(waits.wait_until, seconds=10)
 
 
 def told(events: int = 0, last_commit: float | None = None) -> Told:

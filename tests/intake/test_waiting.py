@@ -3,11 +3,11 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,6 +34,7 @@ from referral.links import Channel, Link
 from referral.people import Visitor, new_visitor_id
 from referral.spread import SpreadNode
 from referral.visits import Kind, Visit, VisitRow, new_event_id
+from tests import waits
 from tests.cast import add_product, open_brand, publish
 from tests.conftest import START, settings_of
 from tests.readers import PHONE
@@ -351,11 +352,7 @@ class Web(ServiceProcess):
         return [*super()._command(), "--no-worker"]
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+wait_until = partial(waits.wait_until, seconds=60)
 
 
 def opens_of(d: Deployment) -> int:

@@ -4,13 +4,13 @@ import io
 import itertools
 import json
 import select
-import time
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import REGISTRY
 
 from referral.web import answers
+from tests.waits import wait_until
 
 ENDPOINT = "share_links.landing"
 
@@ -42,10 +42,7 @@ def test_each_is_told_in_a_line_and_counted_by_itself_soon(told: io.StringIO) ->
     before = counted()
     for number in range(20):
         answers.note_page(ENDPOINT, 0.0015, str(number))
-    deadline = time.monotonic() + 30
-    while len(ids(told)) < 20:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(ids(told)) == 20, seconds=30)
     assert ids(told) == [str(number) for number in range(20)]
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [20, 20]
     line = json.loads(told.getvalue().splitlines()[0])

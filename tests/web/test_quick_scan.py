@@ -1,7 +1,6 @@
 """The quick answers to scans of fresh codes are what Flask would have answered."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from referral.ranges import RangeState
 from referral.visits import Visit, VisitRow
 from referral.web import kept_scans, quick_scan
 from tests.readers import Reader
+from tests.waits import wait_until
 from tests.web.conftest import Brand
 from tests.web.test_quick import HEADERS, as_it_is, get, handing_in, path_of, told_of
 
@@ -227,9 +227,7 @@ def test_first_scans_of_one_moment_are_noted_together(
     real = fresh._first_scans._note
     get(app, brand.path(1), PHONE)
     fresh.close()
-    deadline = time.monotonic() + 30
-    while fresh._first_scans._soon._process is not None:
-        assert time.monotonic() < deadline
+    wait_until(lambda: fresh._first_scans._soon._process is None, seconds=30)
     with monkeypatch.context() as patched:
         patched.setattr(
             fresh._first_scans, "_note", lambda rows: (noted.append(len(rows)), real(rows))
@@ -252,9 +250,7 @@ def test_other_processes_know_of_a_first_scan_a_moment_later(
     elsewhere = FreshCodes(brand.deployment.db)
     get(app, brand.path(1), PHONE)
     get(app, brand.path(2), PHONE)
-    deadline = time.monotonic() + 30
-    while elsewhere.span(brand.code(2)) is not None:
-        assert time.monotonic() < deadline
+    wait_until(lambda: elsewhere.span(brand.code(2)) is None, seconds=30)
     assert elsewhere.span(brand.code(3)) is not None
     elsewhere.close()
 
