@@ -17,8 +17,11 @@ STEP = timedelta(seconds=1)
 """By more than this a clock is set; a smaller difference is followed at once."""
 STEP_MAX = timedelta(minutes=15)
 """A clock set by more was wrong altogether, and is followed at once."""
+HELD = timedelta(seconds=ANCHOR_SECONDS_MAX)
+"""How long after that the service's time goes on unchanged: until then there may be processes that
+have not asked since."""
 SLEW = 0.05
-"""How much slower or faster than the database's the service's time goes until they agree."""
+"""How much slower or faster than the database's it goes from then on until they agree."""
 
 
 class Clock(Protocol):
@@ -35,11 +38,16 @@ class Reading(NamedTuple):
     settled_at: datetime | None = None
     """When a process last settled how far that is, by the database's clock; which tells one time
     from another."""
+    lead: timedelta = timedelta(0)
+    """How far it was then."""
 
     def after(self, passed: timedelta) -> "Reading":
         """That of so much later."""
-        still = left(self.ahead, passed)
-        return self._replace(time=self.time + passed - (self.ahead - still), ahead=still)
+        if self.settled_at is None:
+            return self._replace(time=self.time + passed)
+        at = self.time - self.ahead + passed
+        ahead = left(self.lead, at - self.settled_at)
+        return self._replace(time=at + ahead, ahead=ahead)
 
 
 def is_step(off: timedelta) -> bool:
@@ -49,10 +57,10 @@ def is_step(off: timedelta) -> bool:
 
 
 def left(ahead: timedelta, passed: timedelta) -> timedelta:
-    """What is left of a lead, or of being behind."""
+    """What is left of a lead, or of being behind, so long after it was settled."""
     if ahead < timedelta(0):
         return -left(-ahead, passed)
-    return max(ahead - SLEW * passed, timedelta(0))
+    return max(ahead - SLEW * max(passed - HELD, timedelta(0)), timedelta(0))
 
 
 class TimeSource(Protocol):

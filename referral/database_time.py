@@ -63,7 +63,7 @@ class DatabaseTime:
             ahead = expected.time + waited - at
             row = {"id": _ONLY, "ahead_ms": ahead // _MILLISECOND, "at": at}
             db.run(tx, db.upsert(tx, ClockLead, _newest), **row)
-            return Reading(expected.time, ahead, at)
+            return Reading(expected.time, ahead, at, ahead)
 
         return self._db.transact(go_on)
 
@@ -77,8 +77,9 @@ def _read(tx: Session) -> Reading:
         return Reading(at)
     if lead.at - at > STEP_MAX:  # settled by a clock that was altogether wrong
         return Reading(at, settled_at=lead.at)
-    ahead = left(lead.ahead_ms * _MILLISECOND, max(at - lead.at, timedelta(0)))
-    return Reading(at + ahead, ahead, lead.at)
+    settled = lead.ahead_ms * _MILLISECOND
+    ahead = left(settled, at - lead.at)
+    return Reading(at + ahead, ahead, lead.at, settled)
 
 
 def _newest(_old: Any, new: Any) -> Mapping[str, Any]:

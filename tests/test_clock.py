@@ -10,6 +10,7 @@ from referral import clock as clock_module
 from referral.clock import (
     ANCHOR_SECONDS_MAX,
     CARRIED_MAX,
+    HELD,
     SLEW,
     STEP,
     STEP_MAX,
@@ -160,6 +161,9 @@ def test_every_process_goes_on_from_where_they_were_until_the_server_is_there_to
     server.set(step)
     for clock in (*clocks, server.process()):
         assert clock.now() == was
+    server.advance(HELD)
+    for clock in (*clocks, server.process()):
+        assert clock.now() == was + HELD
     every = timedelta(minutes=5)
     for passed in range(1, int(abs(step) / SLEW / every) + 1):
         server.advance(every)
@@ -167,6 +171,19 @@ def test_every_process_goes_on_from_where_they_were_until_the_server_is_there_to
         left = step * (1 - passed * every * SLEW / abs(step))
         assert told == {server.time - left}
     assert left == timedelta(0)
+
+
+@EITHER_WAY
+def test_who_has_not_asked_yet_and_who_has_agree(server: SetServer, step: timedelta) -> None:
+    """One after the other may answer somebody who opens two links right after each other."""
+    told, other = server.processes(2)
+    other.now()
+    server.set(step)
+    told.now()
+    for _ in range(4):
+        assert abs(told.now() - other.now()) <= MOMENT
+        server.advance(timedelta(seconds=ANCHOR_SECONDS_MAX) / 4)
+    assert abs(told.now() - other.now()) <= MOMENT
 
 
 @EITHER_WAY
