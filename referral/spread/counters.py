@@ -88,12 +88,19 @@ class GraphChange(Base):
 # What has changed, as it is, and as it was counted with all above it. One statement, so that it
 # sees one moment: a node whose note it does not see is where it was counted.
 
+# Looked up one by one: PostgreSQL expects hundreds of times as many rows as there are above what
+# has changed, and few where a table has grown since it was last analyzed; it would rather read the
+# whole forest.
 _KEPT = {
     "sqlite": "LEFT JOIN graph_counts kept ON kept.forest = :forest AND kept.node = {node}",
-    # Looked up one by one: PostgreSQL expects hundreds of times as many rows as there are above
-    # what has changed, and would rather read the whole table.
     "postgresql": "LEFT JOIN LATERAL (SELECT * FROM graph_counts WHERE forest = :forest "
     "AND graph_counts.node = {node} LIMIT 1) kept ON true",
+}
+_PLACE = {
+    "sqlite": "{join} spread_nodes {name} "
+    "ON {name}.campaign_id = :forest AND {name}.visitor_id = {node}",
+    "postgresql": "{join} LATERAL (SELECT * FROM spread_nodes WHERE campaign_id = :forest "
+    "AND visitor_id = {node} LIMIT 1) {name} ON true",
 }
 _COUNTED = (
     "kept.parent, kept.is_customer, kept.direct, kept.total, kept.customers, kept.depth, "
@@ -121,14 +128,12 @@ _TREE_STATE = """
         WHERE forest = :forest AND graph_changes.id <= :last
     )"""
 # A customer with several browsers counts at the one that was there first, so a change of one of
-# them is looked at for all of them. CROSS JOIN makes SQLite begin with the few browsers. Who has no
-# place any more is below nobody.
+# them is looked at for all of them. Who has no place any more is below nobody.
 _SPREAD_STATE = """
     noted(node) AS (
         SELECT node FROM graph_changes WHERE forest = :forest AND id <= :last
         UNION
-        SELECT node FROM graph_changes
-        JOIN spread_nodes ON campaign_id = :forest AND visitor_id = node
+        SELECT node FROM graph_changes {place_of_node}
         WHERE forest IS NULL AND id <= :last
     ),
     known(node, customer_id) AS (
@@ -144,14 +149,11 @@ _SPREAD_STATE = """
     counted(node, customer_id, parent, is_customer) AS (
         SELECT changed.node, changed.customer_id, place.parent_id,
             CASE WHEN place.at IS NULL OR changed.customer_id IS NULL THEN false ELSE NOT EXISTS (
-                SELECT 1 FROM visitors other CROSS JOIN spread_nodes earlier
+                SELECT 1 FROM visitors other {earlier_of_other}
                 WHERE other.customer_id = changed.customer_id
-                AND earlier.campaign_id = :forest AND earlier.visitor_id = other.id
                 AND (earlier.at, earlier.visitor_id) < (place.at, place.visitor_id)
             ) END
-        FROM changed
-        LEFT JOIN spread_nodes place
-            ON place.campaign_id = :forest AND place.visitor_id = changed.node
+        FROM changed {place_of_changed}
     ),
     state(node, parent, is_customer, is_buyer) AS (
         SELECT node, parent, is_customer, is_customer AND EXISTS (
@@ -163,16 +165,29 @@ _SPREAD_STATE = """
 
 @cache
 def _changed(dialect: str, *, is_tree: bool) -> sa.TextClause:
-    state = _TREE_STATE if is_tree else _SPREAD_STATE
     kept = _KEPT[dialect]
     statement = _CHANGED.format(
-        state=state,
+        state=_TREE_STATE if is_tree else _spread_state(dialect),
         counted=_COUNTED,
         kept_of_begun=kept.format(node="begun.node"),
         kept_of_parent=kept.format(node="up.parent"),
     )
     return sa.text(statement)
 
+
+def _spread_state(dialect: str) -> str:
+    # SQLite begins a CROSS JOIN with what stands first.
+    place, join = _PLACE[dialect], "CROSS JOIN" if dialect == "sqlite" else "JOIN"
+    return _SPREAD_STATE.format(
+        place_of_node=place.format(join=join, name="place", node="graph_changes.node"),
+        earlier_of_other=place.format(join=join, name="earlier", node="other.id"),
+        place_of_changed=place.format(join="LEFT JOIN", name="place", node="changed.node"),
+    )
+
+
+# PostgreSQL expects millions of rows above what has changed, and makes room for them before it
+# begins: with 16 MB allowed for work that took it longer than the rest of the statement.
+_LITTLE_ROOM = sa.text("SET LOCAL work_mem = '4MB'")
 
 # The same from scratch.
 _TREE = sa.text("SELECT customer_id, referrer_id, 1, 0 FROM referrals")
@@ -296,6 +311,8 @@ def fold(tx: Session, most: int = FOLD_MAX) -> int:
     notes = run(tx, _NOTES, most=most).all()
     if not notes:
         return 0
+    if not is_sqlite(tx):
+        tx.execute(_LITTLE_ROOM)
     everywhere = [note.node for note in notes if note.forest is None]
     changed = {note.forest for note in notes if note.forest is not None}
     if everywhere:

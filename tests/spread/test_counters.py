@@ -16,7 +16,7 @@ from referral.campaigns import Campaign
 from referral.db import MIGRATIONS, Database, one_moment, upgrade
 from referral.deployment import Deployment
 from referral.links import Channel, Link
-from referral.spread import counters
+from referral.spread import SpreadNode, counters
 from referral.spread.counters import TREE, GraphChange, GraphCount
 from referral.spread.forests import NOTHING, Counts
 from referral.visits import Kind, Visit, new_event_id
@@ -221,6 +221,33 @@ def test_many_notes_are_worked_off_in_bits(deployment: Deployment, campaign: Cam
         with deployment.db.read() as tx:
             assert counts(tx, campaign, ANN) == [Counts(1, 3, 0, 3)]
     assert folded == 4
+
+
+@pytest.mark.parametrize("is_tree", [False, True])
+def test_places_and_counts_are_looked_up_one_by_one(
+    deployment: Deployment, campaign: Campaign, is_tree: bool
+) -> None:
+    """However many there are, and also where the tables were never analyzed."""
+    if deployment.db.is_sqlite:
+        pytest.skip("SQLite looks nothing else up")
+    nodes = [
+        {"campaign_id": campaign.id, "visitor_id": n, "hop": 0, "channel": "copy", "at": T0}
+        for n in range(1, 2_001)
+    ]
+    statement = counters._changed("postgresql", is_tree=is_tree).text
+    for name, value in (("forest", campaign.id), ("last", 1 << 40)):
+        statement = statement.replace(f":{name}", str(value))
+
+    def plan(tx: Session) -> str:
+        tx.execute(sa.insert(SpreadNode), nodes)
+        tx.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        return "\n".join(tx.scalars(sa.text(f"EXPLAIN {statement}")))
+
+    found = deployment.db.transact(plan)
+    assert "pk_graph_counts" in found
+    for table in ("spread_nodes", "graph_counts"):
+        assert f"Heap Scan on {table}" not in found, "it reads a whole forest"
+        assert f"Seq Scan on {table}" not in found
 
 
 def test_only_one_folds_and_nobody_waits(deployment: Deployment, campaign: Campaign) -> None:
