@@ -4,14 +4,12 @@ A migration is one transaction on both databases, and one that is started beside
 it: several processes of one deployment may be told to upgrade at the same moment.
 """
 
-import sqlite3
-
 from alembic import context
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 import referral.models  # noqa: F401 - importing the parts fills the metadata
 from referral.config import Config
-from referral.db import Base
+from referral.db import Base, use_wal
 
 WAIT_SECONDS = 60
 
@@ -22,13 +20,9 @@ def open_engine(url: str) -> Engine:
     # Left to itself the driver commits after every CREATE TABLE.
     arguments = {"timeout": WAIT_SECONDS, "isolation_level": None}
     engine = create_engine(url, connect_args=arguments)
-    event.listen(engine, "connect", use_wal)
+    event.listen(engine, "connect", lambda connection, _record: use_wal(connection))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
-
-
-def use_wal(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def wait_for_others(connection: Connection) -> None:

@@ -27,6 +27,7 @@ from referral.db.database import (
     translated,
     upgrade,
     upsert,
+    use_wal,
 )
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "translated",
     "upgrade",
     "upsert",
+    "use_wal",
 ]

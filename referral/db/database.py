@@ -442,8 +442,25 @@ def _drop_if_read_only(context: sa.engine.ExceptionContext) -> None:
         context.is_disconnect = True
 
 
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Let others read while somebody writes.
+
+    Of several who switch a new file to that at once, SQLite refuses all but one, and does not wait
+    as it does elsewhere.
+    """
+    until = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(RETRY_SECONDS)
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     # Without it INSERT OR REPLACE deletes a row past the triggers that keep rows as they are.

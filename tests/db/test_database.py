@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from referral.catalog import Product, product_by_gtin
-from referral.db import TRIES_MAX, Database, insert_new, insert_new_id, lock, upgrade
+from referral.db import TRIES_MAX, Database, insert_new, insert_new_id, lock, upgrade, use_wal
 from referral.db import database as db_module
 from referral.deployment import Deployment
 from referral.errors import Problem, Unavailable
@@ -350,6 +351,25 @@ def test_writers_of_one_process_wait_in_a_line(
         thread.join(10)
     assert count(db) == 1
     db.close()
+
+
+def test_several_open_a_new_sqlite_at_once(tmp_path: Path) -> None:
+    """SQLite does not wait by itself where two switch to its log."""
+    many = 8
+
+    def opened(path: Path, start: Barrier) -> str:
+        connection = sqlite3.connect(path, timeout=5)
+        start.wait()
+        use_wal(connection)
+        mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        connection.close()
+        return mode
+
+    with ThreadPoolExecutor(many) as threads:
+        for number in range(20):
+            path, start = tmp_path / f"{number}.db", Barrier(many)
+            each = [threads.submit(opened, path, start) for _ in range(many)]
+            assert [one.result() for one in each] == ["wal"] * many
 
 
 def test_a_sqlite_that_is_locked_from_the_first_moment_is_a_named_error(sqlite_file: Path) -> None:
