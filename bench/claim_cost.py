@@ -116,13 +116,14 @@ def bare_request() -> bytes:
     return b"POST /bare HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
 
 
-def prepared(url: str, folder: Path) -> dict[str, list[bytes]]:
-    """A brand with a campaign, and the claims that its customers' browsers are about to send."""
+def prepared(url: str, folder: Path, times: int | None = None) -> dict[str, list[bytes]]:
+    """A brand with a campaign, and the claims that its customers' browsers are about to send: of
+    each kind as many as are measured, or so many."""
     upgrade(url)
     config = Config(url, folder, (opening.SECRET,), base_url="http://127.0.0.1")
     deployment = open_deployment(config)
     try:
-        found = dict(claims(deployment))
+        found = dict(claims(deployment, times or REQUESTS * (ROUNDS + 1)))
         settle_down(deployment)
         return found
     finally:
@@ -137,8 +138,7 @@ def settle_down(d: Deployment) -> None:
         connection.exec_driver_sql("VACUUM ANALYZE")
 
 
-def claims(d: Deployment) -> Iterator[tuple[str, list[bytes]]]:
-    times = REQUESTS * (ROUNDS + 1)
+def claims(d: Deployment, times: int) -> Iterator[tuple[str, list[bytes]]]:
     actions.add_product(d, gtin=GTIN, name="Green tea", price=600, currency="CNY")
     rules = [{"when": "claim", "for": "both", "amount": 20}]
     terms = {"slug": "claims", "title": "Tea for two", "budget": 10_000_000, "rules": rules}
