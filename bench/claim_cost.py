@@ -10,12 +10,16 @@ and who brought her in for every claim.
 A first claim is that of somebody who opened a friend's link: it also settles who brought her in. A
 later one is of a customer who has been brought in before. The limit on claims is counted in Valkey,
 as a service with several processes does.
+
+How near a claim can come at all is said beside it: what the bare route would take if it wrote, in
+place of its row, the rows of a later claim, see `claim_rows`.
 """
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
 from statistics import median
@@ -28,6 +32,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy.orm import Session
 
 from bench import open as opening
+from bench.claim_rows import Statement
 from bench.measure import Row, Work, in_turn, print_table
 from referral import actions, create_app, people
 from referral.campaigns import Draft
@@ -51,6 +56,7 @@ LATER_BUYERS = 40
 TOGETHER = 20
 """How many customers are made in one transaction."""
 FIRST, LATER = "a first claim", "a later claim"
+ONE_ROW, ITS_ROWS = "one row", "a bare Flask route writing a claim's rows"
 ASKED = {FIRST: "0.30", LATER: "0.30"}
 """Of the bare route's requests a second."""
 GTIN = "06901234567892"
@@ -85,8 +91,16 @@ def rows() -> Iterator[Row]:
         port = stack.enter_context(served("service", settings))
         works: dict[str, Work] = {"a bare Flask route": Posts(bare, [bare_request()], b" 200 ").run}
         works |= {what: Posts(port, sent, b" 303 ").run for what, sent in requests.items()}
+        for what, is_claim in ((ONE_ROW, False), (ITS_ROWS, True)):
+            rows_alone = Statement(settings["REFERRAL_DATABASE_URL"], is_claim=is_claim)
+            stack.callback(rows_alone.close)
+            works[what] = partial(rows_alone.run, REQUESTS)
         seconds = in_turn(works, rounds=ROUNDS, clock=perf_counter)
-    bare_took = next(iter(seconds.values()))
+    bare_took, one_row = next(iter(seconds.values())), seconds.pop(ONE_ROW)
+    seconds[ITS_ROWS] = [
+        bare - one + its
+        for bare, one, its in zip(bare_took, one_row, seconds[ITS_ROWS], strict=True)
+    ]
     for what, took in seconds.items():
         share = median(one / other for one, other in zip(bare_took, took, strict=True))
         compared = "" if took is bare_took else f"{share:.2f} of the bare route"
@@ -116,14 +130,13 @@ def bare_request() -> bytes:
     return b"POST /bare HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
 
 
-def prepared(url: str, folder: Path, times: int | None = None) -> dict[str, list[bytes]]:
-    """A brand with a campaign, and the claims that its customers' browsers are about to send: of
-    each kind as many as are measured, or so many."""
+def prepared(url: str, folder: Path) -> dict[str, list[bytes]]:
+    """A brand with a campaign, and the claims that its customers' browsers are about to send."""
     upgrade(url)
     config = Config(url, folder, (opening.SECRET,), base_url="http://127.0.0.1")
     deployment = open_deployment(config)
     try:
-        found = dict(claims(deployment, times or REQUESTS * (ROUNDS + 1)))
+        found = dict(claims(deployment))
         settle_down(deployment)
         return found
     finally:
@@ -138,7 +151,8 @@ def settle_down(d: Deployment) -> None:
         connection.exec_driver_sql("VACUUM ANALYZE")
 
 
-def claims(d: Deployment, times: int) -> Iterator[tuple[str, list[bytes]]]:
+def claims(d: Deployment) -> Iterator[tuple[str, list[bytes]]]:
+    times = REQUESTS * (ROUNDS + 1)
     actions.add_product(d, gtin=GTIN, name="Green tea", price=600, currency="CNY")
     rules = [{"when": "claim", "for": "both", "amount": 20}]
     terms = {"slug": "claims", "title": "Tea for two", "budget": 10_000_000, "rules": rules}

@@ -1,68 +1,42 @@
-"""What the rows of a claim cost PostgreSQL by themselves, against one row.
+"""The rows that a claim leaves which credits two people, written anew by one prepared statement.
 
-The rows that a claim leaves which credits two people are written anew by one prepared statement,
-straight from the driver: nothing is asked, judged or locked before, nothing is counted after, and
-there is no page. No claim is quicker than that with these tables, their keys and what guards them;
-`claim_cost` has what a whole one takes. Both commit, and wait for the disk.
+Straight from the driver: nothing is asked, judged or locked before, nothing is counted after, and
+there is no page. No claim is quicker than that with these tables, their keys and what guards them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from itertools import count
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any, LiteralString, cast
 
 import psycopg
 
-from bench import claim_cost
-from bench.measure import Row, Work, in_turn, ratio
-
-ROUNDS = 9
-QUICK = {"ROUNDS": 1, "TIMES": 10}
-TIMES = 100
-"""In a round, of each kind."""
 FIRST_INDEX = 10_000_000
 """Of codes that are nobody's."""
 
 
-def rows() -> Iterator[Row]:
-    try:
-        from tests.servers import PostgresServer  # it comes with the tests
-    except ImportError:
-        return
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
-        server = stack.enter_context(PostgresServer(fsync=True))
-        url = server.create_database("claims")
-        claim_cost.prepared(url, folder, times=1)
+class Statement:
+    """Writes rows and commits; the last claim's rows, or else one row of a table with nothing
+    around it."""
+
+    def __init__(self, url: str, *, is_claim: bool) -> None:
         address = url.replace("postgresql+psycopg:", "postgresql:")
-        connection = stack.enter_context(psycopg.connect(address, autocommit=True))
-        connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, number bigint)")
-        connection.execute("PREPARE bare(bigint) AS INSERT INTO bare (number) VALUES ($1)")
-        connection.execute(cast(LiteralString, f"PREPARE whole(bigint) AS {rewritten(connection)}"))
-        numbers = count(FIRST_INDEX)
+        self._connection = psycopg.connect(address, autocommit=True)
+        if is_claim:
+            statement = rewritten(self._connection)
+        else:
+            self._connection.execute("CREATE TABLE one_row (id bigserial PRIMARY KEY, n bigint)")
+            statement = "INSERT INTO one_row (n) VALUES ($1)"
+        self._connection.execute(cast(LiteralString, f"PREPARE written(bigint) AS {statement}"))
+        self._numbers = count(FIRST_INDEX)
 
-        def work(name: str) -> Work:
-            return lambda: run(connection, name, lambda: next(numbers))
+    def run(self, times: int) -> int:
+        for _ in range(times):
+            number = next(self._numbers)
+            self._connection.execute(cast(LiteralString, f"EXECUTE written({number})"))
+        return times
 
-        seconds = in_turn(
-            {name: work(name) for name in ("bare", "whole")}, rounds=ROUNDS, clock=perf_counter
-        )
-    times = ratio(seconds["whole"], seconds["bare"])
-    yield Row("claim_floor: one row, one statement", f"{1_000 * min(seconds['bare']):.2f} ms")
-    yield Row(
-        "claim_floor: the rows of a claim, one statement",
-        f"{1_000 * min(seconds['whole']):.2f} ms",
-        f"{times:.1f} times one row",
-    )
-
-
-def run(connection: psycopg.Connection[Any], name: str, number: Callable[[], int]) -> int:
-    for _ in range(TIMES):
-        connection.execute(cast(LiteralString, f"EXECUTE {name}({number()})"))
-    return TIMES
+    def close(self) -> None:
+        self._connection.close()
 
 
 def rewritten(connection: psycopg.Connection[Any]) -> str:
