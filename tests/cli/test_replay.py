@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -174,11 +173,14 @@ def test_the_service_it_started_ends_with_it_even_when_it_is_killed(
     slow = cascade("1,a,,0", "1,b,a,1000")
     line = [sys.executable, "-m", "referral", "replay", str(slow), "--speed", "1"]
     with subprocess.Popen(line, env=here.environment, stderr=subprocess.DEVNULL) as playing:
-        services: list[psutil.Process] = []
-        while not services:
+        family = psutil.Process(playing.pid)
+
+        def has_begun_it() -> object:
             assert playing.poll() is None
-            time.sleep(0.05)
-            services = psutil.Process(playing.pid).children(recursive=True)
+            return family.children(recursive=True)
+
+        wait_until(has_begun_it, seconds=120)
+        services = family.children(recursive=True)
         playing.kill()
     here.discard()
     wait_until(lambda: not any(map(is_alive, services)), seconds=30)

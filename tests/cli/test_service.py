@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -23,6 +23,7 @@ from referral.demo import brand
 from referral.spread.cascades import Parameters
 from tests.cli.conftest import Referral, check_failed, told
 from tests.conftest import settings_of
+from tests.waits import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,12 +115,12 @@ class Served:
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
 
-    def until(self, condition: object) -> None:
-        deadline = time.monotonic() + self.seconds_max
-        while not condition():  # type: ignore[operator]
+    def until(self, condition: Callable[[], object]) -> None:
+        def is_so() -> object:
             assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline, "it took too long"
-            time.sleep(0.05)
+            return condition()
+
+        wait_until(is_so, "it took too long", seconds=self.seconds_max)
 
     def end(self, number: signal.Signals) -> tuple[int, str, str]:
         """Send a signal to the whole group, as a terminal does; exit code, output, errors."""
